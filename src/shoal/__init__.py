@@ -1,0 +1,1 @@
+"""Shoal: serverless peer-to-peer communication."""

@@ -1,0 +1,22 @@
+"""What every protocol shares: ids, addresses, effects, the engine pattern, errors, entropy."""
+
+from shoal.core.addresses import Address, Family
+from shoal.core.effects import Compute, Persist, SendDatagram
+from shoal.core.engine import Engine
+from shoal.core.entropy import Entropy
+from shoal.core.errors import DecodeError, ShoalError
+from shoal.core.ids import InfoHash, PublicKeyId
+
+__all__ = [
+    "Address",
+    "Compute",
+    "DecodeError",
+    "Engine",
+    "Entropy",
+    "Family",
+    "InfoHash",
+    "Persist",
+    "PublicKeyId",
+    "SendDatagram",
+    "ShoalError",
+]
