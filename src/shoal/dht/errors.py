@@ -11,6 +11,9 @@ DhtError
 ├── StateFileError            a state file that cannot be read
 ├── TooManyOperationsError    a bound on concurrent work is reached
 ├── NodeClosedError           the node was closed during the operation
+├── UnsuitableKeyError        a key that DHT values can't be signed with or encrypted to
+├── SequenceExhaustedError    a signed value that was edited 65,535 times
+├── IndexKeyError             a key or an entry that doesn't fit the index
 ├── UnsupportedByProxyError   the HTTP proxy interface has no such operation
 └── ProxyError                the HTTP proxy failed or answered nonsense
 """
@@ -73,3 +76,15 @@ class UnsupportedByProxyError(DhtError):
 
 class ProxyError(DhtError):
     """The HTTP proxy failed, or answered something that is not its protocol. Try another one."""
+
+
+class UnsuitableKeyError(DhtError):
+    """DHT values are signed with and encrypted to RSA keys only. Make or ask for an RSA identity."""
+
+
+class SequenceExhaustedError(DhtError):
+    """This signed value has been edited 65,535 times, as often as can be. Choose another id."""
+
+
+class IndexKeyError(DhtError):
+    """The key does not fit the index: other fields than it has, or one longer than it allows."""
