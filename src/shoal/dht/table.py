@@ -16,7 +16,7 @@ from shoal.dht.nodes import ID_BITS, Node
 
 BUCKET_SIZE: Final = 8  # Kademlia's k; OpenDHT routing_table.h: TARGET_NODES
 BOOTSTRAP_DEPTH: Final = 6  # OpenDHT dht.cpp: a bootstrap node splits any bucket down to here
-CANDIDATES_FRESH: Final = 2.0  # ours: how long a list of good nodes may serve replies
+CANDIDATES_FRESH: Final = 0.5  # ours: how long a list of good nodes may serve replies
 
 
 class Confidence(enum.IntEnum):
@@ -166,6 +166,7 @@ class RoutingTable:
             bucket.nodes.remove(expired)
             expired.uses -= 1
         bucket.nodes.insert(0, node)
+        bucket._good_until = -inf  # noqa: SLF001
         node.uses += 1
         if bucket.cached is node:
             bucket.cached = None

@@ -1,0 +1,264 @@
+"""Requests to DHT nodes: paced, sent, repeated, then answered or expired.
+
+Theory of operation. A request waits in its node's line until the node may be asked again (not
+too many in flight, not faster than nodes accept); then it is sent up to three times
+(reference section 1.12). Its owner hears one of: answered, refused, expired. Between, `on_slow`
+is told once, when the second attempt leaves, so that the owner may ask somebody else meanwhile.
+When the last attempt goes unanswered the node itself is expired, and with it all it was asked.
+
+The pace is ours: nodes drop what exceeds 1,024 requests per second and address, so that bulk work
+sent at once would be lost; waiting our turn is faster than being repeated.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Protocol
+
+from shoal.core import Address, Entropy, InfoHash, SendDatagram
+from shoal.core.deadlines import Deadlines
+from shoal.dht import wire
+from shoal.dht.nodes import Node
+
+ATTEMPTS_MAX: Final = 3  # OpenDHT request.h: MAX_ATTEMPT_COUNT
+FIRST_WAIT: Final = 0.5  # seconds; doubled, plus jitter, before each attempt; reference 1.12
+JITTER: Final = 0.25  # seconds; reference 1.12
+IN_FLIGHT_PER_NODE: Final = 32  # ours: fits the default UDP receive buffer of Linux
+BURST: Final = 100.0  # ours: requests that may leave at once before the pace holds
+
+PING_ID: Final = InfoHash(bytes(20))  # stands for the unknown id of a node pinged by address
+
+
+class Owner(Protocol):
+    """Whoever made a request and wants to hear how it ended."""
+
+    def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
+        """The node replied."""
+
+    def on_refusal(self, request: Request, error: wire.Error, now: float) -> None:
+        """The node answered with an error that ends the request."""
+
+    def on_slow(self, request: Request, now: float) -> None:
+        """The first attempt went unanswered."""
+
+    def on_lost(self, request: Request, now: float) -> None:
+        """No attempt was answered, or the node became unreachable."""
+
+
+class Request:
+    """One question to one node."""
+
+    __slots__ = ("attempts", "context", "datagrams", "deadline", "is_over", "message", "node",
+                 "owner", "purpose", "tid", "wait")  # fmt: skip
+
+    def __init__(
+        self, node: Node, message: wire.Message, owner: Owner | None, purpose: int, context: object
+    ) -> None:
+        self.node = node
+        self.message = message
+        self.owner = owner
+        self.purpose = purpose  # the owner's own kinds of question
+        self.context = context
+        self.tid = message.tid
+        self.datagrams: list[bytes] | None = None
+        self.attempts = 0
+        self.wait = FIRST_WAIT
+        self.deadline = inf
+        self.is_over = False
+
+
+@dataclass(slots=True)
+class RequestStats:
+    """Counters; each says what one increment means."""
+
+    sent: int = 0  # a request left for the first time
+    repeated: int = 0  # a request left once more
+    answered: int = 0  # a reply ended a request
+    refused: int = 0  # an error ended a request
+    expired: int = 0  # a request got no answer to any attempt
+    delayed: int = 0  # a request had to wait for its turn
+    unsolicited: int = 0  # a reply or error matched no request
+    misdirected: int = 0  # a reply matched a request, but not the address it was sent to
+
+
+class RequestEngine:
+    """Decides when to send, when to repeat and when to give up.
+
+    Datagrams to send are appended to *out*, which the owner of this engine empties.
+    """
+
+    def __init__(
+        self, out: list[object], entropy: Entropy, network: int, pace: int, *, is_client: bool
+    ) -> None:
+        self.stats = RequestStats()
+        self._out = out
+        self._entropy = entropy
+        self._network = network
+        self._is_client = is_client
+        self._interval = 1.0 / pace if pace > 0 else 0.0
+        self._in_flight_max = IN_FLIGHT_PER_NODE if pace > 0 else 8 * IN_FLIGHT_PER_NODE
+        self._deadlines: Deadlines[Request] = Deadlines()
+        self._turns: Deadlines[Node] = Deadlines()
+        self._pings: dict[int, Request] = {}  # to addresses whose node id is not known yet
+
+    def ask(  # noqa: PLR0917 - one call per packet: keywords would cost
+        self,
+        node: Node,
+        message: wire.Message,
+        owner: Owner | None,
+        purpose: int,
+        context: object,
+        now: float,
+    ) -> Request:
+        """Send *message* (made with `node.take_tid()`) when it is the node's turn."""
+        request = Request(node, message, owner, purpose, context)
+        if node.waiting is None and node.in_flight < self._in_flight_max and self._may_leave(node, now):
+            self._send_first(request, now)
+        else:
+            self._enqueue(request, now)
+        return request
+
+    def ask_address(
+        self, message: wire.Message, addr: Address, owner: Owner, purpose: int, now: float
+    ) -> Request:
+        """Ping *addr*, whose node id is not known yet; the reply is matched by its id alone."""
+        stranger = Node(PING_ID, addr, 1)
+        request = Request(stranger, message, owner, purpose, None)
+        self._pings[request.tid] = request
+        self._send_first(request, now)
+        return request
+
+    def drop(self, request: Request, now: float) -> None:
+        """Forget *request*: its owner no longer cares. A late answer counts as unsolicited."""
+        self._close(request)
+        self._serve_line(request.node, now)
+
+    def match(
+        self, tid: int, sender: Node | None, addr: Address, now: float
+    ) -> Request | None:
+        """Take the request that this answer ends; None (and counted) if there is none."""
+        request = None
+        if sender is not None and sender.pending:
+            request = sender.pending.get(tid)
+        if request is None:
+            request = self._pings.get(tid)
+        if request is None:
+            self.stats.unsolicited += 1
+            return None
+        if request.node.addr != addr:
+            self.stats.misdirected += 1
+            return None
+        self._close(request)
+        self._serve_line(request.node, now)
+        return request
+
+    def node_is_lost(self, node: Node, now: float) -> None:
+        """Expire *node*: all that it was asked fails at once (reference section 1.12)."""
+        node.is_expired = True
+        doomed = list(node.pending.values()) if node.pending else []
+        doomed += node.waiting or []
+        node.waiting = None
+        for request in doomed:
+            if not request.is_over:
+                self._close(request)
+                if request.owner is not None:
+                    request.owner.on_lost(request, now)
+
+    def next_deadline(self) -> float | None:
+        """When `advance` next has work."""
+        first, second = self._deadlines.next(), self._turns.next()
+        if first is None or second is None:
+            return first if second is None else second
+        return min(first, second)
+
+    def advance(self, now: float) -> list[Node]:
+        """Send what waited, repeat or expire what is due; return the nodes that fell silent."""
+        while (node := self._turns.pop_due(now)) is not None:
+            self._serve_line(node, now)
+        lost: list[Node] = []
+        while (request := self._deadlines.pop_due(now)) is not None:
+            if request.is_over or request.deadline > now:
+                continue
+            if request.attempts < ATTEMPTS_MAX:
+                self._repeat(request, now)
+            else:
+                self.stats.expired += 1
+                self._close(request)
+                lost.append(request.node)
+                self.node_is_lost(request.node, now)
+                if request.owner is not None:
+                    request.owner.on_lost(request, now)
+        return lost
+
+    def _may_leave(self, node: Node, now: float) -> bool:
+        """Take one turn of *node*: a leaky bucket that holds `BURST` requests."""
+        pulse = max(node.pulse, now - BURST * self._interval)
+        if pulse > now:
+            return False
+        node.pulse = pulse + self._interval
+        return True
+
+    def _enqueue(self, request: Request, now: float) -> None:
+        node = request.node
+        self.stats.delayed += 1
+        if node.waiting is None:
+            node.waiting = deque()
+            if node.in_flight < self._in_flight_max:  # else the next answer serves the line
+                self._turns.add(max(node.pulse, now), node)
+        node.waiting.append(request)
+
+    def _serve_line(self, node: Node, now: float) -> None:
+        """Let waiting requests leave, as far as pace and window allow."""
+        while node.waiting and node.in_flight < self._in_flight_max:
+            if node.waiting[0].is_over:
+                node.waiting.popleft()
+            elif self._may_leave(node, now):
+                self._send_first(node.waiting.popleft(), now)
+            else:
+                self._turns.add(node.pulse, node)
+                return
+        if node.waiting is not None and not node.waiting:
+            node.waiting = None
+
+    def _send_first(self, request: Request, now: float) -> None:
+        node = request.node
+        if request.tid not in self._pings or self._pings[request.tid] is not request:
+            if node.pending is None:
+                node.pending = {}
+            node.pending[request.tid] = request
+        node.in_flight += 1
+        self.stats.sent += 1
+        request.datagrams = wire.encode(
+            request.message, network=self._network, is_client=self._is_client
+        )
+        self._attempt(request, now)
+
+    def _repeat(self, request: Request, now: float) -> None:
+        self.stats.repeated += 1
+        self._attempt(request, now)
+        if request.attempts == 2 and request.owner is not None:  # noqa: PLR2004 - the second
+            request.owner.on_slow(request, now)
+
+    def _attempt(self, request: Request, now: float) -> None:
+        request.attempts += 1
+        request.wait = 2 * request.wait + self._entropy.uniform(0, JITTER)
+        request.deadline = now + request.wait
+        self._deadlines.add(request.deadline, request)
+        addr = request.node.addr
+        for datagram in request.datagrams or ():
+            self._out.append(SendDatagram(datagram, addr))
+
+    def _close(self, request: Request) -> None:
+        if request.is_over:
+            return
+        request.is_over = True
+        node = request.node
+        if request.datagrams is not None:
+            request.datagrams = None
+            node.in_flight -= 1
+        if self._pings.get(request.tid) is request:
+            del self._pings[request.tid]
+        elif node.pending:
+            node.pending.pop(request.tid, None)
