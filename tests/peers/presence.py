@@ -1,0 +1,99 @@
+"""Whether the real peers are on this machine, and what a test does when one is not.
+
+The environment variable `SHOAL_PEERS` decides: `auto` (the default) skips with the reason,
+`required` fails, `none` skips everything that needs a real peer.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+JAMID_PATH: Final = Path("/usr/libexec/jamid")  # Debian's jami-daemon package
+VARIABLE: Final = "SHOAL_PEERS"
+
+
+class Policy(enum.Enum):
+    """What happens to a test whose peer is absent."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    NONE = "none"
+
+
+class Need(enum.Enum):
+    """Something of the outside world that a test wants."""
+
+    DHTNODE = "dhtnode"
+    OPENDHT = "opendht"
+    JAMID = "jamid"
+    NAMESPACES = "namespaces"
+
+
+def policy() -> Policy:
+    """Return what the environment asks for.
+
+    Raises:
+        pytest.UsageError: the variable holds an unknown word.
+    """
+    word = os.environ.get(VARIABLE, Policy.AUTO.value)
+    try:
+        return Policy(word)
+    except ValueError:
+        words = ", ".join(known.value for known in Policy)
+        raise pytest.UsageError(f"{VARIABLE}={word!r}: use one of {words}") from None
+
+
+@functools.cache
+def missing(need: Need) -> str | None:
+    """Say what is missing for *need* and how to get it; None when nothing is."""
+    match need:
+        case Need.DHTNODE:
+            if shutil.which("dhtnode") is None:
+                return "no dhtnode: install Debian's package dhtnode"
+        case Need.OPENDHT:
+            if importlib.util.find_spec("opendht") is None:
+                return "no opendht module: install the wheel opendht 4.4.2"
+        case Need.JAMID:
+            if not JAMID_PATH.exists() or shutil.which("dbus-daemon") is None:
+                return "no jamid: install Debian's packages jami-daemon and dbus-daemon"
+            if importlib.util.find_spec("jeepney") is None:
+                return "no D-Bus client: install jeepney"
+        case Need.NAMESPACES:
+            return _missing_namespaces()
+    return None
+
+
+def require(*needs: Need) -> None:
+    """Skip or fail the running test, as the environment wishes, unless every need is met."""
+    wanted = policy()
+    if wanted is Policy.NONE:
+        pytest.skip(f"{VARIABLE}=none")
+    reasons = [reason for reason in map(missing, needs) if reason is not None]
+    if not reasons:
+        return
+    text = "; ".join(reasons)
+    if wanted is Policy.REQUIRED:
+        pytest.fail(f"{VARIABLE}=required, but {text}", pytrace=False)
+    pytest.skip(text)
+
+
+def _missing_namespaces() -> str | None:
+    if shutil.which("ip") is None:
+        return "no network namespaces: install iproute2"
+    if os.geteuid() != 0:
+        return "no network namespaces: they need root"
+    name = f"shoal-probe-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)  # noqa: S607
+    if made.returncode != 0:
+        return f"no network namespaces: {made.stderr.decode(errors='replace').strip()}"
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)  # noqa: S607
+    return None

@@ -1,0 +1,34 @@
+"""Waiting for a state, with a deadline; the only place where the peers' tests pause."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+PAUSE: Final = 0.02  # seconds between two looks; far below anything these tests measure
+
+
+class NotReachedError(AssertionError):
+    """A state that should have come did not come in time."""
+
+
+def until(look: Callable[[], _T], what: str, timeout: float = 15.0) -> _T:
+    """Call *look* until it returns something true; return that.
+
+    Raises:
+        NotReachedError: *timeout* seconds passed; the message says *what* was awaited and what
+            the last look saw.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() >= deadline:
+            raise NotReachedError(f"not within {timeout:g} s: {what} (last seen: {seen!r})")
+        time.sleep(PAUSE)
