@@ -1,0 +1,1 @@
+"""Keys, certificates and sealed boxes: pure functions over bytes."""
