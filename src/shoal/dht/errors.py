@@ -3,13 +3,17 @@
 DhtError
 ├── ValueTooLargeError        a value beyond 64 KiB
 ├── NotConnectedError         no DHT node answered
+│   └── StoredOnlyHereError   a put that reached no other node
 ├── PutRefusedError           the value may not replace the one that is stored
-├── PortTakenError            another program has the UDP port
+├── BindError                 the address cannot be listened on
+│   └── PortTakenError        another program has the UDP port
 ├── KeyFormatError            a key that is neither 40 hex digits nor text
 ├── NoIdentityError           signing or decrypting without a private key
 ├── CertificateNotFoundError  nobody published the certificate
 ├── StateFileError            a state file that cannot be read
 ├── TooManyOperationsError    a bound on concurrent work is reached
+├── ResultsLostError          results came faster than they were read
+├── BootstrapFormatError      a bootstrap address that is not host[:port]
 ├── NodeClosedError           the node was closed during the operation
 ├── UnsuitableKeyError        a key that DHT values can't be signed with or encrypted to
 ├── SequenceExhaustedError    a signed value that was edited 65,535 times
@@ -42,7 +46,11 @@ class PutRefusedError(DhtError):
     """
 
 
-class PortTakenError(DhtError):
+class BindError(DhtError):
+    """This address cannot be listened on. Name one of this machine; ports below 1024 need rights."""
+
+
+class PortTakenError(BindError):
     """Another program uses this UDP port. Stop it, choose another port, or take port 0 for any."""
 
 
@@ -88,3 +96,31 @@ class SequenceExhaustedError(DhtError):
 
 class IndexKeyError(DhtError):
     """The key does not fit the index: other fields than it has, or one longer than it allows."""
+
+
+class StoredOnlyHereError(NotConnectedError):
+    """No other node took the value: only this node has it. Connect to a network, then put it again.
+
+    Attributes:
+        value_id: under which it is stored here, until its life ends.
+    """
+
+    def __init__(self, value_id: int) -> None:
+        super().__init__(f"no other node took value {value_id:x}: it is stored on this node only")
+        self.value_id = value_id
+
+
+class ResultsLostError(DhtError):
+    """Results came faster than they were read, and some were dropped. Read faster, or ask for less.
+
+    Attributes:
+        missed: how many.
+    """
+
+    def __init__(self, missed: int) -> None:
+        super().__init__(f"{missed} results came faster than they were read and were dropped")
+        self.missed = missed
+
+
+class BootstrapFormatError(DhtError):
+    """A bootstrap address is HOST, HOST:PORT, an IP address, or [IPV6]:PORT."""
