@@ -6,6 +6,7 @@ CryptoError                         base, under ShoalError
 ├── UnsupportedKeyError             a key of a kind or size that we do not use
 ├── IdentityError                   a key and a certificate that do not belong together
 ├── NotAnAuthorityError             a certificate that may not sign others
+├── InvalidNameError                a name that no certificate can carry
 ├── OcspError                       an OCSP answer that proves nothing
 └── (and DecodeError)               bytes that do not follow their format:
     ├── InvalidKeyError             keys
@@ -43,6 +44,10 @@ class IdentityError(CryptoError):
 
 class NotAnAuthorityError(CryptoError):
     """The issuing certificate is no certificate authority. Sign with one that is."""
+
+
+class InvalidNameError(CryptoError):
+    """A certificate cannot carry this name. Give one of 1 to 64 bytes."""
 
 
 class OcspError(CryptoError):
