@@ -9,9 +9,10 @@ Source: OpenDHT network_engine.cpp, NetworkEngine::rateLimit; rate_limiter.h.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shoal.core import Address
+if TYPE_CHECKING:
+    from shoal.core import Address
 
 TOTAL_MAX: Final = 8192  # requests per second; OpenDHT network_engine.h: DEFAULT_MAX_REQ_PER_SEC
 PER_ADDRESS_SHARE: Final = 8  # OpenDHT: one address gets an eighth of all

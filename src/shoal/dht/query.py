@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from shoal.core import DecodeError, InfoHash
 from shoal.core.ids import ZERO_HASH
@@ -38,7 +37,11 @@ from shoal.dht.packing import (
     read_uint,
     unpack,
 )
-from shoal.dht.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shoal.dht.value import Value
 
 CONDITIONS_MAX: Final = 64  # ours: each stored value is held against each condition of a query
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from hmac import compare_digest
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shoal.core import Address, Entropy
+if TYPE_CHECKING:
+    from shoal.core import Address, Entropy
 
 TOKEN_SIZE: Final = 32  # OpenDHT dht.h: TOKEN_SIZE
 TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens of other nodes are not kept

@@ -30,9 +30,8 @@ Source: OpenDHT network_engine.cpp and parsed_message.h.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from shoal.core import Address, DecodeError, InfoHash
 from shoal.core.ids import ZERO_HASH
@@ -51,6 +50,9 @@ from shoal.dht.packing import (
 )
 from shoal.dht.query import FieldTable, Query
 from shoal.dht.value import PACKED_SIZE_MAX, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 AGENT: Final = "o2"  # what OpenDHT has written since 2.6.0; informative, never a condition
 INLINE_COUNT: Final = 50  # OpenDHT network_engine.h: fewer values than this may go inline,
@@ -177,9 +179,9 @@ class Notification(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Some bytes of the packed value number *index* of a message."""
+    """Some bytes of the packed value number *place* of a message."""
 
-    index: int
+    place: int
     offset: int
     data: bytes
 
