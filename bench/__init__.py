@@ -1,0 +1,1 @@
+"""Shoal beside its peers, measured: `python -m bench NAME`."""

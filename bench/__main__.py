@@ -1,0 +1,21 @@
+"""`python -m bench NAME`: each name measures one thing beside a real peer, in one run."""
+
+from __future__ import annotations
+
+import click
+
+from bench.dht.command import dht
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def bench() -> None:
+    """Measure Shoal and a real peer side by side, interleaved, on this machine.
+
+    Figures depend on the machine and on what else it does; no test depends on them.
+    """
+
+
+bench.add_command(dht)
+
+if __name__ == "__main__":
+    bench(prog_name="python -m bench")

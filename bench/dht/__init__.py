@@ -1,0 +1,1 @@
+"""`python -m bench dht`: DHT nodes of Shoal beside those of `opendht`."""

@@ -1,0 +1,161 @@
+"""Our side: `shoal.dht.DhtNode`s, all on the one event loop of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.dht.profiling import Profile
+from bench.dht.side import BURST_TIMEOUT, CONNECT_TIMEOUT, SETTLE, Burst, Limits, Lookup
+from shoal.core import Family, InfoHash
+from shoal.core.errors import ShoalError
+from shoal.dht import DhtConfig, DhtNode
+from shoal.dht.driver import Added
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+class ShoalSide:
+    """A network of `DhtNode`s."""
+
+    def __init__(self) -> None:
+        self._nodes: list[DhtNode] = []
+        self._stack = AsyncExitStack()
+
+    async def start(self, nodes: int, limits: Limits | None) -> float:
+        """Start and connect the nodes."""
+        config = DhtConfig()
+        if limits is not None:
+            config = replace(
+                config,
+                rate_limit_total=limits["total"],
+                rate_limit_per_address=limits["per_address"],
+                pace_per_node=limits["per_address"],
+            )
+        begin = time.perf_counter()
+        for _ in range(nodes):
+            known = [(LOOPBACK, await self.port(0))] if self._nodes else []
+            node = DhtNode(bootstrap=known, bind=[LOOPBACK], config=config)
+            await self._stack.enter_async_context(node)
+            if self._nodes:
+                await node.wait_connected(CONNECT_TIMEOUT)
+            self._nodes.append(node)
+        seconds = time.perf_counter() - begin
+        await asyncio.sleep(SETTLE)
+        return seconds
+
+    async def node_ids(self) -> list[str]:
+        """Return the id of each node."""
+        return [str(node.stats().node_id) for node in self._nodes]
+
+    async def port(self, node: int) -> int:
+        """Return the UDP port of a node."""
+        return self._nodes[node].stats().families[Family.IPV4].bound.port
+
+    async def put(self, node: int, key: str, value: str) -> float:
+        """Put and return seconds until it was done."""
+        data = bytes.fromhex(value)
+        begin = time.perf_counter()
+        await self._nodes[node].put(InfoHash.from_hex(key), data)
+        return time.perf_counter() - begin
+
+    async def get(self, node: int, key: str) -> Lookup:
+        """Get, to the end."""
+        first = None
+        begin = time.perf_counter()
+        async for _ in self._nodes[node].get(InfoHash.from_hex(key)):
+            if first is None:
+                first = time.perf_counter() - begin
+        return {"first": first, "done": time.perf_counter() - begin}
+
+    async def puts(self, node: int, entries: list[tuple[str, str]]) -> Burst:
+        """Put all entries at once."""
+
+        async def one(entry: tuple[str, str]) -> bool:
+            await self._nodes[node].put(InfoHash.from_hex(entry[0]), bytes.fromhex(entry[1]))
+            return True
+
+        return await burst(one, entries)
+
+    async def gets(self, node: int, keys: list[str]) -> Burst:
+        """Get all keys at once, to the end."""
+
+        async def one(key: str) -> bool:
+            return bool(await self._nodes[node].get(InfoHash.from_hex(key)))
+
+        return await burst(one, keys)
+
+    async def fan_out(
+        self, listeners: list[int], source: int, key: str, values: list[str]
+    ) -> list[float]:
+        """Put each value; return seconds until all listeners had it."""
+        infohash = InfoHash.from_hex(key)
+        arrivals: asyncio.Queue[tuple[bytes, float]] = asyncio.Queue()
+
+        async def listen(node: DhtNode) -> None:
+            async for event in node.listen(infohash):
+                if isinstance(event, Added):
+                    arrivals.put_nowait((event.value.data, time.perf_counter()))
+
+        seconds = []
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(listen(self._nodes[each])) for each in listeners]
+            await asyncio.sleep(SETTLE)
+            for value in values:
+                begin, data, ended, heard = time.perf_counter(), bytes.fromhex(value), 0.0, 0
+                put = group.create_task(self._nodes[source].put(infohash, data))
+                async with asyncio.timeout(BURST_TIMEOUT):
+                    while heard < len(listeners):
+                        arrived, ended = await arrivals.get()
+                        heard += arrived == data
+                    await put
+                seconds.append(ended - begin)
+            for task in tasks:
+                task.cancel()
+        return seconds
+
+    async def profile(self, method: str, **arguments: Any) -> list[str]:  # noqa: ANN401 - JSON
+        """Run another method under the profiler; return where its time went, as lines."""
+        with Profile() as profile:
+            await getattr(self, method)(**arguments)
+        return profile.lines()
+
+    async def datagrams(self) -> int:
+        """Return how many datagrams the nodes sent so far."""
+        return sum(node.stats().udp.sent for node in self._nodes)
+
+
+async def burst(operation: Callable[[Any], Awaitable[bool]], inputs: list[Any]) -> Burst:
+    """Start *operation* on all *inputs* at once; count what failed and what did not end."""
+    failed = ended = 0
+    last = time.perf_counter()
+
+    async def one(each: Any) -> None:  # noqa: ANN401 - whatever the operation takes
+        nonlocal failed, ended, last
+        try:
+            is_ok = await operation(each)
+        except ShoalError:
+            is_ok = False
+        last = time.perf_counter()
+        ended += 1
+        failed += not is_ok
+
+    begin, processor_begin = time.perf_counter(), time.process_time()
+    try:
+        async with asyncio.timeout(BURST_TIMEOUT), asyncio.TaskGroup() as group:
+            for each in inputs:
+                group.create_task(one(each))
+    except TimeoutError:
+        last = time.perf_counter()
+    return {
+        "seconds": last - begin,
+        "failed": failed,
+        "unfinished": len(inputs) - ended,
+        "processor_seconds": time.process_time() - processor_begin,
+    }
