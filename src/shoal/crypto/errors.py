@@ -6,6 +6,7 @@ CryptoError                         base, under ShoalError
 ├── UnsupportedKeyError             a key of a kind or size that we do not use
 ├── IdentityError                   a key and a certificate that do not belong together
 ├── NotAnAuthorityError             a certificate that may not sign others
+├── IdentityFileError               a file of an identity that cannot be read or written
 ├── InvalidNameError                a name that no certificate can carry
 ├── OcspError                       an OCSP answer that proves nothing
 └── (and DecodeError)               bytes that do not follow their format:
@@ -40,6 +41,10 @@ class UnsupportedKeyError(CryptoError):
 
 class IdentityError(CryptoError):
     """The certificate is not for this private key. Give the files that were saved together."""
+
+
+class IdentityFileError(CryptoError):
+    """A file of the identity cannot be read or written. Check its path and permissions."""
 
 
 class NotAnAuthorityError(CryptoError):

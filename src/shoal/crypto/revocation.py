@@ -146,9 +146,8 @@ def revoke(
 ) -> RevocationList:
     """Return *issuer*'s list of *certificates* and of all that *previous* has.
 
-    Args:
-        number: of the list, above that of *previous*: see `next_number` and `first_number`.
-        wall_next_update: the end of the issuer's certificate, if not given.
+    *number* has to be above that of *previous*, see `next_number` and `first_number`. Without
+    *wall_next_update* the list is good as long as the issuer's certificate.
 
     Raises:
         NotAnAuthorityError: *issuer* may not sign lists, or is not that of *previous*.
@@ -158,7 +157,7 @@ def revoke(
     certificate = issuer.certificate
     if not certificate.can_sign_lists:
         raise NotAnAuthorityError(f"{certificate.name!r} may not sign revocation lists")
-    revoked = {}
+    revoked: dict[bytes, bytes] = {}
     if previous is not None:
         if previous.issuer != certificate.subject:
             raise NotAnAuthorityError("the previous list is of another issuer")

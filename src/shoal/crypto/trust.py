@@ -92,14 +92,13 @@ class TrustList:
         revocation counts on the whole chain, also above the first trusted certificate.
         """
         chain = list(certificate.chain())
-        problems = self._check_revocations(chain)
+        signer = self._signer_of(chain[-1])
+        problems = self._check_revocations(chain if signer is None else [*chain, signer])
         anchor = next((n for n, link in enumerate(chain) if link.der in self._trusted), None)
         if anchor is not None:
             return problems | _check_path(chain[: anchor + 1], wall_now)
-        signer = self._signer_of(chain[-1])
         if signer is None:
             return problems | ChainProblem.SIGNER_UNKNOWN | _check_path(chain, wall_now)
-        problems |= self._check_revocations([chain[-1], signer])
         # A self-signed end whose key we trust under another certificate gives way to that one.
         path = chain[:-1] if _is_renewal(chain[-1], signer) else chain
         return problems | _check_path([*path, signer], wall_now)
