@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
 
 PAGE_BEGIN: Final = "<!-- measured: {} begin -->"
 PAGE_END: Final = "<!-- measured: {} end -->"
@@ -107,7 +110,10 @@ class Report:
         for section in self.sections:
             lines += [f"### {section.title}", ""]
             if section.figures:
-                lines += [f"| | {self.peer} | Shoal | ratio | aim |", "| --- | ---: | ---: | ---: | --- |"]
+                lines += [
+                    f"| | {self.peer} | Shoal | ratio | aim |",
+                    "| --- | ---: | ---: | ---: | --- |",
+                ]
                 lines += ["| " + " | ".join(cells(each)) + " |" for each in section.figures]
                 lines.append("")
             if section.text:
@@ -160,10 +166,9 @@ def readable(number: float | None) -> str:
     return f"{number:.3g}"
 
 
-def median(samples: Sequence[float | None]) -> float | None:
-    """Return the median of the samples that there are."""
-    present = [each for each in samples if each is not None]
-    return statistics.median(present) if present else None
+def median(samples: Sequence[float]) -> float | None:
+    """Return the median, or None of nothing."""
+    return statistics.median(samples) if samples else None
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

@@ -42,7 +42,7 @@ class Worker:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def call(self, method: str, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
+    def call(self, method: str, /, **arguments: Any) -> Any:
         """Run *method* in the worker and return its result.
 
         Raises:
@@ -85,7 +85,7 @@ class Worker:
 
 
 async def serve(side: object) -> None:
-    """Be the worker's end: run methods of *side*, which are coroutines, until the parent is gone."""
+    """Be the worker's end: run coroutine methods of *side* until the parent is gone."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not end up between answers
     while line := await asyncio.to_thread(sys.stdin.readline):

@@ -42,7 +42,7 @@ class Countdown:
         return await asyncio.to_thread(self._ended.wait, timeout)
 
 
-def infohash(key: str) -> Any:  # noqa: ANN401 - untyped library
+def infohash(key: str) -> Any:
     """Return the 40 hexadecimal digits as their type."""
     return opendht.InfoHash(key.encode())
 
@@ -162,7 +162,7 @@ class OpendhtSide:
         arrivals = {bytes.fromhex(value): Countdown(len(listeners)) for value in values}
         for listener in listeners:
 
-            def arrived(value: Any, is_expired: bool) -> bool:  # noqa: ANN401 - untyped library
+            def arrived(value: Any, is_expired: bool) -> bool:
                 if not is_expired:
                     arrivals[value.data].one_ended(is_ok=True)
                 return True

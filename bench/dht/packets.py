@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family, InfoHash
@@ -19,6 +18,8 @@ from shoal.dht import DhtConfig, DhtEngine, wire
 from shoal.dht.config import UNLIMITED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from bench.workers import Worker
 
 WINDOW: Final = 64  # requests under way: fills the node's queue, overflows no buffer

@@ -120,7 +120,7 @@ class ShoalSide:
                 task.cancel()
         return seconds
 
-    async def profile(self, method: str, **arguments: Any) -> list[str]:  # noqa: ANN401 - JSON
+    async def profile(self, method: str, **arguments: Any) -> list[str]:
         """Run another method under the profiler; return where its time went, as lines."""
         with Profile() as profile:
             await getattr(self, method)(**arguments)
@@ -136,7 +136,7 @@ async def burst(operation: Callable[[Any], Awaitable[bool]], inputs: list[Any]) 
     failed = ended = 0
     last = time.perf_counter()
 
-    async def one(each: Any) -> None:  # noqa: ANN401 - whatever the operation takes
+    async def one(each: Any) -> None:
         nonlocal failed, ended, last
         try:
             is_ok = await operation(each)

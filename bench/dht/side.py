@@ -70,8 +70,8 @@ class Side(Protocol):
         """Get all keys at once, to the end; a get without a value has failed."""
         ...
 
-    async def fan_out(self, listeners: list[int], source: int, key: str, values: list[str]) -> (
-        list[float]
-    ):
+    async def fan_out(
+        self, listeners: list[int], source: int, key: str, values: list[str]
+    ) -> list[float]:
         """Put each of *values*; return seconds from each put until all listeners had it."""
         ...
