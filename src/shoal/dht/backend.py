@@ -1,7 +1,8 @@
 """What can carry DHT operations: a node on the network, or a proxy that has one.
 
-`DhtEngine` speaks the DHT itself; `ProxyEngine` asks a proxy server over HTTP. `SecureEngine` stands
-on either and may change from one to the other while operations run, so both have these commands.
+`DhtEngine` speaks the DHT itself; `ProxyEngine` asks a proxy server over HTTP. `SecureEngine`
+stands on either and may change from one to the other while operations run, so both have these
+commands.
 
     caller ── SecureEngine ──┬── DhtEngine    datagrams
                              └── ProxyEngine  HTTP requests and answer lines
@@ -9,10 +10,11 @@ on either and may change from one to the other while operations run, so both hav
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shoal.core import Address, InfoHash
     from shoal.dht.effects import Status
     from shoal.dht.query import Query, Where
@@ -79,9 +81,8 @@ class DhtCommands(Protocol):
     ) -> Sequence[object]:
         """Store *value*, whose id isn't 0, at *key*.
 
-        Args:
-            created: the wall-clock second from which its life counts; None means now.
-            permanent: keep it announced until `cancel_put`.
+        Its life counts from the wall-clock second *created*, or from now. A *permanent* one is
+        kept announced until `cancel_put`.
 
         Raises:
             ValueTooLargeError: no node would take it.
