@@ -102,7 +102,8 @@ class WirePeer:
         self.stored: dict[bytes, list[Message]] = {}  # what get replies hold, by key
         self.mute: set[str] = set()  # names of queries that stay unanswered
         self.answers = answers
-        self._tids = itertools.count(1001)
+        # drawn, because 2.4.12 tells unfinished messages of different senders apart by this alone
+        self._tids = itertools.count(int.from_bytes(os.urandom(3)) + 1)
         self._changed = threading.Condition()
         self._closing = False
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -296,11 +297,15 @@ class WirePeer:
     def _answer(self, query: Arrival) -> None:
         if query.message.get("n", 0) != self.network:
             return
-        body: Message = {"id": self.node_id, "sa": socket.inet_aton(query.source[0])}
+        body: Message = {
+            "id": self.node_id,
+            "sa": socket.inet_pton(self._socket.family, query.source[0]),
+        }
         arguments = query.body
         match query.kind:
             case "find" | "get":
-                body["n4"] = compact_nodes(self.nodes)
+                if self.nodes:
+                    body["n4"] = compact_nodes(self.nodes)
                 body["token"] = TOKEN
                 held = self.stored.get(arguments.get("h", b""), [])
                 if query.kind == "get" and held:
@@ -342,6 +347,8 @@ class WirePeer:
     def close(self) -> None:
         """Close the socket."""
         self._closing = True
+        with contextlib.suppress(OSError):
+            self._socket.sendto(b"", (self.host, self.port))  # wakes the reader
         self._thread.join()
         self._socket.close()
 

@@ -1,0 +1,35 @@
+"""Every test here talks to real peers, and shows their last lines when it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.peers.fixtures import add_logs, bench, pool, shared_pool
+from tests.peers.presence import Policy, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["bench", "pool", "shared_pool"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder; skip it when no peers are wanted."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.interop)
+            if policy() is Policy.NONE:
+                item.add_marker(pytest.mark.skip(reason="SHOAL_PEERS=none"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the peers' logs to failures."""
+    report = yield
+    add_logs(report)
+    return report

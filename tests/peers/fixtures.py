@@ -1,0 +1,44 @@
+"""Fixtures for tests with real peers; a conftest imports them by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.peers import process
+from tests.peers.namespaces import Bench
+from tests.peers.pool import PeerPool
+from tests.peers.presence import Need, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def pool() -> Iterator[PeerPool]:
+    """A network for one test."""
+    with PeerPool() as peers:
+        yield peers
+
+
+@pytest.fixture(scope="module")
+def shared_pool() -> Iterator[PeerPool]:
+    """A network for all tests of a module."""
+    with PeerPool() as peers:
+        yield peers
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """Hosts with addresses of their own."""
+    require(Need.NAMESPACES)
+    with Bench() as hosts:
+        yield hosts
+
+
+def add_logs(report: pytest.TestReport) -> None:
+    """Put the last lines of every running peer under a failed test."""
+    if report.failed:
+        for peer in process.running():
+            report.sections.append((f"last lines of {peer.name} (pid {peer.pid})", peer.tail()))
