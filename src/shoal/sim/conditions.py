@@ -43,5 +43,5 @@ class Conditions:
         if self.loss + self.duplication + self.reordering > 1.0:
             raise ScenarioError("loss, duplication and reordering add up to more than 1")
         for name in ("jitter", "reordering_delay", "lan_delay"):
-            if getattr(self, name) < 0.0:
+            if not getattr(self, name) >= 0.0:
                 raise ScenarioError(f"{name} is 0 or more")

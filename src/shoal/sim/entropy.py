@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from random import Random
 from typing import TypeVar
 
@@ -58,11 +59,11 @@ class SeededEntropy:
         radius = math.sqrt(-2.0 * math.log(1.0 - self.random()))
         return radius * math.cos(2.0 * math.pi * self.random())
 
-    def choice(self, options: list[_T] | tuple[_T, ...]) -> _T:
+    def choice(self, options: Sequence[_T]) -> _T:
         """Return one of *options*, which are at least one."""
         return options[self.below(len(options))]
 
-    def sample(self, options: list[_T] | tuple[_T, ...], count: int) -> list[_T]:
+    def sample(self, options: Sequence[_T], count: int) -> list[_T]:
         """Return *count* different places of *options*, or all of them, in random order."""
         pool = list(options)
         count = min(count, len(pool))

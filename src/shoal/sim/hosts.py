@@ -23,7 +23,7 @@ _PUBLIC_FIRST: Final = 20  # first octets 20 to 99 of public hosts, ours: no spe
 _PUBLIC_FIRSTS: Final = 80
 _SCATTER: Final = 0x9E3779  # odd, so multiplying by it permutes 24 bits; 2^24 / golden ratio
 _PUBLIC_MAX: Final = _PUBLIC_FIRSTS << 24
-_PRIVATE_MAX: Final = 1 << 16
+_PRIVATE_MAX: Final = (1 << 16) - 2  # 10.depth.0.1 and on
 _IPV6_PREFIX: Final = bytes.fromhex("2001")  # then 32 bits of the host's /48, RFC 4291 layout
 
 
@@ -69,7 +69,7 @@ class Realm:
             return _IPV6_PREFIX + index.to_bytes(4) + bytes(9) + b"\x01"
         if self.depth:
             return bytes((10, self.depth)) + (index + 1).to_bytes(2)
-        rest = index // _PUBLIC_FIRSTS * _SCATTER & 0xFFFFFF
+        rest = (index // _PUBLIC_FIRSTS + 1) * _SCATTER & 0xFFFFFF
         return bytes((_PUBLIC_FIRST + index % _PUBLIC_FIRSTS,)) + rest.to_bytes(3)
 
     def bind(self, endpoint: Endpoint) -> None:

@@ -310,11 +310,10 @@ class Network:
         if source is None or len(data) > DATAGRAM_MAX:
             self.stats.unsendable += 1
             return
-        receiver: Endpoint | Crossing | None = None
-        if source.realm is self.public:  # the common case, without a call
-            receiver = self.public.endpoints.get(target)
-        if receiver is not None:
-            self._carry(host, receiver, receiver.host.place, data, source.address)
+        # The common case, without a call.
+        direct = self.public.endpoints.get(target) if source.realm is self.public else None
+        if direct is not None:
+            self._carry(host, direct, direct.host.place, data, source.address)
             return
         found = route(source, target, self.now)
         if isinstance(found, Route):
