@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from typing import Generic, TypeVar
+from math import inf
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -38,3 +39,34 @@ class Deadlines(Generic[T]):
         if self._heap and self._heap[0][0] <= now:
             return heapq.heappop(self._heap)[2]
         return None
+
+
+class Sleeper(Protocol):
+    """A part of an engine that asked to be woken."""
+
+    def wake(self, now: float) -> None:
+        """Do what is due at *now*; harmless early."""
+
+
+class Alarm:
+    """The one next wake-up of a sleeper, whose deadlines others hold as well."""
+
+    __slots__ = ("_deadlines", "_sleeper", "moment")
+
+    def __init__(self, deadlines: Deadlines[Sleeper], sleeper: Sleeper) -> None:
+        self._deadlines = deadlines
+        self._sleeper = sleeper
+        self.moment = inf
+
+    def set(self, moment: float) -> None:
+        """Ring at *moment*, or before if it was to ring before."""
+        if moment < self.moment:
+            self.moment = moment
+            self._deadlines.add(moment, self._sleeper)
+
+    def rings(self, now: float) -> bool:
+        """Whether the moment has come; then it is to be set again."""
+        if now < self.moment:
+            return False
+        self.moment = inf
+        return True

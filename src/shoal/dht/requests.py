@@ -50,13 +50,20 @@ class Owner(Protocol):
 class Request:
     """One question to one node."""
 
-    __slots__ = ("attempts", "context", "datagrams", "deadline", "is_over", "message", "node",
+    __slots__ = ("asked_at", "attempts", "context", "datagrams", "deadline", "is_over", "message", "node",
                  "owner", "purpose", "tid", "wait")  # fmt: skip
 
     def __init__(
-        self, node: Node, message: wire.Message, owner: Owner | None, purpose: int, context: object
+        self,
+        node: Node,
+        message: wire.Message,
+        owner: Owner | None,
+        purpose: int,
+        context: object,
+        now: float,
     ) -> None:
         self.node = node
+        self.asked_at = now
         self.message = message
         self.owner = owner
         self.purpose = purpose  # the owner's own kinds of question
@@ -113,7 +120,7 @@ class RequestEngine:
         now: float,
     ) -> Request:
         """Send *message* (made with `node.take_tid()`) when it is the node's turn."""
-        request = Request(node, message, owner, purpose, context)
+        request = Request(node, message, owner, purpose, context, now)
         if node.waiting is None and node.in_flight < self._in_flight_max and self._may_leave(node, now):
             self._send_first(request, now)
         else:
@@ -125,7 +132,7 @@ class RequestEngine:
     ) -> Request:
         """Ping *addr*, whose node id is not known yet; the reply is matched by its id alone."""
         stranger = Node(PING_ID, addr, 1)
-        request = Request(stranger, message, owner, purpose, None)
+        request = Request(stranger, message, owner, purpose, None, now)
         self._pings[request.tid] = request
         self._send_first(request, now)
         return request

@@ -64,6 +64,8 @@ class RoutingTable:
         self.buckets = [Bucket(0, 0)]
         self._firsts = [0]
         self.grown_at = -inf
+        self._good_numbers: list[int] = []
+        self._good_until = -inf
 
     def __iter__(self) -> Iterator[Node]:
         for bucket in self.buckets:
@@ -123,11 +125,19 @@ class RoutingTable:
             bucket._good_until = now + CANDIDATES_FRESH  # noqa: SLF001
         return bucket._good  # noqa: SLF001
 
-    def closest(self, number: int, count: int, now: float) -> list[Node]:
-        """Return up to *count* good nodes, closest to *number* first."""
-        good = [node for node in self if node.is_good(now)]
-        good.sort(key=lambda node: node.number ^ number)
-        return good[:count]
+    def is_beyond(self, number: int, count: int, count_min: int, now: float) -> bool:
+        """Whether so many good nodes are closer to *number* than we that it is not for us.
+
+        True when the *count* closest good nodes, of at least *count_min*, are all closer.
+        """
+        if now >= self._good_until:
+            self._good_numbers = [node.number for node in self if node.is_good(now)]
+            self._good_until = now + CANDIDATES_FRESH
+        if len(self._good_numbers) < count_min:
+            return False
+        ours = self._own ^ number
+        closer = sum(1 for good in self._good_numbers if good ^ number < ours)
+        return closer >= min(count, len(self._good_numbers))
 
     def remove_expired(self) -> list[Node]:
         """Take expired nodes out; return the cached candidates to ping for their places."""
@@ -154,6 +164,7 @@ class RoutingTable:
     def forget_times(self) -> None:
         """Trust nothing any more: the connectivity changed (reference section 3.11)."""
         self.grown_at = -inf
+        self._good_until = -inf
         for bucket in self.buckets:
             bucket.replied_at = -inf
             bucket._good_until = -inf  # noqa: SLF001

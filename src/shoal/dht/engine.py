@@ -1,0 +1,700 @@
+"""The DHT node: everything it decides, without sockets, clocks or chance of its own.
+
+Datagrams, commands and times go in; a list of effects comes out of each call. See
+docs/topics/dht-node.md for a guided tour of the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
+
+from shoal.core import Address, DecodeError, Entropy, Family, InfoHash, SendDatagram
+from shoal.dht import wire
+from shoal.dht.bootstrap import Bootstrap
+from shoal.dht.config import DhtConfig
+from shoal.dht.context import Context, DhtStats
+from shoal.dht.effects import (
+    Done,
+    Effect,
+    PublicAddressChanged,
+    Status,
+    StatusChanged,
+    ValuesFound,
+)
+from shoal.dht.errors import TooManyOperationsError, ValueTooLargeError
+from shoal.dht.keeper import ExportedValue, Keeper
+from shoal.dht.limiter import RateLimiter
+from shoal.dht.nodes import Node
+from shoal.dht.operations import GetOperation, ListenGroup, PutOperation
+from shoal.dht.parts import Assembler
+from shoal.dht.query import Query, Where
+from shoal.dht.requests import Request, RequestEngine
+from shoal.dht.responder import Responder
+from shoal.dht.search import FIND, GET, LARGE, Search
+from shoal.dht.side import NodeCounts, Side, is_martian
+from shoal.dht.storage import Storage, StoredValue
+from shoal.dht.table import Bucket, Confidence
+from shoal.dht.types import TypeRegistry
+from shoal.dht.value import Value
+
+VALUE_SIZE_MAX: Final = 65_536  # OpenDHT value.h: MAX_VALUE_SIZE
+OPERATIONS_MAX: Final = 65_536  # ours: operations under way at once
+LISTEN_KEPT: Final = 60.0  # OpenDHT: a listen that comes back within a minute is free
+TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
+QUERIES: Final = frozenset(
+    (wire.Ping, wire.Find, wire.Get, wire.Put, wire.Refresh, wire.Listen, wire.Update)
+)
+
+
+class DhtEngine:
+    """One participant of an OpenDHT network, on one or two address families.
+
+    `wall_offset` is Unix time minus monotonic time; whoever drives the engine keeps it current,
+    because put requests carry dates.
+    """
+
+    def __init__(
+        self,
+        config: DhtConfig,
+        entropy: Entropy,
+        now: float,
+        *,
+        wall_offset: float,
+        types: TypeRegistry | None = None,
+    ) -> None:
+        self.config = config
+        self.node_id = config.node_id or InfoHash(entropy.token_bytes(InfoHash.length))
+        self.stats = DhtStats()
+        self.types = TypeRegistry() if types is None else types
+        self._out: list[object] = []
+        requests = RequestEngine(
+            self._out, entropy, config.network, config.pace_per_node, is_client=config.is_client
+        )
+        storage = Storage(
+            config.storage_limit, config.local_storage_limit, config.storage_keys_max
+        )
+        self._context = Context(
+            config, entropy, self.node_id, self._out, self.stats, requests, storage, self.types,
+            groups={}, puts={},
+        )  # fmt: skip
+        self._requests = requests
+        self._keeper = Keeper(self._context, now)
+        self._keeper.wall_offset = wall_offset
+        self._limiter = RateLimiter(config.rate_limit_total, config.rate_limit_per_address)
+        self._assembler = Assembler()
+        self._sides = {family: Side(family, self._context, now) for family in config.families}
+        self._responders = {
+            family: Responder(side, self._keeper, self._sides)
+            for family, side in self._sides.items()
+        }
+        self._bootstrap = Bootstrap(self._context, self._ping_host)
+        self._status = (Status.DISCONNECTED, Status.DISCONNECTED)
+        self._public: tuple[Address, ...] = ()
+        self._gets: dict[int, GetOperation] = {}
+        self._listens: dict[int, ListenGroup] = {}
+        self._pings: dict[int, _Pinger] = {}
+        self._queue: dict[int, _Queued] = {}  # operations that wait for a connection
+
+    # ---- the outside world -----------------------------------------------------------------
+
+    @property
+    def wall_offset(self) -> float:
+        """Unix time minus monotonic time, in seconds."""
+        return self._keeper.wall_offset
+
+    @wall_offset.setter
+    def wall_offset(self, offset: float) -> None:
+        self._keeper.wall_offset = offset
+
+    def receive(self, datagram: bytes, addr: Address, now: float) -> list[Effect]:
+        """Take one datagram; drop and count what is not for us."""
+        self.stats.received += 1
+        side = self._sides.get(Family.IPV4 if len(addr.ip) == 4 else Family.IPV6)  # noqa: PLR2004
+        if side is None or is_martian(addr) or addr in side.blacklist:
+            self.stats.blacklisted += 1
+            return self._flush(now)
+        try:
+            message, network, is_client, _ = wire.decode(datagram)
+        except DecodeError:
+            self.stats.malformed += 1
+            return self._flush(now)
+        if network != self.config.network:
+            self.stats.foreign += 1
+        else:
+            self._classify(side, message, addr, now, is_client=is_client)
+        return self._flush(now)
+
+    def send_failed(self, addr: Address, now: float) -> list[Effect]:
+        """The system says that *addr* cannot be reached."""
+        side = self._side_of(addr)
+        if side is not None:
+            for node in side.cache:
+                if node.addr == addr and not node.is_expired:
+                    self._requests.node_is_lost(node, now)
+                    break
+        return self._flush(now)
+
+    def next_deadline(self) -> float | None:
+        """When `advance` next has work."""
+        moments = [
+            self._keeper.tokens.next_deadline(),
+            self._requests.next_deadline(),
+            self._context.wakeups.next(),
+            self._assembler.next_deadline(),
+        ]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def advance(self, now: float) -> list[Effect]:
+        """Do what is due at *now*."""
+        self._keeper.tokens.advance(now)
+        self._assembler.advance(now)
+        self._requests.advance(now)
+        while (sleeper := self._context.wakeups.pop_due(now)) is not None:
+            sleeper.wake(now)
+        return self._flush(now)
+
+    # ---- operations ------------------------------------------------------------------------
+
+    def get(self, op: int, key: InfoHash, now: float, *, where: Where = ()) -> list[Effect]:
+        """Look for the values at *key* that meet *where*; ends in Done.
+
+        Raises:
+            TooManyOperationsError: too many operations are under way.
+        """
+        return self.query(op, key, Query(where=where), now)
+
+    def query(self, op: int, key: InfoHash, query: Query, now: float) -> list[Effect]:
+        """Look for fields of the values at *key*, or for whole values; ends in Done.
+
+        Raises:
+            TooManyOperationsError: too many operations are under way.
+        """
+        self._check_room()
+        operation = GetOperation(op, key, query, self._sides, now, self._out)
+        self._gets[op] = operation
+        local = self._context.storage.values(key, query.where)
+        if local:
+            operation.take_values(local)
+        if not self._answer_from_listen(operation):
+            self._start(op, _Queued(self._start_get, operation), now)
+        return self._flush(now)
+
+    def listen(self, op: int, key: InfoHash, now: float, *, where: Where = ()) -> list[Effect]:
+        """Follow the values at *key* that meet *where*, until cancelled.
+
+        Raises:
+            TooManyOperationsError: too many operations are under way.
+        """
+        self._check_room()
+        query = Query(where=where)
+        group = self._context.groups.setdefault(key, {}).get(query)
+        if group is None:
+            group = ListenGroup(key, query, self._out, self._context.wakeups)
+            self._context.groups[key][query] = group
+            for stored in self._context.storage.entries(key):
+                self._keeper.tell_group(group, stored)
+        self._listens[op] = group
+        group.join(op)
+        self._start(op, _Queued(self._start_listen, group), now)
+        return self._flush(now)
+
+    def put(
+        self,
+        op: int,
+        key: InfoHash,
+        value: Value,
+        now: float,
+        *,
+        created: float | None = None,
+        permanent: bool = False,
+    ) -> list[Effect]:
+        """Store *value* (its id must be set) on the nodes closest to *key*; ends in Done.
+
+        *created* is Unix time; None is now. A permanent put is renewed until `cancel_put`.
+
+        Raises:
+            ValueTooLargeError: nodes would not store it.
+            TooManyOperationsError: too many operations are under way.
+        """
+        assert value.id, "the caller chose an id"
+        if value.size > VALUE_SIZE_MAX:
+            raise ValueTooLargeError(f"{value.size} bytes, of at most {VALUE_SIZE_MAX}")
+        self._check_room()
+        place = (key, value.id)
+        older = self._context.puts.get(place)
+        if older is not None and older.value.content_equals(value):
+            older.is_permanent = older.is_permanent or permanent
+            older.join(op)
+            return self._flush(now)
+        if older is not None:
+            self._withdraw(older, now)
+        operation = self._make_put(op, key, value, now, created, is_permanent=permanent)
+        self._context.puts[place] = operation
+        self._start(op, _Queued(self._start_put, operation), now)
+        return self._flush(now)
+
+    def cancel(self, op: int, now: float) -> list[Effect]:
+        """End a get, query, listen or ping: nothing more is reported for *op*."""
+        self._queue.pop(op, None)
+        operation = self._gets.pop(op, None)
+        if operation is not None:
+            operation.is_over = True
+            for side in self._sides.values():
+                search = side.searches.get(operation.key)
+                if search is not None and operation in search.gets:
+                    search.gets.remove(operation)
+        group = self._listens.pop(op, None)
+        if group is not None:
+            group.leave(op, now)
+            if not group.ops:
+                self._context.wakeups.add(now + LISTEN_KEPT, _GroupEnd(self, group))
+        self._pings.pop(op, None)
+        return self._flush(now)
+
+    def cancel_put(self, key: InfoHash, value_id: int, now: float) -> list[Effect]:
+        """Stop announcing a value, and forget our own copy; others' copies expire in time."""
+        operation = self._context.puts.get((key, value_id))
+        if operation is not None:
+            self._withdraw(operation, now)
+        held = self._context.storage.find(key, value_id)
+        if held is not None and held.storer is None:
+            self._keeper.remove(key, value_id, now)
+        return self._flush(now)
+
+    # ---- connectivity ----------------------------------------------------------------------
+
+    @property
+    def status(self) -> tuple[Status, Status]:
+        """The connectivity of IPv4 and of IPv6."""
+        return self._status
+
+    def bootstrap(self, hosts: Sequence[tuple[str, int]], now: float) -> list[Effect]:
+        """Know these (host, port) pairs, and start from them while nobody else is known."""
+        for host, port in hosts:
+            self._bootstrap.add(host, port, now)
+        self._bootstrap.wake(now)
+        return self._flush(now)
+
+    def clear_bootstrap(self, now: float) -> list[Effect]:
+        """Forget all bootstrap hosts."""
+        self._bootstrap.hosts.clear()
+        self._bootstrap.stop()
+        return self._flush(now)
+
+    def resolved(self, host: str, port: int, addrs: list[Address], now: float) -> list[Effect]:
+        """Answer a `ResolveHost`; no addresses mean that the name is unknown."""
+        self._bootstrap.resolved(host, port, addrs, now)
+        return self._flush(now)
+
+    def ping(self, op: int, addr: Address, now: float) -> list[Effect]:
+        """Ask whoever is at *addr*; ends in Done. An answer makes it known to us."""
+        side = self._side_of(addr)
+        if side is None:
+            self._out.append(Done(op, ok=False, nodes=0))
+            return self._flush(now)
+        pinger = self._pings[op] = _Pinger(op, self)
+        tid = 1 + self._context.entropy.below(0xFFFFFFFF)
+        self._context.count_request("ping")
+        self._requests.ask_address(wire.Ping(tid, self.node_id), addr, pinger, FIND, now)
+        return self._flush(now)
+
+    def insert_node(self, node_id: InfoHash, addr: Address, now: float) -> list[Effect]:
+        """Know a node from a state file, a local announcement or the caller, and ask it."""
+        side = self._side_of(addr)
+        node = None if side is None else side.insert(node_id, addr, now)
+        if side is not None and node is not None and not node.is_good(now):
+            if not node.pending:
+                side.ping(node, now)
+            side.maintenance.hasten(now)
+        return self._flush(now)
+
+    def connectivity_changed(self, now: float) -> list[Effect]:
+        """Our own network changed: check everything that was learned over the old one."""
+        for side in self._sides.values():
+            side.forget_connectivity(now)
+        if self._bootstrap.hosts:
+            self._bootstrap.start(now)
+            self._bootstrap.wake(now)
+        return self._flush(now)
+
+    # ---- looking inside --------------------------------------------------------------------
+
+    def node_counts(self, family: Family, now: float) -> NodeCounts | None:
+        """Count the nodes of a family by state; None without a socket for it."""
+        side = self._sides.get(family)
+        return None if side is None else side.counts(now)
+
+    def routing_table(self, family: Family) -> list[Bucket]:
+        """Return the buckets of a family, for display."""
+        side = self._sides.get(family)
+        return [] if side is None else list(side.table.buckets)
+
+    def searches(self, family: Family) -> list[Search]:
+        """Return the searches of a family, for display."""
+        side = self._sides.get(family)
+        return [] if side is None else list(side.searches.values())
+
+    @property
+    def storage(self) -> Storage:
+        """What is stored, for display."""
+        return self._context.storage
+
+    @property
+    def request_stats(self) -> object:
+        """Counters of requests made."""
+        return self._requests.stats
+
+    @property
+    def assembly_stats(self) -> object:
+        """Counters of values received in parts."""
+        return self._assembler.stats
+
+    @property
+    def subscriber_count(self) -> int:
+        """How many subscriptions other nodes have with us."""
+        return len(self._keeper.subscribers)
+
+    def export_nodes(self, now: float) -> list[tuple[InfoHash, Address]]:
+        """Return the good nodes, those around our own id first."""
+        found = []
+        for side in self._sides.values():
+            own = int.from_bytes(self.node_id)
+            nodes = sorted(side.table, key=lambda node: node.number ^ own)
+            found += [(node.id, node.addr) for node in nodes if node.is_good(now)]
+        return found
+
+    def export_values(self) -> list[ExportedValue]:
+        """Return what is stored for others."""
+        return self._keeper.export()
+
+    def import_values(self, values: Iterable[ExportedValue], now: float) -> list[Effect]:
+        """Take back exported values that are still alive."""
+        self._keeper.load(values, now)
+        return self._flush(now)
+
+    def set_storage_limit(self, limit: int, now: float) -> list[Effect]:
+        """Change how many bytes values of others may use."""
+        self._keeper.set_limit(limit, now)
+        return self._flush(now)
+
+    # ---- incoming --------------------------------------------------------------------------
+
+    def _side_of(self, addr: Address) -> Side | None:
+        return None if is_martian(addr) else self._sides.get(addr.family)
+
+    def _classify(
+        self, side: Side, message: wire.Message, addr: Address, now: float, *, is_client: bool
+    ) -> None:
+        kind = type(message)
+        if kind is wire.Part:
+            self._on_part(side, cast("wire.Part", message), addr, now, is_client=is_client)
+            return
+        sender = message.sender  # type: ignore[union-attr]  # parts are dealt with
+        if sender == self.node_id or (sender is not None and not any(sender)):
+            self.stats.bad_sender += 1
+            return
+        if kind in QUERIES:
+            is_paid = self._assembler.is_open(addr, message.tid)
+            if not is_paid and not self._limiter.admit(addr, now):
+                self.stats.limited += 1
+                return
+        elif getattr(message, "sizes", None) is not None and not self._expects(side, message, addr, now):
+            return
+        if getattr(message, "sizes", None) is not None:
+            complete = self._assembler.open(message, addr, now)  # type: ignore[arg-type]
+            if complete is None:
+                return
+            message = complete
+        self._process(side, message, addr, now, is_client=is_client)
+
+    def _on_part(
+        self, side: Side, part: wire.Part, addr: Address, now: float, *, is_client: bool
+    ) -> None:
+        if not self._assembler.is_open(addr, part.tid) and not self._limiter.admit(addr, now):
+            self.stats.limited += 1
+            return
+        message = self._assembler.add(part, addr, now)
+        if message is not None:
+            self._process(side, message, addr, now, is_client=is_client)
+
+    def _expects(self, side: Side, message: wire.Message, addr: Address, now: float) -> bool:
+        """Whether a reply in parts answers a request; a get of much is told of it at once."""
+        assert isinstance(message, wire.Reply), "only replies have sizes, besides requests"
+        node = side.cache.find(message.sender)
+        request = node.pending.get(message.tid) if node is not None and node.pending else None
+        if node is None or request is None or node.addr != addr:
+            self._requests.stats.unsolicited += 1
+            return False
+        if request.purpose == GET and isinstance(request.owner, Search):
+            if sum(message.sizes or ()) > LARGE:
+                request.owner.is_large(request, now)
+        return True
+
+    def _process(
+        self, side: Side, message: wire.Message, addr: Address, now: float, *, is_client: bool
+    ) -> None:
+        if type(message) is wire.Reply:
+            self._on_reply(side, message, addr, now, is_client=is_client)
+        elif type(message) is wire.Error:
+            self._on_error(side, message, addr, now)
+        elif type(message) is not wire.Notification:  # never asked for, so never ours
+            sender = message.sender  # type: ignore[union-attr]
+            node = side.hear_from(sender, addr, Confidence.REQUESTED, now, is_client=is_client)
+            self._responders[side.family].serve(message, node, addr, now)
+
+    def _on_reply(
+        self, side: Side, reply: wire.Reply, addr: Address, now: float, *, is_client: bool
+    ) -> None:
+        known = side.cache.find(reply.sender)
+        request = self._requests.match(reply.tid, known, addr, now)
+        if request is None:
+            return
+        node = side.hear_from(reply.sender, addr, Confidence.REPLIED, now, is_client=is_client)
+        if reply.token is not None and 0 < len(reply.token) <= TOKEN_SIZE_MAX:
+            node.token, node.token_at = reply.token, now
+        if type(request.message) in {wire.Find, wire.Get} and reply.token is None:
+            self.stats.blacklisted += 1
+            side.ban(node, now)
+            if request.owner is not None:
+                request.owner.on_lost(request, now)
+            return
+        if reply.seen_ip is not None:
+            side.vote(reply.seen_ip)
+        search = request.owner if isinstance(request.owner, Search) else None
+        self._learn_nodes(reply, addr, search, now)
+        if request.owner is not None:
+            request.owner.on_answer(request, reply, now)
+
+    def _learn_nodes(
+        self, reply: wire.Reply, addr: Address, search: Search | None, now: float
+    ) -> None:
+        for family, nodes in ((Family.IPV4, reply.nodes4), (Family.IPV6, reply.nodes6)):
+            side = self._sides.get(family)
+            if side is not None and nodes:
+                is_same = search is not None and search.side is side
+                side.hear_of(nodes, addr, now, search if is_same else None)
+
+    def _on_error(self, side: Side, error: wire.Error, addr: Address, now: float) -> None:
+        known = None if error.sender is None else side.cache.find(error.sender)
+        request = self._requests.peek(error.tid, known, addr)
+        if request is None:
+            return
+        is_final = (error.code == 401 and type(request.message) in WRITES) or (  # noqa: PLR2004
+            error.code == 404 and type(request.message) is wire.Refresh  # noqa: PLR2004
+        )
+        if not is_final:
+            return  # as the reference does: go on asking
+        self._requests.match(error.tid, known, addr, now)
+        self._requests.stats.refused += 1
+        if request.owner is not None:
+            request.owner.on_refusal(request, error, now)
+
+    # ---- operations, inside ----------------------------------------------------------------
+
+    def _check_room(self) -> None:
+        if len(self._gets) + len(self._listens) + len(self._context.puts) >= OPERATIONS_MAX:
+            raise TooManyOperationsError(f"{OPERATIONS_MAX} operations are under way")
+
+    def _start(self, op: int, queued: _Queued, now: float) -> None:
+        """Run an operation, or let it wait while a connection is being made."""
+        if self._is_waiting(now):
+            self._queue[op] = queued
+        else:
+            queued.run(now)
+
+    def _is_waiting(self, now: float) -> bool:
+        return Status.CONNECTED not in self._status and (
+            Status.CONNECTING in self._status or self._bootstrap.is_resolving
+        )
+
+    def _start_get(self, operation: GetOperation, now: float) -> None:
+        for side in self._sides.values():
+            side.search_for(operation.key, now).add_get(operation, now)
+        if not self._sides:
+            self._out.append(Done(operation.op, ok=False, nodes=0))
+
+    def _start_listen(self, group: ListenGroup, now: float) -> None:
+        for side in self._sides.values():
+            side.search_for(group.key, now).add_listening(group.query, now)
+
+    def _start_put(self, operation: PutOperation, now: float) -> None:
+        for side in self._sides.values():
+            side.search_for(operation.key, now).add_put(operation, now)
+
+    def _answer_from_listen(self, operation: GetOperation) -> bool:
+        """Answer a get from a listen that covers it and has been acknowledged everywhere."""
+        groups = self._context.groups.get(operation.key)
+        if not groups or operation.query.select:
+            return False
+        for query, group in groups.items():
+            if not group.ops or not operation.query.is_satisfied_by(query):
+                continue
+            established = [
+                side.searches[group.key].is_established(query)
+                for side in self._sides.values()
+                if group.key in side.searches and side.searches[group.key].nodes
+            ]
+            if established and all(established):
+                operation.take_values(group.values())
+                for family in self._sides:
+                    operation.family_ended(family, ok=True)
+                return True
+        return False
+
+    def _make_put(
+        self,
+        op: int,
+        key: InfoHash,
+        value: Value,
+        now: float,
+        created: float | None,
+        *,
+        is_permanent: bool,
+    ) -> PutOperation:
+        life = self.types.life(value.type)
+        since = self._keeper.monotonic(created, now)
+        is_past = created is not None and not is_permanent and since < now - 1.0
+        operation = PutOperation(
+            op,
+            key,
+            value,
+            self._sides,
+            self._out,
+            is_permanent=is_permanent,
+            wall_created=int(created) if is_past and created is not None else None,
+            life=life,
+        )
+        expires = float("inf") if is_permanent else since + life
+        if expires > now:
+            self._keeper.store(StoredValue(key, value, since, expires, None), now)
+        return operation
+
+    def _withdraw(self, operation: PutOperation, now: float) -> None:
+        """Stop announcing; callers that still wait hear of failure."""
+        operation.tell(ok=False)
+        operation.is_over = True
+        self._context.puts.pop((operation.key, operation.value.id), None)
+        for op in operation.ops:
+            self._queue.pop(op, None)
+        for side in self._sides.values():
+            search = side.searches.get(operation.key)
+            if search is not None:
+                search.remove_put(operation.value.id)
+
+    def _end_group(self, group: ListenGroup, now: float) -> None:
+        """Nobody came back to a listen within a minute."""
+        groups = self._context.groups.get(group.key)
+        if group.ops or groups is None or groups.get(group.query) is not group:
+            return
+        if now < group.abandoned_at + LISTEN_KEPT:
+            return
+        for side in self._sides.values():
+            search = side.searches.get(group.key)
+            if search is not None:
+                search.remove_listening(group.query, now)
+        del groups[group.query]
+        if not groups:
+            del self._context.groups[group.key]
+
+    # ---- after each call -------------------------------------------------------------------
+
+    def _flush(self, now: float) -> list[Effect]:
+        """Notice what changed as a whole, then hand over all effects."""
+        self._notice_status(now)
+        if self._queue and not self._is_waiting(now):
+            queue, self._queue = self._queue, {}
+            for queued in queue.values():
+                queued.run(now)
+        effects = cast("list[Effect]", self._out[:])
+        self._out.clear()
+        for effect in effects:
+            if type(effect) is SendDatagram:
+                self.stats.sent += 1
+            elif type(effect) is Done:
+                self._gets.pop(effect.op, None)
+                self._pings.pop(effect.op, None)
+        return effects
+
+    def _notice_status(self, now: float) -> None:
+        status = (self._status_of(Family.IPV4, now), self._status_of(Family.IPV6, now))
+        if status != self._status:
+            was_connected = Status.CONNECTED in self._status
+            self._status = status
+            self._out.append(StatusChanged(*status))
+            if Status.CONNECTED in status and not was_connected:
+                self._bootstrap.stop()
+                for side in self._sides.values():
+                    side.revive_searches(now)
+        if Status.CONNECTED not in status and self._bootstrap.is_stopped() and self._bootstrap.hosts:
+            if status == (Status.DISCONNECTED, Status.DISCONNECTED):
+                self._bootstrap.start(now)
+
+    def _status_of(self, family: Family, now: float) -> Status:
+        side = self._sides.get(family)
+        return Status.DISCONNECTED if side is None else side.status(now)
+
+    def _ping_host(self, addr: Address, now: float) -> None:
+        side = self._side_of(addr)
+        if side is not None:
+            side.maintenance.ping_address(addr, now)
+
+
+WRITES: Final = frozenset((wire.Put, wire.Listen, wire.Refresh))
+
+
+class _Queued:
+    """An operation that waits for a connection."""
+
+    __slots__ = ("_operation", "_start")
+
+    def __init__(self, start: object, operation: object) -> None:
+        self._start = start
+        self._operation = operation
+
+    def run(self, now: float) -> None:
+        """Start it."""
+        self._start(self._operation, now)  # type: ignore[operator]
+
+
+class _GroupEnd:
+    """The moment at which an abandoned listen is given up."""
+
+    __slots__ = ("_engine", "_group")
+
+    def __init__(self, engine: DhtEngine, group: ListenGroup) -> None:
+        self._engine = engine
+        self._group = group
+
+    def wake(self, now: float) -> None:
+        """Give it up, unless somebody came back."""
+        self._engine._end_group(self._group, now)  # noqa: SLF001 - part of the engine
+
+
+class _Pinger:
+    """Hears how the ping of an address ended."""
+
+    __slots__ = ("_engine", "_op")
+
+    def __init__(self, op: int, engine: DhtEngine) -> None:
+        self._op = op
+        self._engine = engine
+
+    def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
+        """Somebody is there."""
+        self._end(ok=True)
+
+    def on_refusal(self, request: Request, error: wire.Error, now: float) -> None:
+        """Somebody is there."""
+        self._end(ok=True)
+
+    def on_slow(self, request: Request, now: float) -> None:
+        """Patience."""
+
+    def on_lost(self, request: Request, now: float) -> None:
+        """Nobody answered."""
+        self._end(ok=False)
+
+    def _end(self, *, ok: bool) -> None:
+        if self._engine._pings.get(self._op) is self:  # noqa: SLF001 - part of the engine
+            self._engine._out.append(Done(self._op, ok=ok, nodes=int(ok)))  # noqa: SLF001

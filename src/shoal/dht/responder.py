@@ -1,0 +1,198 @@
+"""Serving the requests of other nodes: nodes, tokens, values, subscriptions.
+
+Reference sections 1.6, 1.9, 1.10 and 3.7. What a node may write is decided by its token, our
+distance to the key, the value's type and the storage quota; a refusal is not told (by design of the
+network), only a wrong token is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from shoal.core import Address, Family, InfoHash, SendDatagram
+from shoal.core.ids import ZERO_HASH
+from shoal.dht import wire
+from shoal.dht.nodes import Node
+from shoal.dht.query import FieldTable, Query
+from shoal.dht.table import closest_compact
+from shoal.dht.value import Value
+
+if TYPE_CHECKING:
+    from shoal.dht.keeper import Keeper
+    from shoal.dht.side import Side
+
+NON_AUTHORITATIVE: Final = 203  # reference section 1.10
+UNAUTHORIZED: Final = 401
+NOT_FOUND: Final = 404
+TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
+IPV6_NUMBERS: Final = frozenset({10, 23, 30})  # AF_INET6 of Linux, Windows and macOS
+CLOSER_NODES: Final = 14  # OpenDHT dht.cpp: SEARCH_NODES
+CLOSER_NODES_MIN: Final = 8  # OpenDHT dht.cpp: TARGET_NODES
+
+
+class Responder:
+    """Answers requests on one family; the keeper holds what both families store."""
+
+    def __init__(self, side: Side, keeper: Keeper, sides: dict[Family, Side]) -> None:
+        self._side = side
+        self._keeper = keeper
+        self._sides = sides
+        self._context = side.context
+        self._handlers: dict[type, tuple[str, Callable[[Any, Node, Address, float], None]]] = {
+            wire.Ping: ("ping", self._on_ping),
+            wire.Find: ("find", self._on_find),
+            wire.Get: ("get", self._on_get),
+            wire.Put: ("put", self._on_put),
+            wire.Refresh: ("refresh", self._on_refresh),
+            wire.Listen: ("listen", self._on_listen),
+            wire.Update: ("update", self._on_update),
+        }
+
+    def serve(self, message: wire.Message, node: Node, addr: Address, now: float) -> None:
+        """Answer *message*, which came from *addr*."""
+        name, handler = self._handlers[type(message)]
+        counts = self._context.stats.requests_in
+        counts[name] = counts.get(name, 0) + 1
+        handler(message, node, addr, now)
+
+    def _reply(
+        self,
+        tid: int,
+        addr: Address,
+        *,
+        nodes: tuple[bytes, bytes] = (b"", b""),
+        token: bytes | None = None,
+        values: tuple[Value, ...] = (),
+        fields: FieldTable | None = None,
+        value_id: int | None = None,
+    ) -> None:
+        self._send(
+            wire.Reply(
+                tid, self._context.own_id, addr.ip, nodes[0], nodes[1], token, values, fields,
+                value_id,
+            ),
+            addr,
+        )  # fmt: skip
+
+    def _refuse(self, tid: int, addr: Address, code: int, text: str) -> None:
+        self._send(wire.Error(tid, self._context.own_id, code, text), addr)
+
+    def _send(self, message: wire.Message, addr: Address) -> None:
+        context = self._context
+        config = context.config
+        for datagram in wire.encode(message, network=config.network, is_client=config.is_client):
+            context.out.append(SendDatagram(datagram, addr))
+
+    def _nodes(
+        self, target: InfoHash, want: tuple[int, ...] | None, asker: bytes, now: float
+    ) -> tuple[bytes, bytes]:
+        """Return the compact closest nodes of the wanted families, IPv4 then IPv6."""
+        number = int.from_bytes(target)
+        if want is None:
+            wanted = {self._side.family}
+        else:
+            wanted = {Family.IPV6 if one in IPV6_NUMBERS else Family.IPV4 for one in want
+                      if one in IPV6_NUMBERS or one == Family.IPV4}  # fmt: skip
+        found = []
+        for family in (Family.IPV4, Family.IPV6):
+            side = self._sides.get(family)
+            if side is None or family not in wanted:
+                found.append(b"")
+            else:
+                found.append(closest_compact(side.table.candidates(number, now), number, asker))
+        return found[0], found[1]
+
+    def _on_ping(self, message: wire.Ping, node: Node, addr: Address, now: float) -> None:
+        self._reply(message.tid, addr)
+
+    def _on_find(self, message: wire.Find, node: Node, addr: Address, now: float) -> None:
+        self._reply(
+            message.tid,
+            addr,
+            nodes=self._nodes(message.target, message.want, message.sender, now),
+            token=self._keeper.tokens.issue(addr),
+        )
+
+    def _on_get(self, message: wire.Get, node: Node, addr: Address, now: float) -> None:
+        key, query = message.key, message.query
+        if key == ZERO_HASH:
+            self._refuse(message.tid, addr, NON_AUTHORITATIVE, "Get_values with no info_hash")
+            return
+        values = self._context.storage.values(key, query.where if query is not None else ())
+        fields = None
+        if values and query is not None and query.select:
+            fields, values = FieldTable.of(query.select, values), []
+        self._reply(
+            message.tid,
+            addr,
+            nodes=self._nodes(key, message.want, message.sender, now),
+            token=self._keeper.tokens.issue(addr),
+            values=tuple(values),
+            fields=fields,
+        )
+
+    def _on_put(self, message: wire.Put, node: Node, addr: Address, now: float) -> None:
+        key = message.key
+        if key == ZERO_HASH:
+            self._refuse(message.tid, addr, NON_AUTHORITATIVE, "Put with no info_hash")
+            return
+        if not self._has_right(message.token, node, addr, now):
+            self._refuse(message.tid, addr, UNAUTHORIZED, "Put with incorrect token")
+            return
+        is_ours = not self._side.table.is_beyond(
+            int.from_bytes(key), CLOSER_NODES, CLOSER_NODES_MIN, now
+        )
+        for value in message.values:
+            if not value.id:
+                self._refuse(message.tid, addr, NON_AUTHORITATIVE, "Put with invalid ID")
+                return
+            if is_ours:
+                self._keeper.take(key, value, message.created, addr, now)
+            else:
+                self._context.stats.too_far += 1
+            self._reply(message.tid, addr, value_id=value.id)
+
+    def _on_refresh(self, message: wire.Refresh, node: Node, addr: Address, now: float) -> None:
+        if not self._has_right(message.token, node, addr, now):
+            self._refuse(message.tid, addr, UNAUTHORIZED, "Put with incorrect token")
+        elif not self._keeper.has_key(message.key):
+            self._refuse(message.tid, addr, NOT_FOUND, "Access operation for unknown storage")
+        else:
+            self._keeper.refresh(message.key, message.value_id, now)
+            self._reply(message.tid, addr, value_id=message.value_id)
+
+    def _on_listen(self, message: wire.Listen, node: Node, addr: Address, now: float) -> None:
+        if message.key == ZERO_HASH:
+            self._refuse(message.tid, addr, NON_AUTHORITATIVE, "Listen with no info_hash")
+            return
+        if not self._has_right(message.token, node, addr, now):
+            self._refuse(message.tid, addr, UNAUTHORIZED, "Listen with incorrect token")
+            return
+        query = Query(where=message.query.where) if message.query is not None else Query()
+        is_taken = self._keeper.subscribers.subscribe(
+            message.key, node, message.socket_id, query, message.version, now
+        )
+        if is_taken:
+            self._reply(message.tid, addr, token=self._keeper.tokens.issue(addr))
+
+    def _on_update(self, message: wire.Update, node: Node, addr: Address, now: float) -> None:
+        subscription = (node.subscriptions or {}).get(message.socket_id)
+        if subscription is not None and node.addr == addr:
+            if 0 < len(message.token) <= TOKEN_SIZE_MAX:
+                node.token, node.token_at = message.token, now
+            if message.values:
+                subscription.take_values(message.values, now)
+            if message.refreshed or message.expired:
+                subscription.take_notice(message.refreshed, message.expired, now)
+        self._reply(message.tid, addr)
+
+    def _has_right(self, token: bytes, node: Node, addr: Address, now: float) -> bool:
+        """Whether *token* was given to *addr*; it proves that the node is there."""
+        if not self._keeper.tokens.accepts(token, addr):
+            self._context.stats.bad_token += 1
+            return False
+        if node.addr != addr:
+            node.move(addr)
+        return True
+

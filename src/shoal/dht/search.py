@@ -1,0 +1,474 @@
+"""A search: the nodes around one key in one family, and what is wanted of them.
+
+Theory of operation (reference section 3.5). A search keeps the 14 usable nodes closest to its key
+that it has heard of. It asks the closest ones, learns closer ones from their answers, and so
+converges; what callers want of the key is carried out on the way:
+
+- a *get* is asked of each of the first 8 nodes, and ends when all of them answered;
+- a *put* goes to each of the first 8, a *listen* to the first 4, each once a node's token is known.
+
+Two things make it cheaper than asking everybody first. Tokens belong to a node and not to a key, so
+one that is fresh from elsewhere spares a question. And once the `QUORUM` nodes closest to the key
+have answered, nobody closer is to be expected: the others need not be asked before writing.
+
+A node that leaves an attempt unanswered is passed over (*slow*) until it answers; one that leaves
+all unanswered is *expired*. A search whose nodes are all expired gives up.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from shoal.core import InfoHash
+from shoal.dht import wire
+from shoal.dht.announcing import announce, next_announcement
+from shoal.dht.listening import Listening
+from shoal.dht.nodes import Node
+from shoal.dht.operations import GetOperation, PutOperation
+from shoal.dht.query import Condition, Field, Query
+
+if TYPE_CHECKING:
+    from shoal.dht.requests import Request
+    from shoal.dht.side import Side
+
+WIDTH: Final = 14  # OpenDHT search.h: SEARCH_NODES
+TARGETS: Final = 8  # OpenDHT routing_table.h: TARGET_NODES
+ALPHA: Final = 4  # OpenDHT dht.h: MAX_REQUESTED_SEARCH_NODES
+QUORUM: Final = 3  # ours, see above
+SYNCED_WITHIN: Final = 10 * 60.0  # OpenDHT node.h: NODE_EXPIRE_TIME
+IDLE_KEPT: Final = 62 * 60.0  # OpenDHT search.h: SEARCH_EXPIRE_TIME
+LARGE: Final = 16 * 1024  # ours: bytes at one key from which a get goes value by value
+IDS: Final = (Field.ID,)
+ANYTHING: Final = Query()
+PAGE_MAX: Final = 4096  # ours: values of one node fetched one by one
+
+FIND, GET, PAGE = range(3)  # purposes of requests
+
+
+class SearchNode:
+    """A node in one search, and how far it has been used."""
+
+    __slots__ = ("acks", "asking", "distance", "is_slow", "node", "pages", "probes",
+                 "replied_at", "writing")  # fmt: skip
+
+    def __init__(self, node: Node, distance: int) -> None:
+        self.node = node
+        self.distance = distance
+        self.is_slow = False
+        self.replied_at = -inf  # last answer to a find or get of this search
+        self.asking: dict[GetOperation | None, Request] | None = None  # under None: a find
+        self.pages: dict[GetOperation, int] | None = None  # values still to come one by one
+        self.writing: dict[int, Request] | None = None  # puts, refreshes and probes by value id
+        self.acks: dict[int, float] | None = None  # when each value kept there wants a reminder
+        self.probes: dict[int, int | None] | None = None  # seq that a probe found; None: absent
+
+    @property
+    def is_bad(self) -> bool:
+        """Passed over for now."""
+        return self.is_slow or self.node.is_expired
+
+    def is_synced(self, now: float) -> bool:
+        """It answered this search lately, and we may write to it."""
+        return now - self.replied_at <= SYNCED_WITHIN and self.node.fresh_token(now) is not None
+
+
+class Search:
+    """Everything under way about one key in one family."""
+
+    __slots__ = ("_distances", "_wake_at", "gets", "is_expired", "is_locating", "key",
+                 "listenings", "nodes", "number", "puts", "refilled_at", "side", "used_at")  # fmt: skip
+
+    def __init__(self, key: InfoHash, side: Side, now: float) -> None:
+        self.key = key
+        self.number = int.from_bytes(key)
+        self.side = side
+        self.nodes: list[SearchNode] = []
+        self._distances: list[int] = []  # parallel to nodes
+        self.gets: list[GetOperation] = []
+        self.puts: dict[int, PutOperation] = {}
+        self.listenings: dict[Query, Listening] = {}
+        self.is_expired = False
+        self.is_locating = False
+        self.used_at = now
+        self.refilled_at = -inf
+        self._wake_at = inf
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether anybody wants anything of this search."""
+        return bool(self.gets or self.puts or self.listenings or self.is_locating)
+
+    # ---- nodes -----------------------------------------------------------------------------
+
+    def refill(self, now: float) -> None:
+        """Take in the closest nodes that the cache knows."""
+        self.refilled_at = now
+        for node in self.side.cache.closest(self.number, WIDTH):
+            self.offer(node)
+
+    def offer(self, node: Node) -> bool:
+        """Take in *node* at its place, unless 14 usable ones are closer."""
+        if node.is_client or node.is_expired:
+            return False
+        distance = node.number ^ self.number
+        place = bisect_left(self._distances, distance)
+        if place < len(self.nodes) and self._distances[place] == distance:
+            return False
+        if place >= WIDTH and sum(not near.is_bad for near in self.nodes[:place]) >= WIDTH:
+            return False
+        self.nodes.insert(place, SearchNode(node, distance))
+        self._distances.insert(place, distance)
+        node.uses += 1
+        if len(self.nodes) > WIDTH:
+            self._trim()
+        self.is_expired = False
+        return True
+
+    def is_full_before(self, distance: int) -> bool:
+        """Whether a node at *distance* would be too far to be taken in."""
+        return len(self._distances) >= WIDTH and distance > self._distances[-1]
+
+    def _trim(self) -> None:
+        """Let go of what lies beyond 14 usable nodes, and of the farthest expired ones."""
+        usable = sum(not near.is_bad for near in self.nodes)
+        while len(self.nodes) > WIDTH and (usable > WIDTH or self.nodes[-1].node.is_expired):
+            gone = self.nodes.pop()
+            self._distances.pop()
+            usable -= not gone.is_bad
+            gone.node.uses -= 1
+
+    def place_of(self, node: Node) -> SearchNode | None:
+        """Return this search's entry for *node*."""
+        distance = node.number ^ self.number
+        place = bisect_left(self._distances, distance)
+        if place < len(self.nodes) and self._distances[place] == distance:
+            return self.nodes[place]
+        return None
+
+    def front(self) -> list[SearchNode]:
+        """Return the first 8 usable nodes."""
+        found = []
+        for near in self.nodes:
+            if not near.is_slow and not near.node.is_expired:
+                found.append(near)
+                if len(found) == TARGETS:
+                    break
+        return found
+
+    # ---- operations ------------------------------------------------------------------------
+
+    def add_get(self, operation: GetOperation, now: float) -> None:
+        """Work on a get or query."""
+        self.gets.append(operation)
+        self._use(now)
+
+    def locate(self, now: float) -> None:
+        """Find the nodes around the key, for the routing table's sake."""
+        self.is_locating = True
+        self._use(now)
+
+    def add_put(self, operation: PutOperation, now: float) -> None:
+        """Announce a value."""
+        self.puts[operation.value.id] = operation
+        value_id = operation.value.id
+        if operation.is_permanent:
+            self.side.make_lasting(self)
+        for near in self.nodes:  # an earlier version says nothing about this one
+            if near.acks:
+                near.acks.pop(value_id, None)
+            if near.probes:
+                near.probes.pop(value_id, None)
+            if near.writing and (request := near.writing.pop(value_id, None)) is not None:
+                self.side.context.requests.drop(request, now)
+        self._use(now)
+
+    def add_listening(self, query: Query, now: float) -> None:
+        """Keep subscriptions for *query* at the closest nodes."""
+        if query not in self.listenings:
+            self.listenings[query] = Listening(query, self)
+            self.side.make_lasting(self)
+        self._use(now)
+
+    def remove_put(self, value_id: int) -> None:
+        """Announce that value no more."""
+        self.puts.pop(value_id, None)
+        self._settle()
+
+    def remove_listening(self, query: Query, now: float) -> None:
+        """Let the subscriptions for *query* run out."""
+        listening = self.listenings.pop(query, None)
+        if listening is not None:
+            listening.close(now)
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self.listenings and not any(put.is_permanent for put in self.puts.values()):
+            self.side.make_passing(self)
+
+    def _use(self, now: float) -> None:
+        self.used_at = now
+        if now - self.refilled_at > 1.0 or len(self.nodes) < WIDTH:
+            self.refill(now)
+        self.step(now)
+
+    # ---- progress --------------------------------------------------------------------------
+
+    def step(self, now: float) -> None:
+        """Do whatever the present state of the nodes allows."""
+        if not (self.gets or self.puts or self.listenings or self.is_locating):
+            return
+        front = self.front()
+        if not front:
+            self._step_without_nodes(now)
+            return
+        level = 0
+        for near in front:
+            if not near.is_synced(now):
+                break
+            level += 1
+        if self.gets:
+            self._finish_gets(front)
+        if level == len(front):
+            self.is_locating = False
+        may_write = level >= min(QUORUM, len(front))
+        if may_write:
+            for listening in list(self.listenings.values()):
+                listening.step(front, now)
+            for operation in list(self.puts.values()):
+                announce(self, operation, front, now)
+        self._ask_on(front, level, now)
+        if self.puts or self.listenings:
+            self._plan(front, level, now)
+
+    def _step_without_nodes(self, now: float) -> None:
+        if any(not near.node.is_expired for near in self.nodes):
+            return  # slow ones may still answer
+        if now - self.refilled_at > 1.0:
+            self.refill(now)
+            if self.front():
+                self.step(now)
+                return
+        self._expire(now)
+
+    def _finish_gets(self, front: list[SearchNode]) -> None:
+        for operation in list(self.gets):
+            answered = operation.answered
+            if operation.is_over or all(near.node.id in answered for near in front):
+                self.gets.remove(operation)
+                operation.family_ended(self.side.family, ok=True)
+
+    def _ask_on(self, front: list[SearchNode], level: int, now: float) -> None:
+        """Ask more nodes: at most 4 at a time while the way is unknown, then all that remain."""
+        busy = sum(1 for near in front if near.asking)
+        allowed = (TARGETS if level else ALPHA) - busy
+        if allowed <= 0:
+            return
+        for operation in self.gets:
+            for near in front:
+                if allowed <= 0:
+                    return
+                if self._may_get(near, operation):
+                    self._ask_get(near, operation, now)
+                    allowed -= 1
+        if self.puts or self.listenings or self.is_locating:
+            is_deep = self.is_locating or level < QUORUM
+            for near in front:
+                if allowed <= 0:
+                    return
+                needs_sync = is_deep and not near.is_synced(now)
+                if (needs_sync or near.node.fresh_token(now) is None) and not near.asking:
+                    self._ask_find(near, now)
+                    allowed -= 1
+
+    def _may_get(self, near: SearchNode, operation: GetOperation) -> bool:
+        """Whether *near* neither answered nor is about to."""
+        if near.node.id in operation.answered or (near.pages and operation in near.pages):
+            return False
+        return not near.asking or not any(
+            other is operation
+            or (
+                other is not None
+                and request.asked_at >= operation.begun
+                and not other.is_paged
+                and operation.query.is_satisfied_by(other.query)
+            )
+            for other, request in near.asking.items()
+        )
+
+    def _ask_find(self, near: SearchNode, now: float) -> None:
+        node = near.node
+        message = wire.Find(node.take_tid(), self.side.context.own_id, self.key, self.side.want())
+        self._ask(near, message, FIND, None, now)
+
+    def _ask_get(self, near: SearchNode, operation: GetOperation, now: float) -> None:
+        query = operation.query
+        asked = _ids_of(query) if operation.is_paged and not query.select else query
+        node = near.node
+        sent = asked if asked.is_sendable else None
+        message = wire.Get(
+            node.take_tid(), self.side.context.own_id, self.key, sent, self.side.want()
+        )
+        self._ask(near, message, GET, operation, now)
+
+    def _ask(
+        self,
+        near: SearchNode,
+        message: wire.Find | wire.Get,
+        purpose: int,
+        operation: GetOperation | None,
+        now: float,
+    ) -> None:
+        self.side.context.count_request("find" if purpose == FIND else "get")
+        request = self.side.context.requests.ask(
+            near.node, message, self, purpose, (near, operation), now
+        )
+        if near.asking is None:
+            near.asking = {}
+        near.asking[operation] = request
+
+    def _plan(self, front: list[SearchNode], level: int, now: float) -> None:
+        """Wake up when the first subscription, announcement or token grows old."""
+        moment = inf
+        for listening in self.listenings.values():
+            moment = min(moment, listening.next_renewal(now))
+        for operation in self.puts.values():
+            moment = min(moment, next_announcement(operation, front, now))
+        leading = front[: max(level, 1)]
+        synced = min(max(near.replied_at + SYNCED_WITHIN, now + 1.0) for near in leading)
+        self.wake_at(min(moment, synced), now)
+
+    def wake_at(self, moment: float, now: float) -> None:
+        """Step again at *moment*."""
+        moment = max(moment, now + 0.001)
+        if moment < self._wake_at or self._wake_at <= now:
+            self._wake_at = moment
+            self.side.context.wakeups.add(moment, self)
+
+    def wake(self, now: float) -> None:
+        """Step, if this is the moment that was asked for."""
+        if now >= self._wake_at:
+            self._wake_at = inf
+            self.step(now)
+
+    def _expire(self, now: float) -> None:
+        """Nobody answered: gets and ordinary puts fail, the others wait for better times."""
+        self.is_expired = True
+        self.is_locating = False
+        for near in self.nodes:
+            near.node.uses -= 1
+        self.nodes.clear()
+        self._distances.clear()
+        gets, self.gets = self.gets, []
+        for operation in gets:
+            operation.family_ended(self.side.family, ok=False)
+        for value_id, put in list(self.puts.items()):
+            if not put.is_permanent:
+                del self.puts[value_id]
+            put.family_ended(self.side.family, ok=False)
+        self.side.search_expired(now)
+
+    # ---- answers ---------------------------------------------------------------------------
+
+    def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
+        """Learn from an answer, then go on."""
+        near: SearchNode
+        near, operation = request.context  # type: ignore[misc]  # made in this module
+        near.is_slow = False
+        if request.purpose == PAGE:
+            operation.take_values(reply.values)
+            self._count_page(near, operation)
+        else:
+            near.replied_at = now
+            if near.asking:
+                near.asking.pop(operation, None)
+            if request.purpose == GET:
+                self._take_answer(near, operation, request, reply, now)
+        self.step(now)
+
+    def _take_answer(
+        self,
+        near: SearchNode,
+        operation: GetOperation,
+        request: Request,
+        reply: wire.Reply,
+        now: float,
+    ) -> None:
+        query = operation.query
+        asked = request.message.query or ANYTHING  # type: ignore[union-attr]  # a get
+        if asked.select != query.select:  # it was asked for ids only
+            if reply.fields is not None:
+                self._fetch_pages(near, operation, reply, now)
+                return
+            asked = query  # a node that does not know selections sends whole values
+        for waiting in self.gets:
+            if request.asked_at < waiting.begun or not waiting.query.is_satisfied_by(asked):
+                continue
+            if reply.fields is None:
+                waiting.take_values(reply.values)
+            elif waiting.query.select == asked.select:
+                waiting.take_rows(reply.fields.rows())
+            else:
+                continue
+            waiting.answered.add(near.node.id)
+
+    def _fetch_pages(
+        self, near: SearchNode, operation: GetOperation, reply: wire.Reply, now: float
+    ) -> None:
+        """Ask *near* for those values of its list that too few others have delivered."""
+        assert reply.fields is not None, "the caller looked"
+        ids = dict.fromkeys(row.id for row in reply.fields.rows() if row.id is not None)
+        wanted = [value_id for value_id in ids if operation.wants_copy(value_id)][:PAGE_MAX]
+        if near.pages is None:
+            near.pages = {}
+        near.pages[operation] = len(wanted) + 1
+        context = self.side.context
+        for value_id in wanted:
+            where = Query(where=(Condition(Field.ID, value_id),))
+            message = wire.Get(near.node.take_tid(), context.own_id, self.key, where, ())
+            context.count_request("get")
+            context.requests.ask(near.node, message, self, PAGE, (near, operation), now)
+        self._count_page(near, operation)
+
+    def _count_page(self, near: SearchNode, operation: GetOperation) -> None:
+        """One value of a list has come, or will not."""
+        if near.pages and operation in near.pages:
+            near.pages[operation] -= 1
+            if not near.pages[operation]:
+                del near.pages[operation]
+                operation.answered.add(near.node.id)
+
+    def is_large(self, request: Request, now: float) -> None:
+        """The answer to *request* turns out to be large: ask for ids first, then value by value."""
+        near, operation = request.context  # type: ignore[misc]  # made in this module
+        if request.purpose != GET or operation.is_paged or operation.query.select:
+            return
+        operation.is_paged = True
+        for other in self.nodes:
+            if other is not near and other.asking and operation in other.asking:
+                self.side.context.requests.drop(other.asking.pop(operation), now)
+        self.step(now)
+
+    def on_refusal(self, request: Request, error: wire.Error, now: float) -> None:
+        """A find or get cannot be refused; whatever this is, treat it as silence."""
+        self.on_lost(request, now)
+
+    def on_slow(self, request: Request, now: float) -> None:
+        """Pass over the node, so that another one is asked meanwhile."""
+        near = request.context[0]  # type: ignore[index]  # made in this module
+        near.is_slow = True
+        self.step(now)
+
+    def on_lost(self, request: Request, now: float) -> None:
+        """Go on without that node."""
+        near, operation = request.context  # type: ignore[misc]  # made in this module
+        if request.purpose == PAGE:
+            self._count_page(near, operation)
+        elif near.asking:
+            near.asking.pop(operation, None)
+        self.step(now)
+
+
+def _ids_of(query: Query) -> Query:
+    return Query(select=IDS, where=query.where)
