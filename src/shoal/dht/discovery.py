@@ -119,6 +119,7 @@ class DiscoveryEngine:
         *,
         is_published: bool = True,
         services: Mapping[str, bytes] | None = None,
+        groups: Mapping[Family, Address] = GROUPS,
     ) -> None:
         """Prepare to find nodes of *network*, and to be found.
 
@@ -128,12 +129,14 @@ class DiscoveryEngine:
             ports: where the DHT listens, by family; discovery runs on these families.
             is_published: whether our own node is announced and queries are answered.
             services: further services to announce, name to packed payload.
+            groups: where to ask.
         """
         if len(services or ()) >= SERVICES_MAX:
             raise ValueError(f"more than {SERVICES_MAX - 1} services besides {DHT_SERVICE!r}")
         self.stats = DiscoveryStats()
         self._node_id = node_id
         self._network = network
+        self._groups = groups
         self._announcements = {
             family: _pack_services(
                 {DHT_SERVICE: NodeAnnouncement(node_id, port, network).packed(), **(services or {})}
@@ -197,9 +200,9 @@ class DiscoveryEngine:
     def _broadcast(self) -> list[Effect]:
         effects: list[Effect] = []
         for family in self._families:
-            effects.append(SendDatagram(QUERY, GROUPS[family]))
+            effects.append(SendDatagram(QUERY, self._groups[family]))
             if (announcement := self._announcements.get(family)) is not None:
-                effects.append(SendDatagram(announcement, GROUPS[family]))
+                effects.append(SendDatagram(announcement, self._groups[family]))
         return effects
 
     def _answer(self, addr: Address, now: float) -> list[Effect]:

@@ -47,7 +47,7 @@ class PutRefusedError(DhtError):
 
 
 class BindError(DhtError):
-    """This address cannot be listened on. Name one of this machine; ports below 1024 need rights."""
+    """This address cannot be listened on. Name one of this machine, and a port of 1024 or more."""
 
 
 class PortTakenError(BindError):

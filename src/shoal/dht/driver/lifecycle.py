@@ -1,0 +1,395 @@
+"""How a node comes to life, what it says about itself, and how it ends."""
+
+# ruff: noqa: ASYNC109 - see node.py
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from shoal.core import Address, Family, InfoHash
+from shoal.core.driver import SystemEntropy
+from shoal.dht.config import DhtConfig
+from shoal.dht.discovery import DiscoveryEngine, NodeDiscovered
+from shoal.dht.driver.discovery import DiscoveryDriver
+from shoal.dht.driver.hosts import Resolver, parse_hosts
+from shoal.dht.driver.network import NetworkWatcher
+from shoal.dht.driver.persistence import Persistence
+from shoal.dht.driver.runtime import Runtime
+from shoal.dht.driver.sockets import open_sockets
+from shoal.dht.driver.stats import FamilyStats, NodeStats, counters_of
+from shoal.dht.effects import Status
+from shoal.dht.engine import DhtEngine
+from shoal.dht.errors import NodeClosedError, NotConnectedError
+from shoal.dht.secure import SecureEngine
+from shoal.dht.state import NodeState, encode_state
+
+if TYPE_CHECKING:
+    import os
+    import socket
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from shoal.crypto.identity import Identity
+    from shoal.dht.discovery import ServiceDiscovered
+    from shoal.dht.types import TypeRegistry
+
+_log = logging.getLogger(__name__)
+
+CLOSE_GRACE: Final = 3.0  # seconds for puts under way; ours: an answer, or one repetition
+CACHED_PINGED: Final = 16  # ours: nodes of the last run that are asked at once if they live
+ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - a DHT node serves the network
+_RANK: Final = (Status.DISCONNECTED, Status.CONNECTING, Status.CONNECTED)
+
+
+class NodeLifecycle:
+    """The half of `DhtNode` that is about the node itself; the other half is about data."""
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        bootstrap: Iterable[str | tuple[str, int]] | None = None,
+        network: int | None = None,
+        identity: Identity | None = None,
+        state: str | os.PathLike[str] | None = None,
+        bind: Sequence[str] = ANY_ADDRESS,
+        has_discovery: bool = False,
+        config: DhtConfig | None = None,
+        types: TypeRegistry | None = None,
+    ) -> None:
+        """Describe the node; `start`, or `async with`, opens it.
+
+        Args:
+            port: UDP port; 0 takes that of the last run if *state* knows it, else any.
+            bootstrap: hosts to join by, `HOST`, `HOST:PORT` or `[IPV6]:PORT`; None joins nobody.
+            network: nodes of other networks are ignored; 0 is the public one.
+            identity: for signing, decrypting, and being found by key.
+            state: file that remembers nodes, values and our id from run to run.
+            bind: addresses to listen on, at most one per family; a family without one is off.
+            has_discovery: find, and be found by, nodes of the local network.
+            config: everything else about the protocol.
+            types: value types beyond those of OpenDHT.
+
+        Raises:
+            BootstrapFormatError: a host of *bootstrap* is not understood.
+        """
+        config = config or DhtConfig()
+        self._config = config if network is None else replace(config, network=network)
+        self._port = port
+        self._bootstrap = parse_hosts(bootstrap or ())
+        self._identity = identity
+        self._bind = tuple(bind)
+        self._has_discovery = has_discovery
+        self._types = types
+        self._persistence = Persistence(Path(state)) if state is not None else None
+        self._entropy = SystemEntropy()
+        self._runtime: Runtime | None = None
+        self._watcher: NetworkWatcher | None = None
+        self._discovery: DiscoveryDriver | None = None
+        self._opened_at = 0.0
+        self._puts = 0
+        self._puts_done = asyncio.Event()
+        self._status_changed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close(grace=CLOSE_GRACE if kind is None else 0.0)
+
+    async def start(self) -> None:
+        """Open the sockets, load the state and set out to join; `async with` does this.
+
+        Raises:
+            PortTakenError: another program has the port.
+            BindError: the address cannot be listened on.
+            StateFileError: the state file cannot be read or written.
+        """
+        if self._runtime is not None:
+            raise RuntimeError("a DhtNode starts once; make another one")
+        saved: NodeState | None = None
+        ports: dict[Family, int] = {}
+        if self._persistence is not None:
+            saved, ports = await self._persistence.load()
+        sockets = open_sockets(self._bind, self._port, ports)
+        try:
+            runtime = self._runtime = self._make_runtime(sockets, saved)
+            if self._persistence is not None:
+                self._persistence.save_ports(
+                    {family: addr.port for family, addr in self.bound.items()}
+                )
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
+        self._opened_at = runtime.now
+        runtime.status_hooks.append(self._on_status)
+        if saved is not None:
+            self._restore(runtime, saved)
+        if self._bootstrap:
+            runtime.call_engine(lambda now: runtime.engine.bootstrap(self._bootstrap, now))
+        if self._persistence is not None:
+            self._persistence.save_regularly(self._export)
+        self._watcher = NetworkWatcher(self.connectivity_changed, runtime.keep_wall_clock)
+        if self._has_discovery:
+            self._discover(runtime)
+        _log.info("= node %s listens on %s", self.node_id, ", ".join(map(str, self.bound.values())))
+
+    async def close(self, grace: float = CLOSE_GRACE) -> None:
+        """Leave the network: finish, save, and end every operation; harmless twice.
+
+        Operations that still run after that, listens among them, end with `NodeClosedError`.
+
+        Args:
+            grace: seconds that puts under way may still take.
+
+        Raises:
+            StateFileError: the state cannot be written; the node is closed all the same.
+        """
+        runtime = self._runtime
+        if runtime is None or runtime.is_closed:
+            return
+        if self._puts and grace > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._puts_done.wait()
+        if runtime.is_closed:
+            return
+        state = self._export() if self._persistence is not None else b""
+        if self._watcher is not None:
+            self._watcher.close()
+        if self._discovery is not None:
+            self._discovery.close()
+        runtime.close()
+        self._status_changed.set()
+        if self._persistence is not None:
+            await self._persistence.close(state)
+        _log.info("= node %s closed", self.node_id)
+
+    # What it is
+
+    @property
+    def node_id(self) -> InfoHash:
+        """Our place in the DHT."""
+        return self._opened().engine.node_id
+
+    @property
+    def network(self) -> int:
+        """The id of the network; 0 is the public one."""
+        return self._config.network
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who signs and decrypts here."""
+        return self._identity
+
+    @property
+    def bound(self) -> dict[Family, Address]:
+        """Where we listen, by family."""
+        return dict(self._opened().bound)
+
+    @property
+    def port(self) -> int:
+        """The UDP port: that of IPv4 if both families are on and differ."""
+        return next(iter(self.bound.values())).port
+
+    @property
+    def public_addresses(self) -> tuple[Address, ...]:
+        """Where most nodes see us, without ports; best per family."""
+        return self._opened().public_addresses
+
+    @property
+    def status(self) -> Status:
+        """The better one of both families."""
+        return max(self._opened().status, key=_RANK.index)
+
+    @property
+    def status_by_family(self) -> dict[Family, Status]:
+        """The connection over each family."""
+        ipv4, ipv6 = self._opened().status
+        return {Family.IPV4: ipv4, Family.IPV6: ipv6}
+
+    async def wait_connected(self, timeout: float | None = None) -> None:
+        """Return once a node has answered.
+
+        Raises:
+            NotConnectedError: none did within *timeout* seconds.
+            NodeClosedError: the node was closed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while self.status is not Status.CONNECTED:
+                    self._running()
+                    self._status_changed.clear()
+                    await self._status_changed.wait()
+        except TimeoutError:
+            raise NotConnectedError(
+                f"no DHT node answered within {timeout:g} seconds: check the network, "
+                "the bootstrap address and the network id"
+            ) from None
+
+    def stats(self) -> NodeStats:
+        """Return a snapshot of the node: its neighbours, its storage, its counters."""
+        runtime = self._opened()
+        engine, status = runtime.engine, runtime.status
+        families = {}
+        for family, addr in runtime.bound.items():
+            counts = engine.node_stats(family, runtime.now)
+            families[family] = FamilyStats(
+                bound=addr,
+                status=status[0] if family is Family.IPV4 else status[1],
+                good=counts.good,
+                dubious=counts.dubious,
+                cached=counts.cached,
+                incoming=counts.incoming,
+                table_depth=counts.depth,
+                searches=counts.searches,
+                nodes_known=counts.cache_size,
+                size_estimate=8 << counts.depth if counts.depth else counts.good + 1,
+            )
+        values, values_bytes = engine.storage_size()
+        return NodeStats(
+            node_id=engine.node_id,
+            key_id=None if self._identity is None else self._identity.id,
+            network=self.network,
+            status=self.status,
+            uptime=runtime.now - self._opened_at,
+            operations=runtime.operations,
+            values=values,
+            values_bytes=values_bytes,
+            families=families,
+            udp=replace(runtime.transport.stats),
+            counters={
+                "dht": counters_of(engine.stats),
+                "secure": counters_of(runtime.secure.stats),
+            },
+        )
+
+    # Its network
+
+    async def bootstrap(self, hosts: Iterable[str | tuple[str, int]]) -> None:
+        """Join by further hosts; they are tried again while the node is disconnected.
+
+        Raises:
+            BootstrapFormatError: a host is not understood.
+        """
+        parsed, runtime = parse_hosts(hosts), self._running()
+        runtime.call_engine(lambda now: runtime.engine.bootstrap(parsed, now))
+
+    def nodes(self) -> list[tuple[InfoHash, Address]]:
+        """Return the good nodes that we know, those nearest to us first."""
+        runtime = self._opened()
+        return runtime.engine.export_nodes(runtime.now)
+
+    def connectivity_changed(self) -> None:
+        """Tell the node that the network below has changed; it also looks by itself."""
+        runtime = self._running()
+        runtime.call(runtime.secure.connectivity_changed)
+        if self._discovery is not None:
+            self._discovery.start()
+
+    # Inside
+
+    def _opened(self) -> Runtime:
+        if self._runtime is None:
+            raise NodeClosedError("the DHT node is not started: use `async with`, or await start()")
+        return self._runtime
+
+    def _running(self) -> Runtime:
+        runtime = self._opened()
+        if runtime.is_closed:
+            raise NodeClosedError("the DHT node is closed")
+        return runtime
+
+    async def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[tuple[Address, ...]] = loop.create_future()
+
+        def set_found(addrs: tuple[Address, ...]) -> None:
+            if not found.done():
+                found.set_result(addrs)
+
+        Resolver(loop).resolve(host, port, set_found)
+        return await found
+
+    @contextmanager
+    def _putting(self) -> Iterator[None]:
+        """Count a put as under way, for `close` to wait for."""
+        self._puts += 1
+        self._puts_done.clear()
+        try:
+            yield
+        finally:
+            self._puts -= 1
+            if not self._puts:
+                self._puts_done.set()
+
+    def _make_runtime(self, sockets: Sequence[socket.socket], saved: NodeState | None) -> Runtime:
+        bound = [Address.parse(*sock.getsockname()[:2]) for sock in sockets]
+        config = replace(self._config, families=tuple(addr.family for addr in bound))
+        if config.node_id is None and saved is not None:
+            config = replace(config, node_id=saved.node_id)
+        now = asyncio.get_running_loop().time()
+        wall_offset = time.time() - now
+        engine = DhtEngine(config, self._entropy, now, wall_offset=wall_offset, types=self._types)
+        secure = SecureEngine(engine, self._entropy, identity=self._identity)
+        return Runtime(engine, secure, sockets)
+
+    def _restore(self, runtime: Runtime, saved: NodeState) -> None:
+        """Take up values and nodes of the last run, and see which of those still live."""
+        engine = runtime.engine
+        runtime.call_engine(lambda now: engine.import_values(saved.values, now))
+        for node_id, addr in saved.nodes:
+            runtime.call_engine(partial(engine.insert_node, node_id, addr))
+        for _, addr in saved.nodes[:CACHED_PINGED]:
+            self._knock(runtime, addr)
+        _log.info("= took up %d nodes and %d values", len(saved.nodes), len(saved.values))
+
+    def _export(self) -> bytes:
+        runtime = self._opened()
+        engine = runtime.engine
+        return encode_state(
+            engine.node_id, engine.export_nodes(runtime.now), engine.export_values(runtime.now)
+        )
+
+    def _discover(self, runtime: Runtime) -> None:
+        ports = {family: addr.port for family, addr in self.bound.items()}
+        engine = DiscoveryEngine(self.node_id, self.network, ports)
+        self._discovery = DiscoveryDriver(engine, ports, self._discovered)
+        self._discovery.start()
+
+    def _discovered(self, event: NodeDiscovered | ServiceDiscovered) -> None:
+        if isinstance(event, NodeDiscovered) and not self._opened().is_closed:
+            self._knock(self._opened(), event.addr)
+
+    def _knock(self, runtime: Runtime, addr: Address) -> None:
+        """Ping *addr*: whoever answers enters the routing table."""
+
+        def command(op: int, now: float) -> Sequence[object]:
+            return runtime.secure.absorb(runtime.engine.ping(op, addr, now), now)
+
+        runtime.begin(lambda _event: None, command, is_urgent=True)
+
+    def _on_status(self, ipv4: Status, ipv6: Status) -> None:
+        self._status_changed.set()
+        if self._discovery is None:
+            return
+        if Status.CONNECTED in (ipv4, ipv6):
+            self._discovery.connected()
+        elif ipv4 is ipv6 is Status.DISCONNECTED:
+            self._discovery.start()
