@@ -13,6 +13,7 @@ from shoal.dht.requests import RequestEngine
 from shoal.dht.storage import Storage
 from shoal.dht.types import TypeRegistry
 
+
 @dataclass(slots=True)
 class DhtStats:
     """Counters; each says what one increment means."""

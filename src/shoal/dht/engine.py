@@ -71,9 +71,7 @@ class DhtEngine:
         requests = RequestEngine(
             self._out, entropy, config.network, config.pace_per_node, is_client=config.is_client
         )
-        storage = Storage(
-            config.storage_limit, config.local_storage_limit, config.storage_keys_max
-        )
+        storage = Storage(config.storage_limit, config.local_storage_limit, config.storage_keys_max)
         self._context = Context(
             config, entropy, self.node_id, self._out, self.stats, requests, storage, self.types,
             groups={}, puts={},
@@ -94,6 +92,7 @@ class DhtEngine:
         self._gets: dict[int, GetOperation] = {}
         self._listens: dict[int, ListenGroup] = {}
         self._pings: dict[int, _Pinger] = {}
+        self._put_ops: dict[int, PutOperation] = {}
         self._queue: dict[int, _Queued] = {}  # operations that wait for a connection
 
     # ---- the outside world -----------------------------------------------------------------
@@ -225,12 +224,13 @@ class DhtEngine:
         older = self._context.puts.get(place)
         if older is not None and older.value.content_equals(value):
             older.is_permanent = older.is_permanent or permanent
+            self._put_ops[op] = older
             older.join(op)
             return self._flush(now)
         if older is not None:
             self._withdraw(older, now)
         operation = self._make_put(op, key, value, now, created, is_permanent=permanent)
-        self._context.puts[place] = operation
+        self._context.puts[place] = self._put_ops[op] = operation
         self._start(op, _Queued(self._start_put, operation), now)
         return self._flush(now)
 
@@ -399,7 +399,9 @@ class DhtEngine:
             if not is_paid and not self._limiter.admit(addr, now):
                 self.stats.limited += 1
                 return
-        elif getattr(message, "sizes", None) is not None and not self._expects(side, message, addr, now):
+        elif getattr(message, "sizes", None) is not None and not self._expects(
+            side, message, addr, now
+        ):
             return
         if getattr(message, "sizes", None) is not None:
             complete = self._assembler.open(message, addr, now)  # type: ignore[arg-type]
@@ -614,7 +616,16 @@ class DhtEngine:
             elif type(effect) is Done:
                 self._gets.pop(effect.op, None)
                 self._pings.pop(effect.op, None)
+                self._forget_put(effect.op)
         return effects
+
+    def _forget_put(self, op: int) -> None:
+        """An ordinary put is over once its callers were told."""
+        operation = self._put_ops.pop(op, None)
+        if operation is not None and operation.is_over:
+            place = (operation.key, operation.value.id)
+            if self._context.puts.get(place) is operation:
+                del self._context.puts[place]
 
     def _notice_status(self, now: float) -> None:
         status = (self._status_of(Family.IPV4, now), self._status_of(Family.IPV6, now))
@@ -626,7 +637,11 @@ class DhtEngine:
                 self._bootstrap.stop()
                 for side in self._sides.values():
                     side.revive_searches(now)
-        if Status.CONNECTED not in status and self._bootstrap.is_stopped() and self._bootstrap.hosts:
+        if (
+            Status.CONNECTED not in status
+            and self._bootstrap.is_stopped()
+            and self._bootstrap.hosts
+        ):
             if status == (Status.DISCONNECTED, Status.DISCONNECTED):
                 self._bootstrap.start(now)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from shoal.core import Address, InfoHash
 from shoal.core.deadlines import Alarm
-from shoal.dht.operations import LOCAL
+from shoal.dht.operations import LOCAL, ListenGroup
 from shoal.dht.storage import StoredValue
 from shoal.dht.subscribers import Subscribers
 from shoal.dht.tokens import TokenSecrets
@@ -76,7 +76,8 @@ class Keeper:
         fits, evicted = self._context.storage.store(stored)
         if fits:
             self._alarm.set(stored.expires)
-            self._tell_groups(stored)
+            for group in list(self._context.groups.get(stored.key, {}).values()):
+                self.tell_group(group, stored)
             self.subscribers.tell_values(stored.key, stored.value, now)
         self._tell_gone(evicted, now)
         return fits
@@ -115,7 +116,9 @@ class Keeper:
         """Return every value with an end to its life, in Unix time."""
         offset = self.wall_offset
         return [
-            ExportedValue(one.key, one.value, one.created + offset, one.expires + offset, one.storer)
+            ExportedValue(
+                one.key, one.value, one.created + offset, one.expires + offset, one.storer
+            )
             for one in self._context.storage
             if one.expires < inf
         ]
@@ -139,10 +142,9 @@ class Keeper:
             group.refresh(LOCAL, (held.value.id,), now, life)
         self.subscribers.tell_refreshed(held.key, held.value.id, now)
 
-    def _tell_groups(self, stored: StoredValue) -> None:
-        expires = {stored.value.id: stored.expires}
-        for group in list(self._context.groups.get(stored.key, {}).values()):
-            group.take_values(LOCAL, (stored.value,), expires)
+    def tell_group(self, group: ListenGroup, stored: StoredValue) -> None:
+        """Let a listen of our own know what we store."""
+        group.take_values(LOCAL, (stored.value,), {stored.value.id: stored.expires})
 
     def _tell_gone(self, gone: list[StoredValue], now: float) -> None:
         by_key: dict[InfoHash, list[int]] = {}

@@ -46,9 +46,7 @@ class Subscription:
         expires = {value.id: now + life(value.type) for value in values}
         self.listening.group.take_values(self.near.node.id, values, expires)
 
-    def take_notice(
-        self, refreshed: tuple[int, ...], expired: tuple[int, ...], now: float
-    ) -> None:
+    def take_notice(self, refreshed: tuple[int, ...], expired: tuple[int, ...], now: float) -> None:
         """The node prolonged some values and lost others."""
         group = self.listening.group
         life = self.listening.search.side.context.types.life
@@ -179,9 +177,7 @@ class Listening:
             VERSION,
         )
         context.count_request("listen")
-        subscription.request = context.requests.ask(
-            near.node, message, subscription, 0, None, now
-        )
+        subscription.request = context.requests.ask(near.node, message, subscription, 0, None, now)
 
     def _forget_overdue(self, now: float) -> None:
         """Nodes that closer ones displaced are not renewed; let them go when they fall silent."""

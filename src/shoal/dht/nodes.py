@@ -178,5 +178,3 @@ class NodeCache:
 
 def _compact(node_id: InfoHash, addr: Address) -> bytes:
     return node_id + addr.ip + addr.port.to_bytes(2)
-
-

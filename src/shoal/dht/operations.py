@@ -85,7 +85,7 @@ class GetOperation:
 class PutOperation:
     """A value being announced, until enough nodes acknowledged it, or until cancelled."""
 
-    __slots__ = ("_ok", "_open", "_out", "created", "expires", "is_over", "is_permanent", "is_told",
+    __slots__ = ("_ok", "_open", "_out", "is_over", "is_permanent", "is_told",
                  "key", "life", "nodes", "ops", "value", "wall_created")  # fmt: skip
 
     def __init__(
@@ -98,7 +98,6 @@ class PutOperation:
         *,
         is_permanent: bool,
         wall_created: int | None,
-        expires: float,
         life: float,
     ) -> None:
         self.ops = [op]
@@ -106,7 +105,6 @@ class PutOperation:
         self.value = value
         self.is_permanent = is_permanent
         self.wall_created = wall_created  # what `c` says; None: now
-        self.expires = inf if is_permanent else expires
         self.life = life
         self.is_over = False  # nothing is to be announced any more
         self.is_told = False  # the callers heard of success or failure
@@ -189,7 +187,9 @@ class ListenGroup:
         """Return the values that some node holds."""
         return tuple(tracked.value for tracked in self._tracked.values())
 
-    def take_values(self, holder: InfoHash, values: Iterable[Value], expires_of: dict[int, float]) -> None:
+    def take_values(
+        self, holder: InfoHash, values: Iterable[Value], expires_of: dict[int, float]
+    ) -> None:
         """*holder* stores these *values* until the moments in *expires_of* (by value id)."""
         fresh = []
         for value in values:
@@ -208,7 +208,9 @@ class ListenGroup:
             self._out.extend(ValuesFound(op, tuple(fresh)) for op in self.ops)
         self._alarm.set(min(expires_of.values(), default=inf))
 
-    def refresh(self, holder: InfoHash, value_ids: Iterable[int], now: float, life_of: dict[int, float]) -> None:
+    def refresh(
+        self, holder: InfoHash, value_ids: Iterable[int], now: float, life_of: dict[int, float]
+    ) -> None:
         """*holder* prolonged the life of these values; unknown ids passed no filter of ours."""
         for value_id in value_ids:
             tracked = self._tracked.get(value_id)

@@ -121,7 +121,11 @@ class RequestEngine:
     ) -> Request:
         """Send *message* (made with `node.take_tid()`) when it is the node's turn."""
         request = Request(node, message, owner, purpose, context, now)
-        if node.waiting is None and node.in_flight < self._in_flight_max and self._may_leave(node, now):
+        if (
+            node.waiting is None
+            and node.in_flight < self._in_flight_max
+            and self._may_leave(node, now)
+        ):
             self._send_first(request, now)
         else:
             self._enqueue(request, now)
@@ -142,10 +146,17 @@ class RequestEngine:
         self._close(request)
         self._serve_line(request.node, now)
 
-    def match(
-        self, tid: int, sender: Node | None, addr: Address, now: float
-    ) -> Request | None:
+    def match(self, tid: int, sender: Node | None, addr: Address, now: float) -> Request | None:
         """Take the request that this answer ends; None (and counted) if there is none."""
+        request = self.peek(tid, sender, addr)
+        if request is not None:
+            self.stats.answered += 1
+            self._close(request)
+            self._serve_line(request.node, now)
+        return request
+
+    def peek(self, tid: int, sender: Node | None, addr: Address) -> Request | None:
+        """Return the request that an answer is about, and leave it open."""
         request = None
         if sender is not None and sender.pending:
             request = sender.pending.get(tid)
@@ -157,8 +168,6 @@ class RequestEngine:
         if request.node.addr != addr:
             self.stats.misdirected += 1
             return None
-        self._close(request)
-        self._serve_line(request.node, now)
         return request
 
     def node_is_lost(self, node: Node, now: float) -> None:

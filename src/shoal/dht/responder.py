@@ -195,4 +195,3 @@ class Responder:
         if node.addr != addr:
             node.move(addr)
         return True
-

@@ -203,6 +203,11 @@ class Search:
             listening.close(now)
         self._settle()
 
+    def is_established(self, query: Query) -> bool:
+        """Whether every node that should tell us of changes has agreed to."""
+        listening = self.listenings.get(query)
+        return listening is not None and listening.is_established(self.front())
+
     def _settle(self) -> None:
         if not self.listenings and not any(put.is_permanent for put in self.puts.values()):
             self.side.make_passing(self)

@@ -66,7 +66,13 @@ class Side:
     # ---- nodes -----------------------------------------------------------------------------
 
     def hear_from(
-        self, node_id: InfoHash, addr: Address, confidence: Confidence, now: float, *, is_client: bool
+        self,
+        node_id: InfoHash,
+        addr: Address,
+        confidence: Confidence,
+        now: float,
+        *,
+        is_client: bool,
     ) -> Node:
         """Note a message that *node_id* sent us from *addr*."""
         node = self.cache.find(node_id)
@@ -282,7 +288,6 @@ class Side:
             searches=len(self.searches),
             cache_size=len(self.cache),
         )
-
 
 
 def is_martian(addr: Address) -> bool:

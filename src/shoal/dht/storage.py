@@ -101,6 +101,10 @@ class Storage:
             if all(condition.matches(entry.value) for condition in where)
         ]
 
+    def entries(self, key: InfoHash) -> list[StoredValue]:
+        """Return what is stored at *key*, with its times."""
+        return list(self._keys.get(key, {}).values())
+
     def has_key(self, key: InfoHash) -> bool:
         """Whether any value is stored at *key*."""
         return key in self._keys

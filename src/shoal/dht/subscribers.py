@@ -188,9 +188,7 @@ class Subscribers:
         self._context.count_request("update")
         self._context.requests.ask(subscriber.node, update, self, 0, subscriber, now)
 
-    def _send_legacy(
-        self, subscriber: Subscriber, message: wire.Reply | wire.Notification
-    ) -> None:
+    def _send_legacy(self, subscriber: Subscriber, message: wire.Reply | wire.Notification) -> None:
         config = self._context.config
         for datagram in wire.encode(message, network=config.network, is_client=config.is_client):
             self._context.out.append(SendDatagram(datagram, subscriber.node.addr))
