@@ -6,6 +6,7 @@ import datetime
 import functools
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,15 +23,24 @@ CERTIFICATE_TYPE: Final = 8
 
 
 @dataclass(frozen=True)
-class Signer:
-    """An RSA key with the ids that the DHT derives from it."""
+class Recipient:
+    """An RSA public key with the ids that the DHT derives from it."""
 
-    key: rsa.RSAPrivateKey
+    public_key: rsa.RSAPublicKey
+
+    @classmethod
+    def of(cls, pem: str) -> Recipient:
+        """Return the holder of the first certificate of a chain."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # 2.4.12 writes serial numbers that read as negative
+            public_key = x509.load_pem_x509_certificates(pem.encode())[0].public_key()
+        assert isinstance(public_key, rsa.RSAPublicKey)
+        return Recipient(public_key)
 
     @functools.cached_property
     def spki(self) -> bytes:
         """The public key, SubjectPublicKeyInfo DER."""
-        return self.key.public_key().public_bytes(
+        return self.public_key.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
@@ -48,6 +58,24 @@ class Signer:
     def long_id_key(self) -> bytes:
         """Where values about the long id live."""
         return hashlib.sha1(self.long_id, usedforsecurity=False).digest()
+
+    def sealed(self, plain: bytes) -> bytes:
+        """Return *plain* encrypted for this key."""
+        secret, nonce = AESGCM.generate_key(256), os.urandom(12)
+        head = self.public_key.encrypt(secret, padding.PKCS1v15())
+        return head + nonce + AESGCM(secret).encrypt(nonce, plain, None)
+
+
+@dataclass(frozen=True)
+class Signer(Recipient):
+    """An RSA key pair."""
+
+    key: rsa.RSAPrivateKey
+
+    @classmethod
+    def holding(cls, key: rsa.RSAPrivateKey) -> Signer:
+        """Return the signer with that private key."""
+        return Signer(key.public_key(), key)
 
     def signed(
         self,
@@ -69,16 +97,10 @@ class Signer:
         signature = self.key.sign(msgpack.packb(body), padding.PKCS1v15(), hashes.SHA512())
         return {"id": value_id, "dat": {"body": body, "sig": signature}}
 
-    def encrypted(self, value_id: int, data: bytes, to: Signer) -> dict[str, Any]:
+    def encrypted(self, value_id: int, data: bytes, to: Recipient) -> dict[str, Any]:
         """Return the wire map of a value that only *to* can read."""
         plain = msgpack.packb(self.signed(value_id, data, to=to.key_id)["dat"])
         return {"id": value_id, "dat": to.sealed(plain)}
-
-    def sealed(self, plain: bytes) -> bytes:
-        """Return *plain* encrypted for this key."""
-        secret, nonce = AESGCM.generate_key(256), os.urandom(12)
-        head = self.key.public_key().encrypt(secret, padding.PKCS1v15())
-        return head + nonce + AESGCM(secret).encrypt(nonce, plain, None)
 
     def certificate(self, name: str = "test") -> str:
         """Return a self-signed certificate in PEM."""
@@ -88,7 +110,7 @@ class Signer:
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(subject)
-            .public_key(self.key.public_key())
+            .public_key(self.public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
             .not_valid_after(start + datetime.timedelta(days=36_500))
@@ -119,7 +141,7 @@ def vector_signer() -> Signer:
     )
     e = 65_537
     d = pow(e, -1, (p - 1) * (q - 1))
-    return Signer(
+    return Signer.holding(
         rsa.RSAPrivateNumbers(
             p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(e, p * q)
         ).private_key()
@@ -129,7 +151,7 @@ def vector_signer() -> Signer:
 @functools.cache
 def other_signer() -> Signer:
     """Return another key, fresh for this process."""
-    return Signer(rsa.generate_private_key(65_537, 2048))
+    return Signer.holding(rsa.generate_private_key(65_537, 2048))
 
 
 def with_data(value: Mapping[str, Any], data: bytes) -> dict[str, Any]:

@@ -290,9 +290,13 @@ class WirePeer:
             with self._changed:
                 self.arrivals.append(arrival)
                 self._changed.notify_all()
-            if self.answers and message.get("y") == "q" and arrival.kind not in self.mute:
-                with contextlib.suppress(OSError):
+            if not self.answers:
+                continue
+            with contextlib.suppress(OSError):
+                if message.get("y") == "q" and arrival.kind not in self.mute:
                     self._answer(arrival)
+                elif arrival.kind == "part":
+                    self._answer_finished(arrival)
 
     def _answer(self, query: Arrival) -> None:
         if query.message.get("n", 0) != self.network:
@@ -312,9 +316,7 @@ class WirePeer:
                     self._answer_values(query, body, held)
                     return
             case "put":
-                for value in arguments["values"]:
-                    vid = value["id"] if isinstance(value, dict) else 0
-                    self.reply(query, {"id": self.node_id, "vid": vid, "sa": body["sa"]})
+                self._answer_put(query, arguments["values"])
                 return
             case "refresh":
                 body = {"id": self.node_id, "vid": arguments["vid"], "sa": body["sa"]}
@@ -325,6 +327,24 @@ class WirePeer:
             case _:
                 return
         self.reply(query, body)
+
+    def _answer_put(self, query: Arrival, values: list[Any]) -> None:
+        if isinstance(values[0], int):
+            return  # answered when the last part is here
+        seen_as = socket.inet_pton(self._socket.family, query.source[0])
+        for value in values:
+            self.reply(query, {"id": self.node_id, "vid": value["id"], "sa": seen_as})
+
+    def _answer_finished(self, part: Arrival) -> None:
+        """Answer the put that *part* completes, if it does."""
+        same = [a for a in self.arrivals if (a.source, a.message.get("t")) == (part.source, part.tid)]
+        headers = [a for a in same if a.kind == "put"]
+        if not headers or "put" in self.mute:
+            return
+        sizes = headers[-1].body["values"]
+        parts = [a for a in same[same.index(headers[-1]) :] if a.kind == "part"]
+        if len(parts) == sum(-(-size // PART_SIZE) for size in sizes):
+            self._answer_put(headers[-1], join_parts(sizes, parts))
 
     def _answer_values(self, query: Arrival, body: Message, held: list[Message]) -> None:
         asked = query.body.get("q", {"s": [], "w": []})
