@@ -103,3 +103,50 @@ def gossip_world(network: Network, count: int) -> None:
         engine = Gossip(network.entropy("node", number), chance.sample(known, 4))
         host = network.add_host(engine)
         network.apply(host, engine.tell(b"news of %d" % number, network.now))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Event: question *op* was answered, or given up."""
+
+    op: int
+    is_answered: bool
+
+
+class Asker:
+    """Asks a question, waits three seconds for the answer, and answers those of others.
+
+    Its wire: one byte, 0x3f for a question and 0x21 for an answer, then 8 bytes of transaction id.
+    """
+
+    def __init__(self, entropy: Entropy) -> None:
+        self.waiting: dict[bytes, tuple[int, Address, float]] = {}
+        self._entropy = entropy
+
+    def ask(self, op: int, addr: Address, now: float) -> list[object]:
+        """Ask *addr*; one Ended follows, at once if too many questions are waiting."""
+        if len(self.waiting) >= 64:
+            return [Ended(op, is_answered=False)]
+        tid = self._entropy.token_bytes(8)
+        self.waiting[tid] = (op, addr, now + 3.0)
+        return [SendDatagram(b"?" + tid, addr)]
+
+    def receive(self, datagram: bytes, addr: Address, now: float) -> list[object]:
+        """Answer a question, or take an answer."""
+        tid = datagram[1:]
+        if len(tid) != 8:
+            return []
+        if datagram[0] == ord("?"):
+            return [SendDatagram(b"!" + tid, addr)]
+        if datagram[0] == ord("!") and tid in self.waiting and self.waiting[tid][1] == addr:
+            return [Ended(self.waiting.pop(tid)[0], is_answered=True)]
+        return []
+
+    def next_deadline(self) -> float | None:
+        """When the oldest question is given up."""
+        return min((due for _, _, due in self.waiting.values()), default=None)
+
+    def advance(self, now: float) -> list[object]:
+        """Give up what is due."""
+        over = [tid for tid, (_, _, due) in self.waiting.items() if due <= now]
+        return [Ended(self.waiting.pop(tid)[0], is_answered=False) for tid in over]
