@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.dht.profiling import Profile
 from bench.dht.side import BURST_TIMEOUT, CONNECT_TIMEOUT, SETTLE, Burst, Limits, Lookup
-from shoal.core import Family, InfoHash
+from shoal.core import InfoHash
 from shoal.core.errors import ShoalError
 from shoal.dht import DhtConfig, DhtNode
 from shoal.dht.driver import Added
@@ -40,7 +40,7 @@ class ShoalSide:
             )
         begin = time.perf_counter()
         for _ in range(nodes):
-            known = [(LOOPBACK, await self.port(0))] if self._nodes else []
+            known = [(LOOPBACK, self._nodes[0].port)] if self._nodes else []
             node = DhtNode(bootstrap=known, bind=[LOOPBACK], config=config)
             await self._stack.enter_async_context(node)
             if self._nodes:
@@ -52,11 +52,11 @@ class ShoalSide:
 
     async def node_ids(self) -> list[str]:
         """Return the id of each node."""
-        return [str(node.stats().node_id) for node in self._nodes]
+        return [str(node.node_id) for node in self._nodes]
 
     async def port(self, node: int) -> int:
         """Return the UDP port of a node."""
-        return self._nodes[node].stats().families[Family.IPV4].bound.port
+        return self._nodes[node].port
 
     async def put(self, node: int, key: str, value: str) -> float:
         """Put and return seconds until it was done."""

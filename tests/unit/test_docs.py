@@ -162,11 +162,17 @@ def test_compatibility_is_shown_by_tests(what: str, verdicts: list[str], shown_b
         assert function in names, f"{path} has no {function}"
 
 
-@pytest.mark.timeout(60)
-def test_the_readme_example_runs() -> None:
-    """The lines that the README promises to run do run."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
+EXAMPLES: Final = [
+    pytest.param(block, id=f"{name_of(page)}-{number}")
+    for page in PAGES
+    for number, block in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    )
+]
 
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102 - ours
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_run(example: str) -> None:
+    """Every block of Python that a page shows runs as it stands."""
+    exec(compile(example, "example", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own
