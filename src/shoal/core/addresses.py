@@ -1,6 +1,6 @@
 """Network addresses as values: packed IP bytes and a port.
 
-Packed, because that is what the DHT's wire carries; a NamedTuple, because every datagram hashes one.
+Packed, because that is what the DHT's wire carries; a NamedTuple, because every datagram has one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from shoal.core.errors import DecodeError
 
+PORT_MAX: Final = 65_535
 _MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"  # RFC 4291 section 2.5.5.2
 
 
@@ -34,7 +35,7 @@ class Address(NamedTuple):
         Raises:
             DecodeError: *host* is not an IP address or *port* is not 0 to 65535.
         """
-        if not 0 <= port <= 0xFFFF:
+        if not 0 <= port <= PORT_MAX:
             raise DecodeError(f"port {port} is not between 0 and 65535")
         try:
             packed = ipaddress.ip_address(host.partition("%")[0]).packed

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from shoal.core.addresses import Address
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.core.addresses import Address
 
 
 class SendDatagram(NamedTuple):

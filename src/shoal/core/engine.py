@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from shoal.core.addresses import Address
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shoal.core.addresses import Address
 
 
 class Engine(Protocol):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from shoal.core import Address
 from shoal.core.deadlines import Alarm
 from shoal.dht.effects import ResolveHost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.core import Address
     from shoal.dht.context import Context
 
 FIRST_WAIT: Final = 10.0  # OpenDHT dht.cpp: BOOTSTRAP_PERIOD

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from shoal.core import Entropy, InfoHash
 from shoal.core.deadlines import Deadlines, Sleeper
-from shoal.dht.config import DhtConfig
-from shoal.dht.operations import ListenGroup, PutOperation
-from shoal.dht.query import Query
-from shoal.dht.requests import RequestEngine
-from shoal.dht.storage import Storage
-from shoal.dht.types import TypeRegistry
+
+if TYPE_CHECKING:
+    from shoal.core import Entropy, InfoHash
+    from shoal.dht.config import DhtConfig
+    from shoal.dht.operations import ListenGroup, PutOperation
+    from shoal.dht.query import Query
+    from shoal.dht.requests import RequestEngine
+    from shoal.dht.storage import Storage
+    from shoal.dht.types import TypeRegistry
 
 
 @dataclass(slots=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.core import Address, SendDatagram
-from shoal.dht.query import Row
-from shoal.dht.value import Value
+
+if TYPE_CHECKING:
+    from shoal.dht.query import Row
+    from shoal.dht.value import Value
 
 
 class Status(enum.Enum):

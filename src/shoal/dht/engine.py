@@ -6,13 +6,11 @@ docs/topics/dht-node.md for a guided tour of the parts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from shoal.core import Address, DecodeError, Entropy, Family, InfoHash, SendDatagram
 from shoal.dht import wire
 from shoal.dht.bootstrap import Bootstrap
-from shoal.dht.config import DhtConfig
 from shoal.dht.context import Context, DhtStats
 from shoal.dht.effects import (
     Done,
@@ -20,12 +18,10 @@ from shoal.dht.effects import (
     PublicAddressChanged,
     Status,
     StatusChanged,
-    ValuesFound,
 )
 from shoal.dht.errors import TooManyOperationsError, ValueTooLargeError
-from shoal.dht.keeper import ExportedValue, Keeper
+from shoal.dht.keeper import Keeper
 from shoal.dht.limiter import RateLimiter
-from shoal.dht.nodes import Node
 from shoal.dht.operations import GetOperation, ListenGroup, PutOperation
 from shoal.dht.parts import Assembler
 from shoal.dht.query import Query, Where
@@ -36,12 +32,21 @@ from shoal.dht.side import NodeCounts, Side, is_martian
 from shoal.dht.storage import Storage, StoredValue
 from shoal.dht.table import Bucket, Confidence
 from shoal.dht.types import TypeRegistry
-from shoal.dht.value import Value
+from shoal.dht.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from shoal.dht.config import DhtConfig
+    from shoal.dht.state import SavedValue
+    from shoal.dht.value import Value
 
 VALUE_SIZE_MAX: Final = 65_536  # OpenDHT value.h: MAX_VALUE_SIZE
 OPERATIONS_MAX: Final = 65_536  # ours: operations under way at once
 LISTEN_KEPT: Final = 60.0  # OpenDHT: a listen that comes back within a minute is free
 TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
+UNHEARD: Final = 0  # stands for the caller of an operation that nobody called for
+STATUS_INTERVAL: Final = 0.5  # ours: while connected, how often the connectivity is looked at
 QUERIES: Final = frozenset(
     (wire.Ping, wire.Find, wire.Get, wire.Put, wire.Refresh, wire.Listen, wire.Update)
 )
@@ -87,7 +92,9 @@ class DhtEngine:
             for family, side in self._sides.items()
         }
         self._bootstrap = Bootstrap(self._context, self._ping_host)
+        self._upkeep = Upkeep(self._context, self._keeper, self._sides, self._hand_on, now)
         self._status = (Status.DISCONNECTED, Status.DISCONNECTED)
+        self._status_due = now
         self._public: tuple[Address, ...] = ()
         self._gets: dict[int, GetOperation] = {}
         self._listens: dict[int, ListenGroup] = {}
@@ -163,8 +170,12 @@ class DhtEngine:
         """
         return self.query(op, key, Query(where=where), now)
 
-    def query(self, op: int, key: InfoHash, query: Query, now: float) -> list[Effect]:
+    def query(
+        self, op: int, key: InfoHash, query: Query, now: float, *, is_remote: bool = False
+    ) -> list[Effect]:
         """Look for fields of the values at *key*, or for whole values; ends in Done.
+
+        *is_remote* asks other nodes alone: what they have is not what we store or remember.
 
         Raises:
             TooManyOperationsError: too many operations are under way.
@@ -172,10 +183,10 @@ class DhtEngine:
         self._check_room()
         operation = GetOperation(op, key, query, self._sides, now, self._out)
         self._gets[op] = operation
-        local = self._context.storage.values(key, query.where)
+        local = () if is_remote else self._context.storage.values(key, query.where)
         if local:
             operation.take_values(local)
-        if not self._answer_from_listen(operation):
+        if is_remote or not self._answer_from_listen(operation):
             self._start(op, _Queued(self._start_get, operation), now)
         return self._flush(now)
 
@@ -262,6 +273,22 @@ class DhtEngine:
             self._keeper.remove(key, value_id, now)
         return self._flush(now)
 
+    def close(self, now: float) -> list[Effect]:
+        """Leave: hand stored values on if they are to be maintained. Nothing is awaited."""
+        if self.config.maintain_storage:
+            self._upkeep.hand_over(now)
+        return self._flush(now)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether values are on their way to other nodes: who leaves now may lose them."""
+        return any(
+            not put.is_permanent or not put.is_told
+            for side in self._sides.values()
+            for search in side.searches.values()
+            for put in search.puts.values()
+        )
+
     # ---- connectivity ----------------------------------------------------------------------
 
     @property
@@ -320,7 +347,7 @@ class DhtEngine:
 
     # ---- looking inside --------------------------------------------------------------------
 
-    def node_counts(self, family: Family, now: float) -> NodeCounts | None:
+    def node_stats(self, family: Family, now: float) -> NodeCounts | None:
         """Count the nodes of a family by state; None without a socket for it."""
         side = self._sides.get(family)
         return None if side is None else side.counts(now)
@@ -339,6 +366,10 @@ class DhtEngine:
     def storage(self) -> Storage:
         """What is stored, for display."""
         return self._context.storage
+
+    def storage_size(self) -> tuple[int, int]:
+        """Return how many values are stored, and the bytes of their contents."""
+        return self._context.storage.count, self._context.storage.size
 
     @property
     def request_stats(self) -> object:
@@ -364,11 +395,12 @@ class DhtEngine:
             found += [(node.id, node.addr) for node in nodes if node.is_good(now)]
         return found
 
-    def export_values(self) -> list[ExportedValue]:
-        """Return what is stored for others."""
+    def export_values(self, now: float) -> list[SavedValue]:
+        """Return what is stored and will expire, its times as Unix seconds."""
+        self._keeper.wake(now)
         return self._keeper.export()
 
-    def import_values(self, values: Iterable[ExportedValue], now: float) -> list[Effect]:
+    def import_values(self, values: Iterable[SavedValue], now: float) -> list[Effect]:
         """Take back exported values that are still alive."""
         self._keeper.load(values, now)
         return self._flush(now)
@@ -428,9 +460,9 @@ class DhtEngine:
         if node is None or request is None or node.addr != addr:
             self._requests.stats.unsolicited += 1
             return False
-        if request.purpose == GET and isinstance(request.owner, Search):
-            if sum(message.sizes or ()) > LARGE:
-                request.owner.is_large(request, now)
+        is_get = request.purpose == GET and isinstance(request.owner, Search)
+        if is_get and sum(message.sizes or ()) > LARGE:
+            cast("Search", request.owner).is_large(request, now)
         return True
 
     def _process(
@@ -441,7 +473,7 @@ class DhtEngine:
         elif type(message) is wire.Error:
             self._on_error(side, message, addr, now)
         elif type(message) is not wire.Notification:  # never asked for, so never ours
-            sender = message.sender  # type: ignore[union-attr]
+            sender = cast("wire.Ping", message).sender  # any request: they all have one
             node = side.hear_from(sender, addr, Confidence.REQUESTED, now, is_client=is_client)
             self._responders[side.family].serve(message, node, addr, now)
 
@@ -463,6 +495,7 @@ class DhtEngine:
             return
         if reply.seen_ip is not None:
             side.vote(reply.seen_ip)
+            self._notice_public_address()
         search = request.owner if isinstance(request.owner, Search) else None
         self._learn_nodes(reply, addr, search, now)
         if request.owner is not None:
@@ -572,6 +605,23 @@ class DhtEngine:
             self._keeper.store(StoredValue(key, value, since, expires, None), now)
         return operation
 
+    def _hand_on(self, stored: StoredValue, side: Side, now: float) -> None:
+        """Announce a value that we keep for another node, with the life that is left to it."""
+        operation = PutOperation(
+            UNHEARD,
+            stored.key,
+            stored.value,
+            (side.family,),
+            self._out,
+            is_permanent=False,
+            wall_created=int(stored.created + self._keeper.wall_offset),
+            life=self.types.life(stored.value.type),
+        )
+        operation.is_told = True  # nobody asked for it, nobody is to hear of it
+        search = side.search_for(stored.key, now)
+        if stored.value.id not in search.puts:
+            search.add_put(operation, now)
+
     def _withdraw(self, operation: PutOperation, now: float) -> None:
         """Stop announcing; callers that still wait hear of failure."""
         operation.tell(ok=False)
@@ -603,7 +653,8 @@ class DhtEngine:
 
     def _flush(self, now: float) -> list[Effect]:
         """Notice what changed as a whole, then hand over all effects."""
-        self._notice_status(now)
+        if self._status_due <= now or Status.CONNECTED not in self._status:
+            self._notice_status(now)
         if self._queue and not self._is_waiting(now):
             queue, self._queue = self._queue, {}
             for queued in queue.values():
@@ -619,6 +670,13 @@ class DhtEngine:
                 self._forget_put(effect.op)
         return effects
 
+    def _notice_public_address(self) -> None:
+        found = [ip for side in self._sides.values() if (ip := side.public_ip()) is not None]
+        public = tuple(Address(ip, 0) for ip in found)
+        if public != self._public:
+            self._public = public
+            self._out.append(PublicAddressChanged(public))
+
     def _forget_put(self, op: int) -> None:
         """An ordinary put is over once its callers were told."""
         operation = self._put_ops.pop(op, None)
@@ -628,6 +686,7 @@ class DhtEngine:
                 del self._context.puts[place]
 
     def _notice_status(self, now: float) -> None:
+        self._status_due = now + STATUS_INTERVAL
         status = (self._status_of(Family.IPV4, now), self._status_of(Family.IPV6, now))
         if status != self._status:
             was_connected = Status.CONNECTED in self._status
@@ -637,13 +696,9 @@ class DhtEngine:
                 self._bootstrap.stop()
                 for side in self._sides.values():
                     side.revive_searches(now)
-        if (
-            Status.CONNECTED not in status
-            and self._bootstrap.is_stopped()
-            and self._bootstrap.hosts
-        ):
-            if status == (Status.DISCONNECTED, Status.DISCONNECTED):
-                self._bootstrap.start(now)
+        is_lost = status == (Status.DISCONNECTED, Status.DISCONNECTED)
+        if is_lost and self._bootstrap.hosts and self._bootstrap.is_stopped():
+            self._bootstrap.start(now)
 
     def _status_of(self, family: Family, now: float) -> Status:
         side = self._sides.get(family)

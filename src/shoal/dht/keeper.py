@@ -5,32 +5,22 @@ Reference sections 2.8 and 3.7.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from shoal.core import Address, InfoHash
 from shoal.core.deadlines import Alarm
 from shoal.dht.operations import LOCAL, ListenGroup
+from shoal.dht.state import SavedValue
 from shoal.dht.storage import StoredValue
 from shoal.dht.subscribers import Subscribers
 from shoal.dht.tokens import TokenSecrets
-from shoal.dht.value import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shoal.core import Address, InfoHash
     from shoal.dht.context import Context
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedValue:
-    """A stored value as it is written to disk; times are Unix seconds."""
-
-    key: InfoHash
-    value: Value
-    wall_created: float
-    wall_expires: float
-    storer: Address | None
+    from shoal.dht.value import Value
 
 
 class Keeper:
@@ -112,23 +102,21 @@ class Keeper:
         """Return when a value was created on our clock; never in the future."""
         return now if wall_created is None else min(now, wall_created - self.wall_offset)
 
-    def export(self) -> list[ExportedValue]:
+    def export(self) -> list[SavedValue]:
         """Return every value with an end to its life, in Unix time."""
         offset = self.wall_offset
         return [
-            ExportedValue(
-                one.key, one.value, one.created + offset, one.expires + offset, one.storer
-            )
+            SavedValue(one.key, one.value, one.created + offset, one.expires + offset, one.storer)
             for one in self._context.storage
             if one.expires < inf
         ]
 
-    def load(self, values: Iterable[ExportedValue], now: float) -> None:
+    def load(self, values: Iterable[SavedValue], now: float) -> None:
         """Take back exported values that are still alive."""
         for one in values:
-            created = self.monotonic(one.wall_created, now)
+            created = self.monotonic(one.created_wall, now)
             life = self._context.types.life(one.value.type)
-            expires = min(one.wall_expires - self.wall_offset, created + life)
+            expires = min(one.expiry_wall - self.wall_offset, created + life)
             if expires > now:
                 self.store(StoredValue(one.key, one.value, created, expires, one.storer), now)
 

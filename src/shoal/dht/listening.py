@@ -9,16 +9,16 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from shoal.core import InfoHash
 from shoal.dht import wire
 from shoal.dht.announcing import WRONG_TOKEN
 from shoal.dht.nodes import AUTH_ERRORS_MAX, Node
-from shoal.dht.query import Query
-from shoal.dht.value import Value
 
 if TYPE_CHECKING:
+    from shoal.core import InfoHash
+    from shoal.dht.query import Query
     from shoal.dht.requests import Request
     from shoal.dht.search import Search, SearchNode
+    from shoal.dht.value import Value
 
 WIDTH: Final = 4  # OpenDHT search.h: LISTEN_NODES
 VERSION: Final = 1  # the only capability number on the wire

@@ -6,15 +6,16 @@ Node states follow reference section 3.2; one cache exists per address family.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Iterator
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from shoal.core import Address, Entropy, InfoHash
 from shoal.core.ids import INFO_HASH_LENGTH
 
 if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterator
+
+    from shoal.core import Address, Entropy, InfoHash
     from shoal.dht.listening import Subscription
     from shoal.dht.requests import Request
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shoal.core import Family, InfoHash
 from shoal.core.deadlines import Alarm, Deadlines, Sleeper
 from shoal.dht.effects import Done, RowsFound, ValuesExpired, ValuesFound
 from shoal.dht.query import Field, FieldTable, Query, Row
-from shoal.dht.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shoal.dht.value import Value
 
 COPIES_WANTED: Final = 3  # ours: copies of a large value fetched, so that one liar hides nothing
 TRACKED_MAX: Final = 4096  # OpenDHT op_cache.h: MAX_VALUES
@@ -227,9 +230,10 @@ class ListenGroup:
         gone = []
         for value_id in value_ids:
             tracked = self._tracked.get(value_id)
-            if tracked is not None and tracked.holders.pop(holder, None) is not None:
-                if not tracked.holders:
-                    gone.append(self._tracked.pop(value_id).value)
+            if tracked is None or tracked.holders.pop(holder, None) is None:
+                continue
+            if not tracked.holders:
+                gone.append(self._tracked.pop(value_id).value)
         self._tell_gone(gone)
 
     def wake(self, now: float) -> None:

@@ -50,8 +50,8 @@ class Owner(Protocol):
 class Request:
     """One question to one node."""
 
-    __slots__ = ("asked_at", "attempts", "context", "datagrams", "deadline", "is_over", "message", "node",
-                 "owner", "purpose", "tid", "wait")  # fmt: skip
+    __slots__ = ("asked_at", "attempts", "context", "datagrams", "deadline", "is_over", "message",
+                 "node", "owner", "purpose", "tid", "wait")  # fmt: skip
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class RequestEngine:
         self._turns: Deadlines[Node] = Deadlines()
         self._pings: dict[int, Request] = {}  # to addresses whose node id is not known yet
 
-    def ask(  # noqa: PLR0917 - one call per packet: keywords would cost
+    def ask(
         self,
         node: Node,
         message: wire.Message,

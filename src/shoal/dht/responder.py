@@ -7,20 +7,21 @@ network), only a wrong token is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import Address, Family, InfoHash, SendDatagram
 from shoal.core.ids import ZERO_HASH
 from shoal.dht import wire
-from shoal.dht.nodes import Node
 from shoal.dht.query import FieldTable, Query
 from shoal.dht.table import closest_compact
-from shoal.dht.value import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shoal.dht.keeper import Keeper
+    from shoal.dht.nodes import Node
     from shoal.dht.side import Side
+    from shoal.dht.value import Value
 
 NON_AUTHORITATIVE: Final = 203  # reference section 1.10
 UNAUTHORIZED: Final = 401

@@ -21,15 +21,15 @@ from bisect import bisect_left
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from shoal.core import InfoHash
 from shoal.dht import wire
 from shoal.dht.announcing import announce, next_announcement
 from shoal.dht.listening import Listening
-from shoal.dht.nodes import Node
-from shoal.dht.operations import GetOperation, PutOperation
 from shoal.dht.query import Condition, Field, Query
 
 if TYPE_CHECKING:
+    from shoal.core import InfoHash
+    from shoal.dht.nodes import Node
+    from shoal.dht.operations import GetOperation, PutOperation
     from shoal.dht.requests import Request
     from shoal.dht.side import Side
 
@@ -78,7 +78,8 @@ class Search:
     """Everything under way about one key in one family."""
 
     __slots__ = ("_distances", "_wake_at", "gets", "is_expired", "is_locating", "key",
-                 "listenings", "nodes", "number", "puts", "refilled_at", "side", "used_at")  # fmt: skip
+                 "listenings", "nodes", "number", "puts", "refilled_at", "side",
+                 "used_at")  # fmt: skip
 
     def __init__(self, key: InfoHash, side: Side, now: float) -> None:
         self.key = key
@@ -228,24 +229,23 @@ class Search:
         if not front:
             self._step_without_nodes(now)
             return
-        level = 0
-        for near in front:
-            if not near.is_synced(now):
-                break
-            level += 1
         if self.gets:
             self._finish_gets(front)
+        level = _sync_level(front, now)
         if level == len(front):
             self.is_locating = False
-        may_write = level >= min(QUORUM, len(front))
-        if may_write:
-            for listening in list(self.listenings.values()):
-                listening.step(front, now)
-            for operation in list(self.puts.values()):
-                announce(self, operation, front, now)
+        if level >= min(QUORUM, len(front)):
+            self._write(front, now)
         self._ask_on(front, level, now)
         if self.puts or self.listenings:
             self._plan(front, level, now)
+
+    def _write(self, front: list[SearchNode], now: float) -> None:
+        """Subscribe and store at the nodes found."""
+        for listening in list(self.listenings.values()):
+            listening.step(front, now)
+        for operation in list(self.puts.values()):
+            announce(self, operation, front, now)
 
     def _step_without_nodes(self, now: float) -> None:
         if any(not near.node.is_expired for near in self.nodes):
@@ -473,6 +473,14 @@ class Search:
         elif near.asking:
             near.asking.pop(operation, None)
         self.step(now)
+
+
+def _sync_level(front: list[SearchNode], now: float) -> int:
+    """How many of the first nodes, without a gap, answered lately."""
+    for level, near in enumerate(front):
+        if not near.is_synced(now):
+            return level
+    return len(front)
 
 
 def _ids_of(query: Query) -> Query:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family, InfoHash
 from shoal.dht import wire
-from shoal.dht.context import Context
 from shoal.dht.effects import Status
 from shoal.dht.errors import TooManyOperationsError
 from shoal.dht.maintenance import Maintenance
@@ -19,8 +18,7 @@ from shoal.dht.search import IDLE_KEPT, Search
 from shoal.dht.table import Confidence, RoutingTable
 
 if TYPE_CHECKING:
-    from shoal.dht.operations import ListenGroup
-    from shoal.dht.requests import Request
+    from shoal.dht.context import Context
 
 VOTES_MAX: Final = 32  # OpenDHT dht.cpp: reported addresses per family
 PING: Final = 0  # purpose of requests
@@ -297,7 +295,7 @@ def is_martian(addr: Address) -> bool:
         return True
     if len(ip) == IP_LENGTHS[Family.IPV4]:
         return ip[0] == 0 or ip[0] >= 224  # noqa: PLR2004 - multicast and above
-    return ip[0] == 0xFF or not any(ip) or ip[:12] == bytes(10) + b"\xff\xff"
+    return ip.startswith(b"\xff") or not any(ip) or ip[:12] == bytes(10) + b"\xff\xff"
 
 
 def _is_loopback(ip: bytes) -> bool:

@@ -7,15 +7,18 @@ most loses the value of its that would expire first. IPv6 senders count by their
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shoal.core import Address, InfoHash
 from shoal.core.deadlines import Deadlines
-from shoal.dht.query import Where
-from shoal.dht.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shoal.core import Address, InfoHash
+    from shoal.dht.query import Where
+    from shoal.dht.value import Value
 
 VALUES_PER_KEY_MAX: Final = 65_536  # OpenDHT storage.h: MAX_VALUES
 OVERHEAD: Final = 512  # ours: bytes that a stored value costs besides its contents
@@ -80,7 +83,7 @@ class Storage:
         for values in self._keys.values():
             yield from values.values()
 
-    def keys(self) -> list[InfoHash]:
+    def key_list(self) -> list[InfoHash]:
         """Return every key that holds values."""
         return list(self._keys)
 

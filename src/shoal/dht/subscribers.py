@@ -6,22 +6,23 @@ Reference sections 1.9.1 and 1.9.2.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import InfoHash, SendDatagram
 from shoal.core.deadlines import Alarm
 from shoal.dht import wire
-from shoal.dht.nodes import Node
-from shoal.dht.query import Query
 from shoal.dht.storage import sender_of
-from shoal.dht.tokens import TokenSecrets
-from shoal.dht.value import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from shoal.dht.context import Context
+    from shoal.dht.nodes import Node
+    from shoal.dht.query import Query
     from shoal.dht.requests import Request
+    from shoal.dht.tokens import TokenSecrets
+    from shoal.dht.value import Value
 
 KEPT: Final = 10 * 60.0  # OpenDHT node.h: NODE_EXPIRE_TIME
 BATCH: Final = 56 * 1024  # OpenDHT network_engine.cpp: MAX_PACKET_VALUE_SIZE

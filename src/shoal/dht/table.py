@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_right
-from collections.abc import Iterator
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shoal.core import Entropy, InfoHash
 from shoal.dht.nodes import ID_BITS, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUCKET_SIZE: Final = 8  # Kademlia's k; OpenDHT routing_table.h: TARGET_NODES
 BOOTSTRAP_DEPTH: Final = 6  # OpenDHT dht.cpp: a bootstrap node splits any bucket down to here
@@ -88,7 +90,7 @@ class RoutingTable:
         return self.own_bucket().depth
 
     def offer(self, node: Node, confidence: Confidence, now: float) -> tuple[bool, Node | None]:
-        """Place *node* if there is room; return whether it was new or confirmed, and who to ping."""
+        """Place *node* if there is room; return whether it is news, and whom to ping."""
         to_ping: Node | None = None
         while True:
             index = self.index_of(node.number)
