@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 CLOSE_GRACE: Final = 3.0  # seconds for puts under way; ours: an answer, or one repetition
-CACHED_PINGED: Final = 16  # ours: nodes of the last run that are asked at once if they live
 ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - a DHT node serves the network
 _RANK: Final = (Status.DISCONNECTED, Status.CONNECTING, Status.CONNECTED)
 
@@ -250,6 +249,7 @@ class NodeLifecycle:
         families = {}
         for family, addr in runtime.bound.items():
             counts = engine.node_stats(family, runtime.now)
+            assert counts is not None, "the engine has a family for each socket"
             families[family] = FamilyStats(
                 bound=addr,
                 status=status[0] if family is Family.IPV4 else status[1],
@@ -260,9 +260,8 @@ class NodeLifecycle:
                 table_depth=counts.depth,
                 searches=counts.searches,
                 nodes_known=counts.cache_size,
-                size_estimate=8 << counts.depth if counts.depth else counts.good + 1,
+                size_estimate=counts.network_size_estimate,
             )
-        values, values_bytes = engine.storage_size()
         return NodeStats(
             node_id=engine.node_id,
             key_id=None if self._identity is None else self._identity.id,
@@ -270,12 +269,15 @@ class NodeLifecycle:
             status=self.status,
             uptime=runtime.now - self._opened_at,
             operations=runtime.operations,
-            values=values,
-            values_bytes=values_bytes,
+            values=engine.storage.count,
+            values_bytes=engine.storage.size,
             families=families,
             udp=replace(runtime.transport.stats),
             counters={
                 "dht": counters_of(engine.stats),
+                "requests": counters_of(engine.request_stats),
+                "parts": counters_of(engine.assembly_stats),
+                "storage": counters_of(engine.storage.stats),
                 "secure": counters_of(runtime.secure.stats),
             },
         )
@@ -356,8 +358,6 @@ class NodeLifecycle:
         runtime.call_engine(lambda now: engine.import_values(saved.values, now))
         for node_id, addr in saved.nodes:
             runtime.call_engine(partial(engine.insert_node, node_id, addr))
-        for _, addr in saved.nodes[:CACHED_PINGED]:
-            self._knock(runtime, addr)
         _log.info("= took up %d nodes and %d values", len(saved.nodes), len(saved.values))
 
     def _export(self) -> bytes:
@@ -375,15 +375,8 @@ class NodeLifecycle:
 
     def _discovered(self, event: NodeDiscovered | ServiceDiscovered) -> None:
         if isinstance(event, NodeDiscovered) and not self._opened().is_closed:
-            self._knock(self._opened(), event.addr)
-
-    def _knock(self, runtime: Runtime, addr: Address) -> None:
-        """Ping *addr*: whoever answers enters the routing table."""
-
-        def command(op: int, now: float) -> Sequence[object]:
-            return runtime.secure.absorb(runtime.engine.ping(op, addr, now), now)
-
-        runtime.begin(lambda _event: None, command, is_urgent=True)
+            runtime = self._opened()
+            runtime.call_engine(partial(runtime.engine.insert_node, event.node_id, event.addr))
 
     def _on_status(self, ipv4: Status, ipv6: Status) -> None:
         self._status_changed.set()

@@ -269,7 +269,7 @@ class DhtNode(NodeLifecycle):
         began = runtime.now
         for addr in addrs:
             ping = partial(self._ping_command, addr)
-            done = await self._finish(ping, timeout, is_urgent=True)
+            done = await self._finish(ping, timeout)
             if done.ok:
                 return runtime.now - began
         raise NotConnectedError(f"no DHT node answers at {host}")
@@ -341,7 +341,11 @@ class DhtNode(NodeLifecycle):
             if isinstance(event, RowsFound):
                 rows.extend(event.rows)
 
-        await self._finish(lambda op, now: runtime.secure.query(op, key, query, now), note=note)
+        def command(op: int, now: float) -> Sequence[object]:
+            effects = runtime.engine.query(op, key, query, now, is_remote=True)
+            return runtime.secure.absorb(effects, now)
+
+        await self._finish(command, note=note)
         if not rows:
             raise PutRefusedError
 
@@ -350,8 +354,6 @@ class DhtNode(NodeLifecycle):
         command: Callable[[int, float], Sequence[object]],
         timeout: float | None = None,
         note: Callable[[OperationEvent], None] | None = None,
-        *,
-        is_urgent: bool = False,
     ) -> Done:
         """Run an operation to its end; *note* sees its other events, failures are raised."""
         runtime = self._running()
@@ -371,7 +373,7 @@ class DhtNode(NodeLifecycle):
                     if note is not None:
                         note(event)
 
-        op = runtime.begin(sink, command, is_urgent=is_urgent)
+        op = runtime.begin(sink, command)
         try:
             async with asyncio.timeout(timeout):
                 return await result

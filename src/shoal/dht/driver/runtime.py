@@ -15,9 +15,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from shoal.core import Address, Compute, SendDatagram
+from shoal.core import Compute, SendDatagram
 from shoal.dht.driver.compute import ComputePool
 from shoal.dht.driver.hosts import Resolver
 from shoal.dht.driver.udp import UdpTransport
@@ -31,19 +31,18 @@ from shoal.dht.effects import (
     ValuesExpired,
     ValuesFound,
 )
-from shoal.dht.errors import DhtError, NodeClosedError, TooManyOperationsError
+from shoal.dht.errors import DhtError, NodeClosedError
 from shoal.dht.secure_effects import CertificateFound, IdentityAnnounced, OperationFailed
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Sequence
 
+    from shoal.core import Address
     from shoal.dht.engine import DhtEngine
     from shoal.dht.secure import SecureEngine
 
 _log = logging.getLogger(__name__)
-
-OPERATIONS_MAX: Final = 131_072  # ours: under way at once; about 100 MB of bookkeeping
 
 OperationEvent: TypeAlias = (
     ValuesFound | ValuesExpired | RowsFound | Done | CertificateFound | OperationFailed
@@ -69,7 +68,6 @@ class Runtime:
         self._pool = ComputePool(self._computed, self._compute_failed)
         self._resolver = Resolver(self._loop)
         self._sinks: dict[int, Sink] = {}
-        self._waiting: dict[int, Command] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._next_op = 0
 
@@ -88,33 +86,20 @@ class Runtime:
         """How many operations are under way."""
         return len(self._sinks)
 
-    def begin(
-        self,
-        sink: Sink,
-        command: Callable[[int, float], Iterable[object]],
-        *,
-        is_urgent: bool = False,
-    ) -> int:
-        """Start an operation, now or, while the node is connecting, as soon as that has ended.
+    def begin(self, sink: Sink, command: Callable[[int, float], Iterable[object]]) -> int:
+        """Start an operation; while the node is connecting, the engine lets it wait for that.
 
-        *sink* gets the operation's events, `Done` being the last, or one error. What is urgent
-        doesn't wait: it is part of connecting.
+        *sink* gets the operation's events, `Done` being the last, or one error.
 
         Raises:
             NodeClosedError: the node is closed.
-            TooManyOperationsError: `OPERATIONS_MAX` are under way.
+            TooManyOperationsError: as many as allowed are under way.
             DhtError: the engine refuses the command.
         """
         if self.is_closed:
             raise NodeClosedError
-        if len(self._sinks) >= OPERATIONS_MAX:
-            raise TooManyOperationsError
         op = self._next_op = self._next_op + 1
         self._sinks[op] = sink
-        if not is_urgent and _is_connecting(self.status):
-            # Asked now, it would fail for want of nodes (reference section 3.11).
-            self._waiting[op] = lambda now: command(op, now)
-            return op
         try:
             self.call(lambda now: command(op, now))
         except BaseException:
@@ -124,9 +109,7 @@ class Runtime:
 
     def cancel(self, op: int) -> None:
         """End a get, query, listen or search for a certificate; harmless if it has ended."""
-        if self._sinks.pop(op, None) is None or self.is_closed:
-            return
-        if self._waiting.pop(op, None) is None:
+        if self._sinks.pop(op, None) is not None and not self.is_closed:
             self.call(lambda now: self.secure.cancel(op, now))
 
     def soon(self, callback: Callable[[], None]) -> None:
@@ -157,7 +140,6 @@ class Runtime:
             self._timer.cancel()
         self._pool.close()
         self.transport.close()
-        self._waiting.clear()
         sinks, self._sinks = self._sinks, {}
         for sink in sinks.values():
             sink(NodeClosedError())
@@ -177,7 +159,7 @@ class Runtime:
 
     def _resolved(self, host: str, port: int, addrs: tuple[Address, ...]) -> None:
         if not self.is_closed:
-            self.call_engine(lambda now: self.engine.resolved(host, port, addrs, now))
+            self.call_engine(lambda now: self.engine.resolved(host, port, list(addrs), now))
 
     def _computed(self, job_id: int, result: object) -> None:
         self.call(lambda now: self.secure.computed(job_id, result, now))
@@ -246,21 +228,5 @@ class Runtime:
 
     def _status_changed(self, ipv4: Status, ipv6: Status) -> None:
         _log.info("= IPv4 %s, IPv6 %s", ipv4.value, ipv6.value)
-        if self._waiting and not _is_connecting((ipv4, ipv6)):
-            self._loop.call_soon(self._run_waiting)
         for hook in self.status_hooks:
             hook(ipv4, ipv6)
-
-    def _run_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for op, command in waiting.items():
-            if op not in self._sinks:
-                continue
-            try:
-                self.call(command)
-            except DhtError as error:
-                self._sinks.pop(op)(error)
-
-
-def _is_connecting(status: tuple[Status, Status]) -> bool:
-    return Status.CONNECTED not in status and Status.CONNECTING in status
