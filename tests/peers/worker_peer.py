@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
@@ -69,12 +70,26 @@ class WorkerPeer(Peer):
         """Send a command and wait for its answer.
 
         Raises:
-            PeerError: the worker failed at it, or gave no answer in time.
+            PeerError: the worker failed at it, ended, or gave no answer in time.
         """
-        try:
-            return self.begin(do, **arguments).result(timeout)
-        except TimeoutError:
-            raise PeerError(f"{self.process.name}: no answer to {do} in {timeout:g} s") from None
+        return self.result(self.begin(do, **arguments), do, timeout)
+
+    def result(
+        self, future: Future[dict[str, Any]], what: str, timeout: float = 20.0
+    ) -> dict[str, Any]:
+        """Wait for the answer to a command that was begun.
+
+        Raises:
+            PeerError: the worker failed at it, ended, or gave no answer in time.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline and self.process.is_running:
+            with contextlib.suppress(TimeoutError):
+                return future.result(min(0.5, timeout))
+        state = "no answer" if self.process.is_running else f"ended ({self.process.return_code})"
+        raise PeerError(
+            f"{self.process.name}: {what}: {state} in {timeout:g} s\n{self.process.tail(25)}"
+        )
 
     def _send(
         self, op: int, do: str, arguments: Mapping[str, object]
@@ -152,21 +167,21 @@ class WorkerPeer(Peer):
         future = self.begin_put(
             key, data, value_id=value_id, user_type=user_type, permanent=permanent
         )
-        return _put_done(future.result(timeout))
+        return _put_done(self.result(future, "put", timeout))
 
     def put_signed(
         self, key: str, data: bytes, *, value_id: int = 0, timeout: float = 20.0
     ) -> PutDone:
         """Sign and put."""
         future = self.begin_put(key, data, value_id=value_id, how="signed")
-        return _put_done(future.result(timeout))
+        return _put_done(self.result(future, "put", timeout))
 
     def put_encrypted(self, key: str, data: bytes, to: Peer, *, timeout: float = 20.0) -> PutDone:
         """Encrypt for the long id of *to* and put."""
         if to.long_id is None:
             raise PeerError(f"{to.process.name} does not tell its long id")
         future = self.begin_put(key, data, how="encrypted", to=to.long_id)
-        return _put_done(future.result(timeout))
+        return _put_done(self.result(future, "put", timeout))
 
     def cancel_put(self, key: str, value_id: int) -> None:
         """Stop announcing."""
