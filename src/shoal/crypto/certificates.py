@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from shoal.core import DecodeError, InfoHash, PublicKeyId
@@ -31,6 +32,14 @@ _VERSION_TAG: Final = 0xA0
 _FIELDS_MIN: Final = 6
 _NEGATIVE: Final = 0x80
 _POSITIVE: Final = b"\1"
+# What the library raises for a certificate that it cannot read.
+_UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 _Found = TypeVar("_Found", bound=x509.ExtensionType)
 
 
@@ -228,7 +237,7 @@ def _parse(data: bytes, issuer: Certificate | None) -> Certificate:
         # The library parses these late: ask now, so that the properties cannot fail.
         _ = native.subject, native.issuer, native.not_valid_before_utc, native.not_valid_after_utc
         extensions = _read_extensions(native)
-    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion) as error:
+    except _UNREADABLE as error:
         raise InvalidCertificateError(f"not a certificate: {error}") from error
     public_key = PublicKey.from_spki(signed.spki)
     if issuer is not None:

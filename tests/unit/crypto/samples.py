@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -68,12 +69,23 @@ def authority(name: str = "ca", wall_now: float = WALL, seed: int = 1) -> Identi
     return self_signed(key, name, entropy=entropy(seed), wall_now=wall_now)
 
 
+def moment(days: float) -> datetime:
+    """Return the date that many days after `WALL`."""
+    return datetime.fromtimestamp(WALL + days * DAY, UTC)
+
+
 def under(
-    issuer: Identity, name: str, *, is_ca: bool = False, wall_now: float = WALL, seed: int = 2
+    issuer: Identity,
+    name: str,
+    *,
+    is_ca: bool = False,
+    wall_now: float = WALL,
+    seed: int = 2,
+    key: PrivateKey | None = None,
 ) -> Identity:
-    """Return a fresh P-384 identity that *issuer* certified."""
+    """Return an identity that *issuer* certified, with a fresh P-384 key or *key*."""
     return issuer.issue(
-        PrivateKey.generate_ec(),
+        key or PrivateKey.generate_ec(),
         name,
         entropy=entropy(seed),
         wall_now=wall_now,
