@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import heapq
 from math import inf
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -46,6 +49,19 @@ class Sleeper(Protocol):
 
     def wake(self, now: float) -> None:
         """Do what is due at *now*; harmless early."""
+
+
+class Call:
+    """A sleeper that calls a function."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[float], None]) -> None:
+        self._function = function
+
+    def wake(self, now: float) -> None:
+        """Call it."""
+        self._function(now)
 
 
 class Alarm:

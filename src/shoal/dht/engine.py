@@ -6,9 +6,12 @@ docs/topics/dht-node.md for a guided tour of the parts.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-from shoal.core import Address, DecodeError, Entropy, Family, InfoHash, SendDatagram
+from shoal.core import Address, Entropy, Family, InfoHash, SendDatagram
+from shoal.core.deadlines import Call
 from shoal.dht import wire
 from shoal.dht.bootstrap import Bootstrap
 from shoal.dht.context import Context, DhtStats
@@ -21,35 +24,30 @@ from shoal.dht.effects import (
 )
 from shoal.dht.errors import TooManyOperationsError, ValueTooLargeError
 from shoal.dht.keeper import Keeper
-from shoal.dht.limiter import RateLimiter
 from shoal.dht.operations import GetOperation, ListenGroup, PutOperation
-from shoal.dht.parts import Assembler
 from shoal.dht.query import Query, Where
-from shoal.dht.requests import Request, RequestEngine
-from shoal.dht.responder import Responder
-from shoal.dht.search import FIND, GET, LARGE, Search
+from shoal.dht.receiver import Receiver
+from shoal.dht.requests import RequestEngine
+from shoal.dht.search import FIND, Search
 from shoal.dht.side import NodeCounts, Side, is_martian
 from shoal.dht.storage import Storage, StoredValue
-from shoal.dht.table import Bucket, Confidence
 from shoal.dht.types import TypeRegistry
 from shoal.dht.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from shoal.dht.config import DhtConfig
     from shoal.dht.state import SavedValue
+    from shoal.dht.table import Bucket
     from shoal.dht.value import Value
 
 VALUE_SIZE_MAX: Final = 65_536  # OpenDHT value.h: MAX_VALUE_SIZE
-OPERATIONS_MAX: Final = 65_536  # ours: operations under way at once
+SEARCHES_SPARE: Final = 64  # ours: searches that operations leave for the node's own needs
 LISTEN_KEPT: Final = 60.0  # OpenDHT: a listen that comes back within a minute is free
 TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
 UNHEARD: Final = 0  # stands for the caller of an operation that nobody called for
 STATUS_INTERVAL: Final = 0.5  # ours: while connected, how often the connectivity is looked at
-QUERIES: Final = frozenset(
-    (wire.Ping, wire.Find, wire.Get, wire.Put, wire.Refresh, wire.Listen, wire.Update)
-)
 
 
 class DhtEngine:
@@ -84,13 +82,8 @@ class DhtEngine:
         self._requests = requests
         self._keeper = Keeper(self._context, now)
         self._keeper.wall_offset = wall_offset
-        self._limiter = RateLimiter(config.rate_limit_total, config.rate_limit_per_address)
-        self._assembler = Assembler()
         self._sides = {family: Side(family, self._context, now) for family in config.families}
-        self._responders = {
-            family: Responder(side, self._keeper, self._sides)
-            for family, side in self._sides.items()
-        }
+        self._receiver = Receiver(self._context, self._keeper, self._sides)
         self._bootstrap = Bootstrap(self._context, self._ping_host)
         self._upkeep = Upkeep(self._context, self._keeper, self._sides, self._hand_on, now)
         self._status = (Status.DISCONNECTED, Status.DISCONNECTED)
@@ -98,9 +91,11 @@ class DhtEngine:
         self._public: tuple[Address, ...] = ()
         self._gets: dict[int, GetOperation] = {}
         self._listens: dict[int, ListenGroup] = {}
-        self._pings: dict[int, _Pinger] = {}
+        self._pings: dict[int, Pinger] = {}
         self._put_ops: dict[int, PutOperation] = {}
-        self._queue: dict[int, _Queued] = {}  # operations that wait for a connection
+        self._queue: dict[
+            int, Callable[[float], None]
+        ] = {}  # operations that wait for a connection
 
     # ---- the outside world -----------------------------------------------------------------
 
@@ -115,20 +110,7 @@ class DhtEngine:
 
     def receive(self, datagram: bytes, addr: Address, now: float) -> list[Effect]:
         """Take one datagram; drop and count what is not for us."""
-        self.stats.received += 1
-        side = self._sides.get(Family.IPV4 if len(addr.ip) == 4 else Family.IPV6)  # noqa: PLR2004
-        if side is None or is_martian(addr) or addr in side.blacklist:
-            self.stats.blacklisted += 1
-            return self._flush(now)
-        try:
-            message, network, is_client, _ = wire.decode(datagram)
-        except DecodeError:
-            self.stats.malformed += 1
-            return self._flush(now)
-        if network != self.config.network:
-            self.stats.foreign += 1
-        else:
-            self._classify(side, message, addr, now, is_client=is_client)
+        self._receiver.receive(datagram, addr, now)
         return self._flush(now)
 
     def send_failed(self, addr: Address, now: float) -> list[Effect]:
@@ -147,14 +129,14 @@ class DhtEngine:
             self._keeper.tokens.next_deadline(),
             self._requests.next_deadline(),
             self._context.wakeups.next(),
-            self._assembler.next_deadline(),
+            self._receiver.assembler.next_deadline(),
         ]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def advance(self, now: float) -> list[Effect]:
         """Do what is due at *now*."""
         self._keeper.tokens.advance(now)
-        self._assembler.advance(now)
+        self._receiver.assembler.advance(now)
         self._requests.advance(now)
         while (sleeper := self._context.wakeups.pop_due(now)) is not None:
             sleeper.wake(now)
@@ -187,7 +169,7 @@ class DhtEngine:
         if local:
             operation.take_values(local)
         if is_remote or not self._answer_from_listen(operation):
-            self._start(op, _Queued(self._start_get, operation), now)
+            self._start(op, partial(self._start_get, operation), now)
         return self._flush(now)
 
     def listen(self, op: int, key: InfoHash, now: float, *, where: Where = ()) -> list[Effect]:
@@ -206,7 +188,7 @@ class DhtEngine:
                 self._keeper.tell_group(group, stored)
         self._listens[op] = group
         group.join(op)
-        self._start(op, _Queued(self._start_listen, group), now)
+        self._start(op, partial(self._start_listen, group), now)
         return self._flush(now)
 
     def put(
@@ -242,7 +224,7 @@ class DhtEngine:
             self._withdraw(older, now)
         operation = self._make_put(op, key, value, now, created, is_permanent=permanent)
         self._context.puts[place] = self._put_ops[op] = operation
-        self._start(op, _Queued(self._start_put, operation), now)
+        self._start(op, partial(self._start_put, operation), now)
         return self._flush(now)
 
     def cancel(self, op: int, now: float) -> list[Effect]:
@@ -259,7 +241,7 @@ class DhtEngine:
         if group is not None:
             group.leave(op, now)
             if not group.ops:
-                self._context.wakeups.add(now + LISTEN_KEPT, _GroupEnd(self, group))
+                self._context.wakeups.add(now + LISTEN_KEPT, Call(partial(self._end_group, group)))
         self._pings.pop(op, None)
         return self._flush(now)
 
@@ -320,7 +302,8 @@ class DhtEngine:
         if side is None:
             self._out.append(Done(op, ok=False, nodes=0))
             return self._flush(now)
-        pinger = self._pings[op] = _Pinger(op, self)
+        pinger = Pinger(partial(self._end_ping, op))
+        self._pings[op] = pinger
         tid = 1 + self._context.entropy.below(0xFFFFFFFF)
         self._context.count_request("ping")
         self._requests.ask_address(wire.Ping(tid, self.node_id), addr, pinger, FIND, now)
@@ -379,7 +362,7 @@ class DhtEngine:
     @property
     def assembly_stats(self) -> object:
         """Counters of values received in parts."""
-        return self._assembler.stats
+        return self._receiver.assembler.stats
 
     @property
     def subscriber_count(self) -> int:
@@ -415,128 +398,20 @@ class DhtEngine:
     def _side_of(self, addr: Address) -> Side | None:
         return None if is_martian(addr) else self._sides.get(addr.family)
 
-    def _classify(
-        self, side: Side, message: wire.Message, addr: Address, now: float, *, is_client: bool
-    ) -> None:
-        kind = type(message)
-        if kind is wire.Part:
-            self._on_part(side, cast("wire.Part", message), addr, now, is_client=is_client)
-            return
-        sender = message.sender  # type: ignore[union-attr]  # parts are dealt with
-        if sender == self.node_id or (sender is not None and not any(sender)):
-            self.stats.bad_sender += 1
-            return
-        if kind in QUERIES:
-            is_paid = self._assembler.is_open(addr, message.tid)
-            if not is_paid and not self._limiter.admit(addr, now):
-                self.stats.limited += 1
-                return
-        elif getattr(message, "sizes", None) is not None and not self._expects(
-            side, message, addr, now
-        ):
-            return
-        if getattr(message, "sizes", None) is not None:
-            complete = self._assembler.open(message, addr, now)  # type: ignore[arg-type]
-            if complete is None:
-                return
-            message = complete
-        self._process(side, message, addr, now, is_client=is_client)
-
-    def _on_part(
-        self, side: Side, part: wire.Part, addr: Address, now: float, *, is_client: bool
-    ) -> None:
-        if not self._assembler.is_open(addr, part.tid) and not self._limiter.admit(addr, now):
-            self.stats.limited += 1
-            return
-        message = self._assembler.add(part, addr, now)
-        if message is not None:
-            self._process(side, message, addr, now, is_client=is_client)
-
-    def _expects(self, side: Side, message: wire.Message, addr: Address, now: float) -> bool:
-        """Whether a reply in parts answers a request; a get of much is told of it at once."""
-        assert isinstance(message, wire.Reply), "only replies have sizes, besides requests"
-        node = side.cache.find(message.sender)
-        request = node.pending.get(message.tid) if node is not None and node.pending else None
-        if node is None or request is None or node.addr != addr:
-            self._requests.stats.unsolicited += 1
-            return False
-        is_get = request.purpose == GET and isinstance(request.owner, Search)
-        if is_get and sum(message.sizes or ()) > LARGE:
-            cast("Search", request.owner).is_large(request, now)
-        return True
-
-    def _process(
-        self, side: Side, message: wire.Message, addr: Address, now: float, *, is_client: bool
-    ) -> None:
-        if type(message) is wire.Reply:
-            self._on_reply(side, message, addr, now, is_client=is_client)
-        elif type(message) is wire.Error:
-            self._on_error(side, message, addr, now)
-        elif type(message) is not wire.Notification:  # never asked for, so never ours
-            sender = cast("wire.Ping", message).sender  # any request: they all have one
-            node = side.hear_from(sender, addr, Confidence.REQUESTED, now, is_client=is_client)
-            self._responders[side.family].serve(message, node, addr, now)
-
-    def _on_reply(
-        self, side: Side, reply: wire.Reply, addr: Address, now: float, *, is_client: bool
-    ) -> None:
-        known = side.cache.find(reply.sender)
-        request = self._requests.match(reply.tid, known, addr, now)
-        if request is None:
-            return
-        node = side.hear_from(reply.sender, addr, Confidence.REPLIED, now, is_client=is_client)
-        if reply.token is not None and 0 < len(reply.token) <= TOKEN_SIZE_MAX:
-            node.token, node.token_at = reply.token, now
-        if type(request.message) in {wire.Find, wire.Get} and reply.token is None:
-            self.stats.blacklisted += 1
-            side.ban(node, now)
-            if request.owner is not None:
-                request.owner.on_lost(request, now)
-            return
-        if reply.seen_ip is not None:
-            side.vote(reply.seen_ip)
-            self._notice_public_address()
-        search = request.owner if isinstance(request.owner, Search) else None
-        self._learn_nodes(reply, addr, search, now)
-        if request.owner is not None:
-            request.owner.on_answer(request, reply, now)
-
-    def _learn_nodes(
-        self, reply: wire.Reply, addr: Address, search: Search | None, now: float
-    ) -> None:
-        for family, nodes in ((Family.IPV4, reply.nodes4), (Family.IPV6, reply.nodes6)):
-            side = self._sides.get(family)
-            if side is not None and nodes:
-                is_same = search is not None and search.side is side
-                side.hear_of(nodes, addr, now, search if is_same else None)
-
-    def _on_error(self, side: Side, error: wire.Error, addr: Address, now: float) -> None:
-        known = None if error.sender is None else side.cache.find(error.sender)
-        request = self._requests.peek(error.tid, known, addr)
-        if request is None:
-            return
-        is_final = (error.code == 401 and type(request.message) in WRITES) or (  # noqa: PLR2004
-            error.code == 404 and type(request.message) is wire.Refresh  # noqa: PLR2004
-        )
-        if not is_final:
-            return  # as the reference does: go on asking
-        self._requests.match(error.tid, known, addr, now)
-        self._requests.stats.refused += 1
-        if request.owner is not None:
-            request.owner.on_refusal(request, error, now)
-
     # ---- operations, inside ----------------------------------------------------------------
 
     def _check_room(self) -> None:
-        if len(self._gets) + len(self._listens) + len(self._context.puts) >= OPERATIONS_MAX:
-            raise TooManyOperationsError(f"{OPERATIONS_MAX} operations are under way")
+        context = self._context
+        under_way = len(self._gets) + len(self._listens) + len(context.groups) + len(context.puts)
+        if under_way >= self.config.searches_max - SEARCHES_SPARE:
+            raise TooManyOperationsError(f"{under_way} operations are under way")
 
-    def _start(self, op: int, queued: _Queued, now: float) -> None:
+    def _start(self, op: int, start: Callable[[float], None], now: float) -> None:
         """Run an operation, or let it wait while a connection is being made."""
         if self._is_waiting(now):
-            self._queue[op] = queued
+            self._queue[op] = start
         else:
-            queued.run(now)
+            start(now)
 
     def _is_waiting(self, now: float) -> bool:
         return Status.CONNECTED not in self._status and (
@@ -618,9 +493,10 @@ class DhtEngine:
             life=self.types.life(stored.value.type),
         )
         operation.is_told = True  # nobody asked for it, nobody is to hear of it
-        search = side.search_for(stored.key, now)
-        if stored.value.id not in search.puts:
-            search.add_put(operation, now)
+        with suppress(TooManyOperationsError):  # the value stays here for the next time
+            search = side.search_for(stored.key, now)
+            if stored.value.id not in search.puts:
+                search.add_put(operation, now)
 
     def _withdraw(self, operation: PutOperation, now: float) -> None:
         """Stop announcing; callers that still wait hear of failure."""
@@ -633,6 +509,10 @@ class DhtEngine:
             search = side.searches.get(operation.key)
             if search is not None:
                 search.remove_put(operation.value.id)
+
+    def _end_ping(self, op: int, *, ok: bool) -> None:
+        if self._pings.pop(op, None) is not None:
+            self._out.append(Done(op, ok=ok, nodes=int(ok)))
 
     def _end_group(self, group: ListenGroup, now: float) -> None:
         """Nobody came back to a listen within a minute."""
@@ -657,8 +537,9 @@ class DhtEngine:
             self._notice_status(now)
         if self._queue and not self._is_waiting(now):
             queue, self._queue = self._queue, {}
-            for queued in queue.values():
-                queued.run(now)
+            for start in queue.values():
+                start(now)
+        self._notice_public_address()
         effects = cast("list[Effect]", self._out[:])
         self._out.clear()
         for effect in effects:
@@ -666,11 +547,12 @@ class DhtEngine:
                 self.stats.sent += 1
             elif type(effect) is Done:
                 self._gets.pop(effect.op, None)
-                self._pings.pop(effect.op, None)
                 self._forget_put(effect.op)
         return effects
 
     def _notice_public_address(self) -> None:
+        if not any(side.has_new_votes for side in self._sides.values()):
+            return
         found = [ip for side in self._sides.values() if (ip := side.public_ip()) is not None]
         public = tuple(Address(ip, 0) for ip in found)
         if public != self._public:
@@ -708,63 +590,3 @@ class DhtEngine:
         side = self._side_of(addr)
         if side is not None:
             side.maintenance.ping_address(addr, now)
-
-
-WRITES: Final = frozenset((wire.Put, wire.Listen, wire.Refresh))
-
-
-class _Queued:
-    """An operation that waits for a connection."""
-
-    __slots__ = ("_operation", "_start")
-
-    def __init__(self, start: object, operation: object) -> None:
-        self._start = start
-        self._operation = operation
-
-    def run(self, now: float) -> None:
-        """Start it."""
-        self._start(self._operation, now)  # type: ignore[operator]
-
-
-class _GroupEnd:
-    """The moment at which an abandoned listen is given up."""
-
-    __slots__ = ("_engine", "_group")
-
-    def __init__(self, engine: DhtEngine, group: ListenGroup) -> None:
-        self._engine = engine
-        self._group = group
-
-    def wake(self, now: float) -> None:
-        """Give it up, unless somebody came back."""
-        self._engine._end_group(self._group, now)  # noqa: SLF001 - part of the engine
-
-
-class _Pinger:
-    """Hears how the ping of an address ended."""
-
-    __slots__ = ("_engine", "_op")
-
-    def __init__(self, op: int, engine: DhtEngine) -> None:
-        self._op = op
-        self._engine = engine
-
-    def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
-        """Somebody is there."""
-        self._end(ok=True)
-
-    def on_refusal(self, request: Request, error: wire.Error, now: float) -> None:
-        """Somebody is there."""
-        self._end(ok=True)
-
-    def on_slow(self, request: Request, now: float) -> None:
-        """Patience."""
-
-    def on_lost(self, request: Request, now: float) -> None:
-        """Nobody answered."""
-        self._end(ok=False)
-
-    def _end(self, *, ok: bool) -> None:
-        if self._engine._pings.get(self._op) is self:  # noqa: SLF001 - part of the engine
-            self._engine._out.append(Done(self._op, ok=ok, nodes=int(ok)))  # noqa: SLF001

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family, InfoHash
 from shoal.core.deadlines import Alarm
 from shoal.dht import wire
+from shoal.dht.errors import TooManyOperationsError
 from shoal.dht.table import BUCKET_SIZE, Bucket
 
 if TYPE_CHECKING:
@@ -90,7 +92,8 @@ class Maintenance:
         if not len(side.table):
             return False
         if side.context.own_id not in side.searches:
-            side.search_for(side.context.own_id, now).locate(now)
+            with suppress(TooManyOperationsError):  # then enough is learned from those
+                side.search_for(side.context.own_id, now).locate(now)
         if self._maintain_buckets(now):
             return True
         if side.table.grown_at >= now - GROWTH_WINDOW:

@@ -47,6 +47,13 @@ class Owner(Protocol):
         """No attempt was answered, or the node became unreachable."""
 
 
+class PingEnd(Protocol):
+    """Told how a ping ended."""
+
+    def __call__(self, *, ok: bool) -> None:
+        """The ping was answered, or not."""
+
+
 class Request:
     """One question to one node."""
 
@@ -278,3 +285,27 @@ class RequestEngine:
             del self._pings[request.tid]
         elif node.pending:
             node.pending.pop(request.tid, None)
+
+
+class Pinger:
+    """An owner that only wants to know whether anybody answers."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self, end: PingEnd) -> None:
+        self._end = end
+
+    def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
+        """Somebody is there."""
+        self._end(ok=True)
+
+    def on_refusal(self, request: Request, error: wire.Error, now: float) -> None:
+        """Somebody is there."""
+        self._end(ok=True)
+
+    def on_slow(self, request: Request, now: float) -> None:
+        """Patience."""
+
+    def on_lost(self, request: Request, now: float) -> None:
+        """Nobody answered."""
+        self._end(ok=False)

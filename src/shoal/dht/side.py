@@ -56,6 +56,8 @@ class Side:
         self.searches: OrderedDict[InfoHash, Search] = OrderedDict()  # least recently used first
         self.votes: OrderedDict[bytes, int] = OrderedDict()
         self.blacklist: set[Address] = set()
+        self.has_new_votes = False
+        self._public_ip: bytes | None = None
         self.maintenance = Maintenance(self, now)
         self._lasting: list[Search] = []  # with listens or permanent puts, in the order of keys
         self._lasting_numbers: list[int] = []
@@ -259,10 +261,13 @@ class Side:
             least = min(self.votes, key=lambda known: self.votes[known])
             del self.votes[least]
         self.votes[ip] = self.votes.get(ip, 0) + 1
+        self.has_new_votes = self.has_new_votes or ip != self._public_ip
 
     def public_ip(self) -> bytes | None:
         """Return what most nodes see us under."""
-        return max(self.votes, key=lambda ip: self.votes[ip], default=None)
+        self.has_new_votes = False
+        self._public_ip = max(self.votes, key=lambda ip: self.votes[ip], default=None)
+        return self._public_ip
 
     def forget_connectivity(self, now: float) -> None:
         """Our own network changed: believe nothing learned over the old one."""
