@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Compute, InfoHash, PublicKeyId
 from shoal.crypto.certificates import Certificate
+from shoal.dht.contents import CERTIFICATE
 from shoal.dht.effects import Done, ValuesFound
 from shoal.dht.errors import CertificateNotFoundError, TooManyOperationsError
 from shoal.dht.query import Condition, Field
 from shoal.dht.secure_effects import CertificateFound, IdentityAnnounced, OperationFailed
 from shoal.dht.secure_orders import AnnounceValue, CancelOperation, Event, FetchValues
-from shoal.dht.secure_suite import CERTIFICATE_TYPE
 from shoal.dht.value import Value
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class CertificateSearches:
             return []
         self._stats.lookups += 1
         search = self._by_name[name] = self._by_waiter[op] = _Search(name, [op])
-        where = (Condition(Field.TYPE, CERTIFICATE_TYPE),)
+        where = (Condition(Field.TYPE, CERTIFICATE),)
         orders: list[object] = []
         for place in self._book.places(name):
             get = next(self._own_ops)
@@ -180,9 +180,7 @@ class CertificateSearches:
 
     def answered(self, event: Event) -> list[object]:
         """Take an event of one of our gets."""
-        search = self._by_get.get(event.op)
-        if search is None:
-            return []
+        search = self._by_get[event.op]
         if isinstance(event, ValuesFound):
             return self._try(search, event.values)
         del self._by_get[event.op], search.gets[event.op]
@@ -213,7 +211,7 @@ class CertificateSearches:
 
     def _try(self, search: _Search, values: tuple[Value, ...]) -> list[object]:
         """Let candidates be parsed; there may be any number of false ones among them."""
-        candidates = tuple(value.data for value in values if value.type == CERTIFICATE_TYPE)
+        candidates = tuple(value.data for value in values if value.type == CERTIFICATE)
         candidates = candidates[: CANDIDATES_MAX - search.tried]
         if not candidates:
             return []
@@ -276,7 +274,7 @@ class Publications:
         for key_id, identity in self._waiting.items():
             certificate = identity.certificate
             data = self._suite.certificate_data(certificate)
-            value = Value(data, CERTIFICATE_TYPE, CERTIFICATE_VALUE_ID)
+            value = Value(data, CERTIFICATE, CERTIFICATE_VALUE_ID)
             self._succeeded[key_id] = False
             for place in places_of(certificate.public_key.spki):
                 op = next(self._own_ops)

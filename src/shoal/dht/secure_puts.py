@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Compute, ShoalError
-from shoal.dht.effects import Done, ValuesExpired, ValuesFound
+from shoal.dht.effects import Done, ValuesFound
 from shoal.dht.errors import DhtError, SequenceExhaustedError, TooManyOperationsError
 from shoal.dht.packing import UINT16_MAX
 from shoal.dht.query import Condition, Field
@@ -143,9 +143,7 @@ class Preparations:
 
     def answered(self, event: Event) -> list[object]:
         """Take an event of a step."""
-        preparation = self._by_step.get(event.op)
-        if preparation is None:
-            return []
+        preparation = self._by_step[event.op]
         match event:
             case ValuesFound(values=values):
                 owner = preparation.signer.certificate.public_key.spki
@@ -158,11 +156,10 @@ class Preparations:
                 return self._seal(preparation, certificate.public_key.spki)
             case OperationFailed(error=error) | Refused(error=error):
                 return self._abandon(preparation, error)
-            case Done():
+            case _:
+                assert isinstance(event, Done), "gets report no expiry"
                 self._leave_step(preparation)
                 return self._sign(preparation)
-            case ValuesExpired():
-                raise AssertionError("gets report no expiry")
 
     def computed(self, compute_id: int, result: object) -> list[object] | None:
         """Take the value that a computation made; None if the id is somebody else's."""

@@ -8,21 +8,20 @@ pool of threads.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from shoal.core import DecodeError
 from shoal.crypto.certificates import Certificate
 from shoal.crypto.errors import CryptoError
 from shoal.crypto.keys import KeyKind, PublicKey, verify
+from shoal.dht.contents import CertificateValue
 from shoal.dht.errors import UnsuitableKeyError
-from shoal.dht.packing import pack_bin, unpack
+from shoal.dht.packing import unpack
 from shoal.dht.value import Value
 
 if TYPE_CHECKING:
     from shoal.core import InfoHash, PublicKeyId
     from shoal.crypto.identity import Identity
-
-CERTIFICATE_TYPE: Final = 8  # OpenDHT securedht.h: CERTIFICATE_TYPE
 
 
 class SecuritySuite(Protocol):
@@ -138,7 +137,7 @@ class StandardSuite:
 
     def certificate_data(self, certificate: Certificate) -> bytes:
         """Return the chain as PEM, in a msgpack bin."""
-        return pack_bin(certificate.to_pem().encode())
+        return CertificateValue(certificate.to_pem().encode()).pack()
 
     def find_certificate(
         self, candidates: tuple[bytes, ...], name: PublicKeyId | InfoHash
@@ -146,19 +145,10 @@ class StandardSuite:
         """Parse one after the other; names are the key's short id, long id, and its SHA-1."""
         for data in candidates:
             try:
-                certificate = Certificate.parse(_certificate_in(data))
-            except CryptoError:
+                certificate = Certificate.parse(CertificateValue.unpack(data).chain)
+            except (CryptoError, DecodeError):
                 continue
             key = certificate.public_key
             if name in (key.id, key.long_id, key.long_id.infohash):
                 return certificate
         return None
-
-
-def _certificate_in(data: bytes) -> bytes:
-    """Return the PEM or DER in the content of a value: in a msgpack bin, or bare."""
-    try:
-        packed = unpack(data)
-    except DecodeError:
-        return data
-    return packed if type(packed) is bytes else data
