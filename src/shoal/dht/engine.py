@@ -27,7 +27,7 @@ from shoal.dht.keeper import Keeper
 from shoal.dht.operations import GetOperation, ListenGroup, PutOperation
 from shoal.dht.query import Query, Where
 from shoal.dht.receiver import Receiver
-from shoal.dht.requests import RequestEngine
+from shoal.dht.requests import Pinger, RequestEngine
 from shoal.dht.search import FIND, Search
 from shoal.dht.side import NodeCounts, Side, is_martian
 from shoal.dht.storage import Storage, StoredValue
