@@ -1,0 +1,1 @@
+"""The HTTP proxy on real sockets: `ProxyServer` for a node, `ProxyNode` for those without UDP."""
