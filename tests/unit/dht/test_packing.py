@@ -1,0 +1,79 @@
+"""msgpack as OpenDHT writes it: shortest forms out, old forms in."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal.core import DecodeError
+from shoal.dht import packing
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_integers_take_the_shortest_form(number: int) -> None:
+    """As msgpack's own packer writes them."""
+    assert packing.pack_uint(number) == msgpack.packb(number)
+
+
+@pytest.mark.parametrize("bits", [7, 8, 16, 32, 64])
+def test_integers_at_the_edges(bits: int) -> None:
+    """The last of one form and the first of the next."""
+    for number in {2**bits - 1, min(2**bits, 2**64 - 1)}:
+        assert packing.pack_uint(number) == msgpack.packb(number)
+
+
+@pytest.mark.parametrize("length", [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536])
+def test_lengths_take_the_shortest_form(length: int) -> None:
+    """Of bytes, text and arrays."""
+    assert packing.pack_bin(b"x" * length) == msgpack.packb(b"x" * length)
+    assert packing.pack_text("x" * length) == msgpack.packb("x" * length)
+    assert packing.pack_array_header(length) + b"\0" * length == msgpack.packb([0] * length)
+
+
+@given(st.binary())
+def test_any_bytes_unpack_or_give_a_decode_error(data: bytes) -> None:
+    """Nothing else is raised."""
+    try:
+        packing.unpack(data)
+    except DecodeError:
+        return
+    packing.unpack(data + b"trailing bytes")
+
+
+@given(st.binary(max_size=300))
+def test_blobs_read_the_same_from_all_three_forms(data: bytes) -> None:
+    """Bin, str, and an array of small integers, short or long."""
+    forms = [
+        msgpack.packb(data),
+        packing.pack_text(data.decode("utf-8", "surrogateescape")),
+        msgpack.packb(list(data)),
+    ]
+    assert {packing.read_blob(packing.unpack(form)) for form in forms} == {data}
+    assert packing.read_text(data).encode("utf-8", "surrogateescape") == data
+
+
+def test_what_is_no_blob_text_id_or_number() -> None:
+    """Each reader refuses what it is not made for."""
+    for item in (None, 5, {}, [256], ["a"]):
+        with pytest.raises(DecodeError):
+            packing.read_blob(item)
+    for item in (None, 5, [97]):
+        with pytest.raises(DecodeError):
+            packing.read_text(item)
+    for item in (None, "x" * 20, b"x" * 19, [0] * 20):
+        with pytest.raises(DecodeError):
+            packing.read_hash(item)
+    for number in (None, -1, 256, True, 1.0):
+        with pytest.raises(DecodeError):
+            packing.read_uint(number, 255)
+
+
+def test_long_arrays_and_odd_keys_are_read_the_slow_way() -> None:
+    """Only text and integer keys stay there."""
+    long = list(range(300))
+    assert packing.unpack(msgpack.packb({"a": long, 3: 4, b"b": 5})) == {"a": long, 3: 4}
+    assert packing.unpack(b"\x82\x90\x01\xa1a\x02") == {"a": 2}
+    with pytest.raises(DecodeError, match="not msgpack"):
+        packing.unpack(b"\xdc\x01\x2c" + b"\x01" * 299)
