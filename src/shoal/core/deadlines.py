@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-T = TypeVar("T")
+
+class Sleeper(Protocol):
+    """A part of an engine that asked to be woken."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it no longer cares; waking it then must be harmless."""
+
+    def wake(self, now: float) -> None:
+        """Do what is due at *now*; harmless early."""
 
 
-class Deadlines(Generic[T]):
+S = TypeVar("S", bound=Sleeper)
+
+
+class Deadlines(Generic[S]):
     """Items with the moments at which they want attention.
 
     An item may be added several times and is never removed early: who pops one asks it whether
@@ -22,13 +34,13 @@ class Deadlines(Generic[T]):
     __slots__ = ("_count", "_heap")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, T]] = []
+        self._heap: list[tuple[float, int, S]] = []
         self._count = 0  # equal moments leave in the order in which they came
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def add(self, moment: float, item: T) -> None:
+    def add(self, moment: float, item: S) -> None:
         """Want attention for *item* at *moment*."""
         self._count += 1
         heapq.heappush(self._heap, (moment, self._count, item))
@@ -37,24 +49,24 @@ class Deadlines(Generic[T]):
         """Return the earliest moment, or None."""
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now: float) -> T | None:
+    def drop_over(self) -> None:
+        """Take out the earliest items as long as they no longer care."""
+        heap = self._heap
+        while heap and heap[0][2].is_over:
+            heapq.heappop(heap)
+
+    def pop_due(self, now: float) -> S | None:
         """Take out the earliest item if its moment has come."""
         if self._heap and self._heap[0][0] <= now:
             return heapq.heappop(self._heap)[2]
         return None
 
 
-class Sleeper(Protocol):
-    """A part of an engine that asked to be woken."""
-
-    def wake(self, now: float) -> None:
-        """Do what is due at *now*; harmless early."""
-
-
 class Call:
     """A sleeper that calls a function."""
 
     __slots__ = ("_function",)
+    is_over = False
 
     def __init__(self, function: Callable[[float], None]) -> None:
         self._function = function

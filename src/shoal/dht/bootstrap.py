@@ -21,6 +21,8 @@ WAIT_MAX: Final = 24 * 3600.0  # OpenDHT dht.cpp: BOOTSTRAP_PERIOD_MAX
 class Bootstrap:
     """Asks the hosts again and again, ever more rarely, until some family is connected."""
 
+    is_over = False  # it always wants to be woken
+
     def __init__(self, context: Context, ping: Callable[[Address, float], None]) -> None:
         self.hosts: dict[tuple[str, int], None] = {}
         self._context = context

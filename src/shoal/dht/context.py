@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shoal.core.deadlines import Deadlines, Sleeper
-
 if TYPE_CHECKING:
     from shoal.core import Entropy, InfoHash
+    from shoal.core.deadlines import Deadlines, Sleeper
     from shoal.dht.config import DhtConfig
     from shoal.dht.operations import ListenGroup, PutOperation
     from shoal.dht.query import Query
@@ -50,7 +49,7 @@ class Context:
     types: TypeRegistry
     groups: dict[InfoHash, dict[Query, ListenGroup]]
     puts: dict[tuple[InfoHash, int], PutOperation]
-    wakeups: Deadlines[Sleeper] = field(default_factory=Deadlines)
+    wakeups: Deadlines[Sleeper]
 
     def count_request(self, name: str) -> None:
         """Note that a request of that name was made."""

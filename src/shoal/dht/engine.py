@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from shoal.core import Address, Entropy, Family, InfoHash, SendDatagram
-from shoal.core.deadlines import Call
+from shoal.core.deadlines import Call, Deadlines, Sleeper
 from shoal.dht import wire
 from shoal.dht.bootstrap import Bootstrap
 from shoal.dht.context import Context, DhtStats
@@ -32,6 +32,7 @@ from shoal.dht.search import FIND, Search
 from shoal.dht.side import NodeCounts, Side, is_martian
 from shoal.dht.storage import Storage, StoredValue
 from shoal.dht.types import TypeRegistry
+from shoal.dht.value import PACKED_SIZE_MAX, VALUE_SIZE_MAX
 from shoal.dht.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from shoal.dht.table import Bucket
     from shoal.dht.value import Value
 
-VALUE_SIZE_MAX: Final = 65_536  # OpenDHT value.h: MAX_VALUE_SIZE
+ALWAYS_FITS: Final = 32_768  # ours: a size whose overhead, keys of 16,384 bits too, fits as well
 SEARCHES_SPARE: Final = 64  # ours: searches that operations leave for the node's own needs
 LISTEN_KEPT: Final = 60.0  # OpenDHT: a listen that comes back within a minute is free
 TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
@@ -71,13 +72,20 @@ class DhtEngine:
         self.stats = DhtStats()
         self.types = TypeRegistry() if types is None else types
         self._out: list[object] = []
+        wakeups: Deadlines[Sleeper] = Deadlines()
+        self._wakeups = wakeups
         requests = RequestEngine(
-            self._out, entropy, config.network, config.pace_per_node, is_client=config.is_client
+            self._out,
+            wakeups,
+            entropy,
+            config.network,
+            config.pace_per_node,
+            is_client=config.is_client,
         )
         storage = Storage(config.storage_limit, config.local_storage_limit, config.storage_keys_max)
         self._context = Context(
             config, entropy, self.node_id, self._out, self.stats, requests, storage, self.types,
-            groups={}, puts={},
+            groups={}, puts={}, wakeups=wakeups,
         )  # fmt: skip
         self._requests = requests
         self._keeper = Keeper(self._context, now)
@@ -125,20 +133,11 @@ class DhtEngine:
 
     def next_deadline(self) -> float | None:
         """When `advance` next has work."""
-        moments = [
-            self._keeper.tokens.next_deadline(),
-            self._requests.next_deadline(),
-            self._context.wakeups.next(),
-            self._receiver.assembler.next_deadline(),
-        ]
-        return min((moment for moment in moments if moment is not None), default=None)
+        return self._wakeups.next()
 
     def advance(self, now: float) -> list[Effect]:
         """Do what is due at *now*."""
-        self._keeper.tokens.advance(now)
-        self._receiver.assembler.advance(now)
-        self._requests.advance(now)
-        while (sleeper := self._context.wakeups.pop_due(now)) is not None:
+        while (sleeper := self._wakeups.pop_due(now)) is not None:
             sleeper.wake(now)
         return self._flush(now)
 
@@ -212,6 +211,9 @@ class DhtEngine:
         assert value.id, "the caller chose an id"
         if value.size > VALUE_SIZE_MAX:
             raise ValueTooLargeError(f"{value.size} bytes, of at most {VALUE_SIZE_MAX}")
+        # Nodes skip what is larger and never answer: they would seem dead (reference, gotcha 16).
+        if value.size > ALWAYS_FITS and (size := len(value.packed())) > PACKED_SIZE_MAX:
+            raise ValueTooLargeError(f"{size} bytes when packed, of at most {PACKED_SIZE_MAX}")
         self._check_room()
         place = (key, value.id)
         older = self._context.puts.get(place)
@@ -539,7 +541,6 @@ class DhtEngine:
             queue, self._queue = self._queue, {}
             for start in queue.values():
                 start(now)
-        self._notice_public_address()
         effects = cast("list[Effect]", self._out[:])
         self._out.clear()
         for effect in effects:
@@ -548,6 +549,7 @@ class DhtEngine:
             elif type(effect) is Done:
                 self._gets.pop(effect.op, None)
                 self._forget_put(effect.op)
+        self._wakeups.drop_over()
         return effects
 
     def _notice_public_address(self) -> None:
@@ -569,6 +571,7 @@ class DhtEngine:
 
     def _notice_status(self, now: float) -> None:
         self._status_due = now + STATUS_INTERVAL
+        self._notice_public_address()
         status = (self._status_of(Family.IPV4, now), self._status_of(Family.IPV6, now))
         if status != self._status:
             was_connected = Status.CONNECTED in self._status

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from shoal.core.deadlines import Alarm
+from shoal.core.deadlines import Alarm, Call
 from shoal.dht.operations import LOCAL, ListenGroup
 from shoal.dht.state import SavedValue
 from shoal.dht.storage import StoredValue
@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 class Keeper:
     """What both families store, and who is told of changes to it."""
 
+    is_over = False  # it always wants to be woken
+
     def __init__(self, context: Context, now: float) -> None:
         self.tokens = TokenSecrets(context.entropy, now)
         self.subscribers = Subscribers(context, self.tokens)
         self.wall_offset = 0.0
         self._context = context
         self._alarm = Alarm(context.wakeups, self)
+        context.wakeups.add(self.tokens.next_deadline(), Call(self._rotate))
 
     def has_key(self, key: InfoHash) -> bool:
         """Whether anything is stored or listened to at *key*."""
@@ -119,6 +122,10 @@ class Keeper:
             expires = min(one.expiry_wall - self.wall_offset, created + life)
             if expires > now:
                 self.store(StoredValue(one.key, one.value, created, expires, one.storer), now)
+
+    def _rotate(self, now: float) -> None:
+        self.tokens.advance(now)
+        self._context.wakeups.add(self.tokens.next_deadline(), Call(self._rotate))
 
     def _prolong(self, held: StoredValue, created: float, expires: float, now: float) -> None:
         if expires > held.expires or held.expires < inf:

@@ -33,6 +33,8 @@ FIND, PING = range(2)  # purposes of requests
 class Maintenance:
     """What a side does unasked."""
 
+    is_over = False  # it always wants to be woken
+
     def __init__(self, side: Side, now: float) -> None:
         self._side = side
         self._entropy = side.context.entropy

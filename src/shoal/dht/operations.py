@@ -162,6 +162,8 @@ class ListenGroup:
 
     __slots__ = ("_alarm", "_out", "_tracked", "abandoned_at", "key", "ops", "query")
 
+    is_over = False  # it always wants to be woken
+
     def __init__(
         self, key: InfoHash, query: Query, out: list[object], wakeups: Deadlines[Sleeper]
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from shoal.core import DecodeError, Family
+from shoal.core.deadlines import Alarm
 from shoal.dht import wire
 from shoal.dht.limiter import RateLimiter
 from shoal.dht.parts import Assembler
@@ -32,9 +33,12 @@ NOT_FOUND: Final = 404
 class Receiver:
     """Takes every datagram of both families. What a peer sends never raises."""
 
+    is_over = False  # it always wants to be woken
+
     def __init__(self, context: Context, keeper: Keeper, sides: dict[Family, Side]) -> None:
         config = context.config
         self.assembler = Assembler()
+        self._alarm = Alarm(context.wakeups, self)
         self._context = context
         self._sides = sides
         self._limiter = RateLimiter(config.rate_limit_total, config.rate_limit_per_address)
@@ -82,6 +86,7 @@ class Receiver:
             return
         if getattr(message, "sizes", None) is not None:
             complete = self.assembler.open(message, addr, now)  # type: ignore[arg-type]
+            self._watch_assemblies()
             if complete is None:
                 return
             message = complete
@@ -94,8 +99,20 @@ class Receiver:
             self._context.stats.limited += 1
             return
         message = self.assembler.add(part, addr, now)
+        self._watch_assemblies()
         if message is not None:
             self._process(side, message, addr, now, is_client=is_client)
+
+    def wake(self, now: float) -> None:
+        """Give up values whose parts do not come."""
+        if self._alarm.rings(now):
+            self.assembler.advance(now)
+            self._watch_assemblies()
+
+    def _watch_assemblies(self) -> None:
+        moment = self.assembler.next_deadline()
+        if moment is not None:
+            self._alarm.set(moment)
 
     def _expects(self, side: Side, message: wire.Message, addr: Address, now: float) -> bool:
         """Whether a reply in parts answers a request; a get of much is told of it at once."""

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Final, Protocol
 
 from shoal.core import Address, Entropy, InfoHash, SendDatagram
-from shoal.core.deadlines import Deadlines
+from shoal.core.deadlines import Call, Deadlines, Sleeper
 from shoal.dht import wire
 from shoal.dht.nodes import Node
 
@@ -57,11 +58,12 @@ class PingEnd(Protocol):
 class Request:
     """One question to one node."""
 
-    __slots__ = ("asked_at", "attempts", "context", "datagrams", "deadline", "is_over", "message",
-                 "node", "owner", "purpose", "tid", "wait")  # fmt: skip
+    __slots__ = ("asked_at", "attempts", "context", "datagrams", "deadline", "engine", "is_over",
+                 "message", "node", "owner", "purpose", "tid", "wait")  # fmt: skip
 
     def __init__(
         self,
+        engine: RequestEngine,
         node: Node,
         message: wire.Message,
         owner: Owner | None,
@@ -69,6 +71,7 @@ class Request:
         context: object,
         now: float,
     ) -> None:
+        self.engine = engine
         self.node = node
         self.asked_at = now
         self.message = message
@@ -81,6 +84,11 @@ class Request:
         self.wait = FIRST_WAIT
         self.deadline = inf
         self.is_over = False
+
+    def wake(self, now: float) -> None:
+        """Notice that no answer came."""
+        if not self.is_over and self.deadline <= now:
+            self.engine.overdue(self, now)
 
 
 @dataclass(slots=True)
@@ -104,7 +112,14 @@ class RequestEngine:
     """
 
     def __init__(
-        self, out: list[object], entropy: Entropy, network: int, pace: int, *, is_client: bool
+        self,
+        out: list[object],
+        wakeups: Deadlines[Sleeper],
+        entropy: Entropy,
+        network: int,
+        pace: int,
+        *,
+        is_client: bool,
     ) -> None:
         self.stats = RequestStats()
         self._out = out
@@ -113,8 +128,7 @@ class RequestEngine:
         self._is_client = is_client
         self._interval = 1.0 / pace if pace > 0 else 0.0
         self._in_flight_max = IN_FLIGHT_PER_NODE if pace > 0 else 8 * IN_FLIGHT_PER_NODE
-        self._deadlines: Deadlines[Request] = Deadlines()
-        self._turns: Deadlines[Node] = Deadlines()
+        self._wakeups = wakeups
         self._pings: dict[int, Request] = {}  # to addresses whose node id is not known yet
 
     def ask(
@@ -127,7 +141,7 @@ class RequestEngine:
         now: float,
     ) -> Request:
         """Send *message* (made with `node.take_tid()`) when it is the node's turn."""
-        request = Request(node, message, owner, purpose, context, now)
+        request = Request(self, node, message, owner, purpose, context, now)
         if (
             node.waiting is None
             and node.in_flight < self._in_flight_max
@@ -143,7 +157,7 @@ class RequestEngine:
     ) -> Request:
         """Ping *addr*, whose node id is not known yet; the reply is matched by its id alone."""
         stranger = Node(PING_ID, addr, 1)
-        request = Request(stranger, message, owner, purpose, None, now)
+        request = Request(self, stranger, message, owner, purpose, None, now)
         self._pings[request.tid] = request
         self._send_first(request, now)
         return request
@@ -189,31 +203,16 @@ class RequestEngine:
                 if request.owner is not None:
                     request.owner.on_lost(request, now)
 
-    def next_deadline(self) -> float | None:
-        """When `advance` next has work."""
-        first, second = self._deadlines.next(), self._turns.next()
-        if first is None or second is None:
-            return first if second is None else second
-        return min(first, second)
-
-    def advance(self, now: float) -> list[Node]:
-        """Send what waited, repeat or expire what is due; return the nodes that fell silent."""
-        while (node := self._turns.pop_due(now)) is not None:
-            self._serve_line(node, now)
-        lost: list[Node] = []
-        while (request := self._deadlines.pop_due(now)) is not None:
-            if request.is_over or request.deadline > now:
-                continue
-            if request.attempts < ATTEMPTS_MAX:
-                self._repeat(request, now)
-            else:
-                self.stats.expired += 1
-                self._close(request)
-                lost.append(request.node)
-                self.node_is_lost(request.node, now)
-                if request.owner is not None:
-                    request.owner.on_lost(request, now)
-        return lost
+    def overdue(self, request: Request, now: float) -> None:
+        """No answer came in time: ask once more, or give the node up."""
+        if request.attempts < ATTEMPTS_MAX:
+            self._repeat(request, now)
+            return
+        self.stats.expired += 1
+        self._close(request)
+        self.node_is_lost(request.node, now)
+        if request.owner is not None:
+            request.owner.on_lost(request, now)
 
     def _may_leave(self, node: Node, now: float) -> bool:
         """Take one turn of *node*: a leaky bucket that holds `BURST` requests."""
@@ -229,7 +228,7 @@ class RequestEngine:
         if node.waiting is None:
             node.waiting = deque()
             if node.in_flight < self._in_flight_max:  # else the next answer serves the line
-                self._turns.add(max(node.pulse, now), node)
+                self._wakeups.add(max(node.pulse, now), Call(partial(self._serve_line, node)))
         node.waiting.append(request)
 
     def _serve_line(self, node: Node, now: float) -> None:
@@ -240,7 +239,7 @@ class RequestEngine:
             elif self._may_leave(node, now):
                 self._send_first(node.waiting.popleft(), now)
             else:
-                self._turns.add(node.pulse, node)
+                self._wakeups.add(node.pulse, Call(partial(self._serve_line, node)))
                 return
         if node.waiting is not None and not node.waiting:
             node.waiting = None
@@ -268,7 +267,7 @@ class RequestEngine:
         request.attempts += 1
         request.wait = 2 * request.wait + self._entropy.uniform(0, JITTER)
         request.deadline = now + request.wait
-        self._deadlines.add(request.deadline, request)
+        self._wakeups.add(request.deadline, request)
         addr = request.node.addr
         for datagram in request.datagrams or ():
             self._out.append(SendDatagram(datagram, addr))

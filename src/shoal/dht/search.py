@@ -81,6 +81,8 @@ class Search:
                  "listenings", "nodes", "number", "puts", "refilled_at", "side",
                  "used_at")  # fmt: skip
 
+    is_over = False  # it always wants to be woken
+
     def __init__(self, key: InfoHash, side: Side, now: float) -> None:
         self.key = key
         self.number = int.from_bytes(key)
@@ -278,11 +280,11 @@ class Search:
                     self._ask_get(near, operation, now)
                     allowed -= 1
         if self.puts or self.listenings or self.is_locating:
-            is_deep = self.is_locating or level < QUORUM
-            for near in front:
+            for place, near in enumerate(front):
                 if allowed <= 0:
                     return
-                needs_sync = is_deep and not near.is_synced(now)
+                is_wanted = self.is_locating or place < QUORUM
+                needs_sync = is_wanted and not near.is_synced(now)
                 if (needs_sync or near.node.fresh_token(now) is None) and not near.asking:
                     self._ask_find(near, now)
                     allowed -= 1

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from shoal.core.deadlines import Deadlines
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -76,7 +74,7 @@ class Storage:
         self._local_cost = 0
         self._senders: dict[bytes, _Sender] = {}
         self._heaviest: list[tuple[int, bytes]] = []  # (-cost, sender), with stale entries
-        self._expiry: Deadlines[tuple[StoredValue, float]] = Deadlines()
+        self._expiry: list[tuple[float, int, StoredValue]] = []  # with stale entries
         self._serial = 0
 
     def __iter__(self) -> Iterator[StoredValue]:
@@ -134,7 +132,7 @@ class Storage:
         self.size += stored.value.size
         self.count += 1
         self._charge(stored)
-        self._expiry.add(stored.expires, (stored, stored.expires))
+        self._watch(stored)
         evicted = self._evict() if stored.storer is not None else []
         return stored not in evicted, [gone for gone in evicted if gone is not stored]
 
@@ -142,7 +140,7 @@ class Storage:
         """Prolong the life of *stored*."""
         stored.created = created
         stored.expires = expires
-        self._expiry.add(expires, (stored, expires))
+        self._watch(stored)
         if stored.storer is not None:
             self._push_soonest(self._senders[stored.sender], stored)
 
@@ -177,19 +175,27 @@ class Storage:
 
     def next_deadline(self) -> float | None:
         """When the next value may expire."""
-        return self._expiry.next()
+        return self._expiry[0][0] if self._expiry else None
 
     def expire(self, now: float) -> list[StoredValue]:
         """Take out the values whose life ended."""
         gone = []
-        while (entry := self._expiry.pop_due(now)) is not None:
-            stored, moment = entry
-            is_current = self.find(stored.key, stored.value.id) is stored
-            if is_current and stored.expires == moment:
+        while self._expiry and self._expiry[0][0] <= now:
+            entry = heapq.heappop(self._expiry)
+            if self._is_current(entry):
+                stored = entry[2]
                 self.remove(stored.key, stored.value.id)
                 self.stats.expired += 1
                 gone.append(stored)
         return gone
+
+    def _watch(self, stored: StoredValue) -> None:
+        """Remember when *stored* expires; rebuild the heap when most of it is stale."""
+        self._serial += 1
+        heapq.heappush(self._expiry, (stored.expires, self._serial, stored))
+        if len(self._expiry) > 4 * self.count + 1024:
+            self._expiry = [entry for entry in self._expiry if self._is_current(entry)]
+            heapq.heapify(self._expiry)
 
     def _charge(self, stored: StoredValue) -> None:
         if stored.storer is None:

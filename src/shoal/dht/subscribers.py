@@ -66,6 +66,8 @@ class SubscriberStats:
 class Subscribers:
     """All subscriptions with us, longest silent first."""
 
+    is_over = False  # it always wants to be woken
+
     def __init__(self, context: Context, tokens: TokenSecrets) -> None:
         self.stats = SubscriberStats()
         self._context = context

@@ -27,6 +27,8 @@ HandOn: TypeAlias = Callable[[StoredValue, Side, float], None]
 class Upkeep:
     """Looks every ten minutes for keys that other nodes are closer to."""
 
+    is_over = False  # it always wants to be woken
+
     def __init__(
         self,
         context: Context,
