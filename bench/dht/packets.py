@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family, InfoHash
 from shoal.core.driver import SystemEntropy
-from shoal.dht import DhtConfig, DhtEngine, wire
-from shoal.dht.config import UNLIMITED
+from shoal.dht import wire
+from shoal.dht.config import UNLIMITED, DhtConfig
+from shoal.dht.engine import DhtEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.dht import packets
 from bench.figures import Figure, Report, Section, median, slope
-from bench.workers import Worker, WorkerError
+from bench.workers import Memory, Worker, WorkerError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +79,7 @@ class Bench:
         self._plan = plan
         self._chance = random.Random(seed)
         self._progress = progress
-        self._memory: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
+        self._memory: dict[str, list[tuple[int, Memory]]] = {side: [] for side in SIDES}
 
     def run(self, *, is_profiled: bool) -> Report:
         """Measure everything."""
@@ -96,7 +96,7 @@ class Bench:
         with ExitStack() as stack:
             sides = self._workers(stack, size, None)
             for name, worker in sides.items():
-                self._memory[name].append((size, worker.proportional_bytes()))
+                self._memory[name].append((size, worker.memory()))
             sections = [
                 self._sequential(size, sides),
                 self._fan_out(size, sides),
@@ -194,21 +194,18 @@ class Bench:
         samples.add(f"processor time per {what.removesuffix('s')}", side, per_one)
 
     def _memory_section(self) -> Section:
-        slopes = {side: slope(points) / 1024 for side, points in self._memory.items()}
-        figures = [
-            Figure(
-                "each additional node",
-                "KiB",
-                slopes["opendht"],
-                slopes["shoal"],
-                aim=1.0,
-                note=f"slope from {self._plan.networks[0]} to {self._plan.networks[-1]} nodes",
-            )
-        ]
+        slopes = {
+            side: slope([(size, memory.anonymous) for size, memory in points]) / 1024
+            for side, points in self._memory.items()
+        }
+        first, last = self._plan.networks[0], self._plan.networks[-1]
+        note = f"slope of allocated memory, {first} to {last} nodes"
+        theirs, ours = (slopes[side] for side in SIDES)
+        figures = [Figure("each additional node", "KiB", theirs, ours, aim=1.0, note=note)]
         for index, size in enumerate(self._plan.networks):
-            theirs, ours = (self._memory[side][index][1] / 1024 / 1024 for side in SIDES)
-            figures.append(Figure(f"process with {size} nodes", "MiB", theirs, ours))
-        return Section("Memory (proportional set size), idle", figures)
+            theirs, ours = (self._memory[side][index][1].resident / 2**20 for side in SIDES)
+            figures.append(Figure(f"whole process, {size} nodes", "MiB", theirs, ours))
+        return Section("Memory, idle", figures)
 
     def _packet_section(self) -> Section:
         samples = Samples()

@@ -12,8 +12,8 @@ from bench.dht.profiling import Profile
 from bench.dht.side import BURST_TIMEOUT, CONNECT_TIMEOUT, SETTLE, Burst, Limits, Lookup
 from shoal.core import InfoHash
 from shoal.core.errors import ShoalError
-from shoal.dht import DhtConfig, DhtNode
-from shoal.dht.driver import Added
+from shoal.dht.config import DhtConfig
+from shoal.dht.driver import Added, DhtNode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
