@@ -78,7 +78,8 @@ class Peer(Protocol):
 
     kind: str
     node_id: bytes
-    port: int
+    port: int  # UDP over IPv4
+    port6: int  # and over IPv6; 0 without it
     process: LoggedProcess
     options: PeerOptions
 

@@ -43,6 +43,7 @@ class PeerPool:
         self.network = secrets.randbelow(2**31 - 1) + 1
         self.peers: list[Peer] = []
         self.wires: list[WirePeer] = []
+        self._once: dict[str, Peer] = {}
 
     def start(self, kind: str, *, bootstrap: Peer | str | None = None, **wishes: Any) -> Peer:  # noqa: ANN401 - options of any peer
         """Start a peer; keywords that `PeerOptions` lacks go to the kind's own constructor."""
@@ -55,6 +56,12 @@ class PeerPool:
         peer = _STARTERS[kind](options, name=name, **wishes)
         self.peers.append(peer)
         return peer
+
+    def once(self, kind: str, **wishes: Any) -> Peer:  # noqa: ANN401 - options of any peer
+        """Return the peer of *kind* that this method started, starting it if need be."""
+        if kind not in self._once:
+            self._once[kind] = self.start(kind, **wishes)
+        return self._once[kind]
 
     def wire(self, **wishes: Any) -> WirePeer:  # noqa: ANN401 - options of WirePeer
         """Open a bare socket in this network."""
@@ -69,6 +76,7 @@ class PeerPool:
         for wire in self.wires:
             wire.close()
         self.peers.clear()
+        self._once.clear()
         self.wires.clear()
 
     def __enter__(self) -> Self:
