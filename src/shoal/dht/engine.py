@@ -32,8 +32,8 @@ from shoal.dht.search import FIND, Search
 from shoal.dht.side import NodeCounts, Side, is_martian
 from shoal.dht.storage import Storage, StoredValue
 from shoal.dht.types import TypeRegistry
-from shoal.dht.value import PACKED_SIZE_MAX, VALUE_SIZE_MAX
 from shoal.dht.upkeep import Upkeep
+from shoal.dht.value import PACKED_SIZE_MAX, VALUE_SIZE_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +32,7 @@ from shoal.dht.state import NodeState, encode_state
 if TYPE_CHECKING:
     import os
     import socket
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 CLOSE_GRACE: Final = 3.0  # seconds for puts under way; ours: an answer, or one repetition
+CLOSE_LOOK: Final = 0.02  # seconds between two looks whether they are done
 ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - a DHT node serves the network
 _RANK: Final = (Status.DISCONNECTED, Status.CONNECTING, Status.CONNECTED)
 
@@ -95,8 +94,6 @@ class NodeLifecycle:
         self._watcher: NetworkWatcher | None = None
         self._discovery: DiscoveryDriver | None = None
         self._opened_at = 0.0
-        self._puts = 0
-        self._puts_done = asyncio.Event()
         self._status_changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -163,10 +160,12 @@ class NodeLifecycle:
         runtime = self._runtime
         if runtime is None or runtime.is_closed:
             return
-        if self._puts and grace > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(grace):
-                    await self._puts_done.wait()
+        deadline = runtime.now + grace
+        while runtime.engine.is_writing and self.status is Status.CONNECTED:
+            if runtime.now >= deadline:
+                _log.warning("closed before every value that was put had reached other nodes")
+                break
+            await asyncio.sleep(CLOSE_LOOK)
         if runtime.is_closed:
             return
         state = self._export() if self._persistence is not None else b""
@@ -328,18 +327,6 @@ class NodeLifecycle:
 
         Resolver(loop).resolve(host, port, set_found)
         return await found
-
-    @contextmanager
-    def _putting(self) -> Iterator[None]:
-        """Count a put as under way, for `close` to wait for."""
-        self._puts += 1
-        self._puts_done.clear()
-        try:
-            yield
-        finally:
-            self._puts -= 1
-            if not self._puts:
-                self._puts_done.set()
 
     def _make_runtime(self, sockets: Sequence[socket.socket], saved: NodeState | None) -> Runtime:
         bound = [Address.parse(*sock.getsockname()[:2]) for sock in sockets]

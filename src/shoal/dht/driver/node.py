@@ -313,40 +313,48 @@ class DhtNode(NodeLifecycle):
         timeout: float | None,
     ) -> PutResult:
         runtime = self._running()
-        with self._putting():
-            try:
-                async with asyncio.timeout(timeout):
-                    done = await self._finish(command)
-                    if done.ok and confirm:
-                        await self._confirm(key, value_id)
-            except (asyncio.CancelledError, TimeoutError):
-                if not runtime.is_closed:
-                    runtime.call(lambda now: runtime.secure.cancel_put(key, value_id, now))
-                raise
+        try:
+            async with asyncio.timeout(timeout):
+                done = await self._finish(command)
+                if done.ok and confirm:
+                    await self._confirm(key, value_id)
+        except (asyncio.CancelledError, TimeoutError, PutRefusedError):
+            if not runtime.is_closed:
+                runtime.call(lambda now: runtime.secure.cancel_put(key, value_id, now))
+            raise
         if not done.ok and not permanent:
             raise StoredOnlyHereError(value_id)
         return PutResult(value_id, done.nodes, is_only_here=not done.ok)
 
     async def _confirm(self, key: InfoHash, value_id: int) -> None:
-        """Ask the network, not our own storage, whether the value is there.
+        """Ask whether other nodes have a value with this id, and no other one than ours.
 
         Raises:
-            PutRefusedError: nobody has it.
+            PutRefusedError: nobody has it, or somebody another one.
         """
         runtime = self._running()
-        query = Query((Field.ID,), (Condition(Field.ID, value_id),))
+        where = (Condition(Field.ID, value_id),)
         rows: list[Row] = []
+        values: list[Value] = []
 
         def note(event: OperationEvent) -> None:
             if isinstance(event, RowsFound):
                 rows.extend(event.rows)
+            elif isinstance(event, ValuesFound):
+                values.extend(event.values)
 
-        def command(op: int, now: float) -> Sequence[object]:
+        def ask_others(op: int, now: float) -> Sequence[object]:
+            query = Query((Field.ID,), where)
             effects = runtime.engine.query(op, key, query, now, is_remote=True)
             return runtime.secure.absorb(effects, now)
 
-        await self._finish(command, note=note)
-        if not rows:
+        await self._finish(ask_others, note=note)
+        await self._finish(
+            lambda op, now: runtime.secure.get(op, key, now, where=where, raw=True), note=note
+        )
+        ours = runtime.engine.storage.find(key, value_id)
+        has_rival = ours is not None and not all(map(ours.value.content_equals, values))
+        if not rows or has_rival:
             raise PutRefusedError
 
     async def _finish(

@@ -134,13 +134,13 @@ class Runtime:
         """Close the engine, send its last datagrams, and end every operation with an error."""
         if self.is_closed:
             return
+        sinks, self._sinks = self._sinks, {}
         self.call(self.secure.close)
         self.is_closed = True
         if self._timer is not None:
             self._timer.cancel()
         self._pool.close()
         self.transport.close()
-        sinks, self._sinks = self._sinks, {}
         for sink in sinks.values():
             sink(NodeClosedError())
 
