@@ -24,8 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.core.errors import ShoalError
-from shoal.dht import DhtNode
-from shoal.dht.driver import Added
+from shoal.dht.driver import Added, DhtNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
