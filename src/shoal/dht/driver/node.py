@@ -61,14 +61,20 @@ class DhtNode(NodeLifecycle):
     """
 
     def get(
-        self, key: Key, *, where: Conditions = (), timeout: float | None = None
+        self,
+        key: Key,
+        *,
+        where: Conditions = (),
+        timeout: float | None = None,
+        raw: bool = False,
     ) -> GetOperation:
         """Look for the values at *key*: `await` for all of them, or iterate as they come.
 
         Encrypted values are decrypted, signed ones verified; those that fail are not shown.
 
         *where* lets only some values through; as text it reads `"id=5,user_type=chat"`. *timeout*
-        is in seconds, for the whole operation.
+        is in seconds, for the whole operation. *raw* shows values as they are stored, encrypted
+        and unverified.
 
         Raises:
             KeyFormatError: *key* is empty.
@@ -76,7 +82,7 @@ class DhtNode(NodeLifecycle):
         place, conditions = key_of(key), where_of(where)
 
         def command(op: int, now: float) -> Sequence[object]:
-            return self._running().secure.get(op, place, now, where=conditions)
+            return self._running().secure.get(op, place, now, where=conditions, raw=raw)
 
         open_ = partial(self._open_inbox, command, _values_in)
         return GetOperation(open_, self._close_inbox, self._drop_inbox, timeout)
@@ -102,7 +108,12 @@ class DhtNode(NodeLifecycle):
         return QueryOperation(open_, self._close_inbox, self._drop_inbox, timeout)
 
     def listen(
-        self, key: Key, *, where: Conditions = (), timeout: float | None = None
+        self,
+        key: Key,
+        *,
+        where: Conditions = (),
+        timeout: float | None = None,
+        raw: bool = False,
     ) -> ListenOperation:
         """Follow the values at *key*: iterate over `Added` and `Expired` for as long as you like.
 
@@ -114,7 +125,7 @@ class DhtNode(NodeLifecycle):
         place, conditions = key_of(key), where_of(where)
 
         def command(op: int, now: float) -> Sequence[object]:
-            return self._running().secure.listen(op, place, now, where=conditions)
+            return self._running().secure.listen(op, place, now, where=conditions, raw=raw)
 
         open_ = partial(self._open_inbox, command, _changes_in)
         return ListenOperation(open_, self._close_inbox, self._drop_inbox, timeout)

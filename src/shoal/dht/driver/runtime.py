@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shoal.core import Compute, SendDatagram
 from shoal.dht.driver.compute import ComputePool
@@ -64,6 +64,7 @@ class Runtime:
         self.status_hooks: list[Callable[[Status, Status], None]] = []
         self.public_addresses: tuple[Address, ...] = ()
         self.is_closed = False
+        self.handlers: dict[type, Callable[[Any], None]] = {}  # effects of other backends
         self._loop = asyncio.get_running_loop()
         self._pool = ComputePool(self._computed, self._compute_failed)
         self._resolver = Resolver(self._loop)
@@ -220,7 +221,14 @@ class Runtime:
             case IdentityAnnounced(identity, ok):
                 _log.info("= certificate of %s %s", identity, "published" if ok else "not taken")
             case _:
-                raise TypeError(f"the driver knows no effect {effect!r}")
+                self._handle_foreign(effect)
+
+    def _handle_foreign(self, effect: object) -> None:
+        """Hand an effect of another backend than ours to whoever brought that backend."""
+        handler = self.handlers.get(type(effect))
+        if handler is None:
+            raise TypeError(f"the driver knows no effect {effect!r}")
+        handler(effect)
 
     def _report(self, op: int, event: OperationEvent) -> None:
         if (sink := self._sinks.get(op)) is not None:
