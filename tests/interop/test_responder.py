@@ -52,8 +52,8 @@ def to(node: Peer) -> Endpoint:
 
 @pytest.fixture
 def wire(node: Peer, shared_pool: PeerPool) -> Iterator[WirePeer]:
-    """A socket in the node's network."""
-    with WirePeer(network=shared_pool.network) as peer:
+    """A socket in the node's network; a client, since the dead nodes of many tests add up."""
+    with WirePeer(network=shared_pool.network, is_client=True) as peer:
         yield peer
 
 

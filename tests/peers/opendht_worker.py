@@ -174,19 +174,18 @@ class Worker:
         self.runner.cancelListen(self._listens.pop(order["listen"]))
         answer()
 
-    def stats(self, order: Facts, answer: Callable[..., None]) -> None:
-        """Show what the binding tells of the node's state."""
-        tables = {
-            family: self.runner.getRoutingTablesLog(family).decode()
-            if isinstance(self.runner.getRoutingTablesLog(family), bytes)
-            else self.runner.getRoutingTablesLog(family)
-            for family in (_IPV4, _IPV6)
-        }
-        answer(
-            messages=self.runner.getNodeMessageStats(),
-            storage=self.runner.getStorageLog(),
-            tables=[tables[_IPV4], tables[_IPV6]],
-        )
+    def probe(self, order: Facts, answer: Callable[..., None]) -> None:
+        """Look a random key up, to count who answers.
+
+        The binding's own logs would tell more, but asking for them holds the interpreter's lock
+        while waiting for the runner's, and any callback waits the other way round: a deadlock.
+        """
+        key = opendht.InfoHash.getRandom()
+        self.runner.get(key, lambda _: True, lambda ok, nodes: answer(done=ok, nodes=len(nodes)))
+
+    def storage(self, order: Facts, answer: Callable[..., None]) -> None:
+        """Show what is stored; only while nothing else is under way (see `probe`)."""
+        answer(log=self.runner.getStorageLog())
 
     def index(self, order: Facts) -> Any:  # noqa: ANN401 - untyped library
         """Return the index of that name, made at its first use."""

@@ -46,6 +46,7 @@ class PutDone:
 
     ok: bool
     id: int = 0
+    why: str = ""  # it failed, where the peer says so
 
 
 class Listening(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.peers.worker_peer import WorkerPeer
 
 
@@ -13,7 +15,12 @@ class ShoalPeer(WorkerPeer):
 
     def good_nodes(self) -> int:
         """Return the good nodes of both families."""
-        return int(self.stats()["good"])
+        return int(self.ask("stats")["good"])
+
+    def stats(self) -> dict[str, Any]:
+        """Return the node's statistics."""
+        stats: dict[str, Any] = self.ask("stats")["stats"]
+        return stats
 
     def change_connectivity(self) -> None:
         """Tell the node that the network changed."""

@@ -93,6 +93,7 @@ class WirePeer:
         network: int = 0,
         host: str = "127.0.0.1",
         answers: bool = True,
+        is_client: bool = False,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.node_id = node_id or os.urandom(20)
@@ -102,6 +103,7 @@ class WirePeer:
         self.stored: dict[bytes, list[Message]] = {}  # what get replies hold, by key
         self.mute: set[str] = set()  # names of queries that stay unanswered
         self.answers = answers
+        self.is_client = is_client  # others then never put it into their tables
         # drawn, because 2.4.12 tells unfinished messages of different senders apart by this alone
         self._tids = itertools.count(int.from_bytes(os.urandom(3)) + 1)
         self._changed = threading.Condition()
@@ -142,6 +144,8 @@ class WirePeer:
         }
         if self.network:
             message["n"] = self.network
+        if self.is_client:
+            message["s"] = True
         message.update(top)
         return number, message
 
@@ -362,6 +366,8 @@ class WirePeer:
         message: Message = {"r": body, "t": query.message["t"], "y": "r", "v": USER_AGENT}
         if self.network:
             message["n"] = self.network
+        if self.is_client:
+            message["s"] = True
         self.send(message, query.source)
 
     def close(self) -> None:

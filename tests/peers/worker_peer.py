@@ -211,10 +211,6 @@ class WorkerPeer(Peer):
         """Tell the node that the network changed; the wheel cannot be told."""
         raise PeerError(f"{self.kind} cannot be told that the network changed")
 
-    def stats(self) -> dict[str, Any]:
-        """Return what the worker tells of its node."""
-        return self.ask("stats")
-
     def close(self) -> None:
         """Shut down cleanly."""
         if self.process.is_running:
@@ -263,7 +259,7 @@ def seen_from_facts(facts: Mapping[str, Any]) -> Seen:
 
 
 def _put_done(answer: Mapping[str, Any]) -> PutDone:
-    return PutDone(answer["done"], answer["id"])
+    return PutDone(answer["done"], answer["id"], answer.get("why", ""))
 
 
 def _plain(options: PeerOptions) -> dict[str, Any]:
