@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.core import DecodeError
+from shoal.core import DecodeError, InfoHash
 from shoal.dht import packing
 
 
@@ -54,20 +54,39 @@ def test_blobs_read_the_same_from_all_three_forms(data: bytes) -> None:
     assert packing.read_text(data).encode("utf-8", "surrogateescape") == data
 
 
-def test_what_is_no_blob_text_id_or_number() -> None:
-    """Each reader refuses what it is not made for."""
-    for item in (None, 5, {}, [256], ["a"]):
-        with pytest.raises(DecodeError):
-            packing.read_blob(item)
-    for item in (None, 5, [97]):
-        with pytest.raises(DecodeError):
-            packing.read_text(item)
-    for item in (None, "x" * 20, b"x" * 19, [0] * 20):
-        with pytest.raises(DecodeError):
-            packing.read_hash(item)
-    for number in (None, -1, 256, True, 1.0):
-        with pytest.raises(DecodeError):
-            packing.read_uint(number, 255)
+@pytest.mark.parametrize("item", [None, 5, {}, [256], ["a"]], ids=repr)
+def test_what_is_no_blob(item: object) -> None:
+    """Bin, str and arrays of bytes are."""
+    with pytest.raises(DecodeError):
+        packing.read_blob(item)
+
+
+@pytest.mark.parametrize("item", [None, 5, [97]], ids=repr)
+def test_what_is_no_text(item: object) -> None:
+    """Str and bin are."""
+    with pytest.raises(DecodeError):
+        packing.read_text(item)
+
+
+@pytest.mark.parametrize("item", [None, "x" * 20, b"x" * 19, [0] * 20], ids=repr)
+def test_what_is_no_id(item: object) -> None:
+    """Only a bin of 20 bytes is."""
+    with pytest.raises(DecodeError):
+        packing.read_hash(item)
+
+
+@pytest.mark.parametrize("item", [None, -1, 256, True, 1.0], ids=repr)
+def test_what_is_no_number(item: object) -> None:
+    """Integers within the limit are; booleans are not."""
+    with pytest.raises(DecodeError):
+        packing.read_uint(item, 255)
+
+
+def test_what_the_readers_return() -> None:
+    """Ids are ids."""
+    assert type(packing.read_hash(bytes(20))) is InfoHash
+    assert packing.read_uint(255, 255) == 255
+    assert packing.read_text("text") == packing.read_text(b"text") == "text"
 
 
 def test_long_arrays_and_odd_keys_are_read_the_slow_way() -> None:

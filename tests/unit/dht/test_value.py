@@ -130,36 +130,35 @@ BODY: dict[str, Any] = {"type": 3, "data": b"x"}
 OWNED = {**BODY, "owner": b"key", "seq": 1}
 
 
-@pytest.mark.parametrize(
-    "item",
-    [
-        None,
-        [],
-        {},
-        {"id": 1},
-        {"dat": b"x"},
-        {"id": -1, "dat": b"x"},
-        {"id": "1", "dat": b"x"},
-        {"id": True, "dat": b"x"},
-        {"id": 1, "dat": "x"},
-        {"id": 1, "dat": {}},
-        {"id": 1, "dat": {"body": b"x"}},
-        {"id": 1, "dat": {"body": {"type": 3}}},
-        {"id": 1, "dat": {"body": {"data": b"x"}}},
-        {"id": 1, "dat": {"body": {**BODY, "type": 65_536}}},
-        {"id": 1, "dat": {"body": {**BODY, "data": 7}}},
-        {"id": 1, "dat": {"body": {**BODY, "utype": 7}}},
-        {"id": 1, "dat": {"body": {**OWNED}}},
-        {"id": 1, "dat": {"body": {**BODY, "owner": b"key"}, "sig": b"s"}},
-        {"id": 1, "dat": {"body": {**OWNED, "owner": b""}, "sig": b"s"}},
-        {"id": 1, "dat": {"body": {**OWNED, "seq": 65_536}, "sig": b"s"}},
-        {"id": 1, "dat": {"body": {**OWNED, "to": b"short"}, "sig": b"s"}},
-        {"id": 1, "dat": {"body": OWNED, "sig": None}},
-        {"id": 1, "dat": b"x", "p": -1},
-        {"id": 1, "dat": b"x", "pt": 5},
-    ],
-    ids=str,
-)
+NO_VALUES: list[Any] = [
+    None,
+    [],
+    {},
+    {"id": 1},
+    {"dat": b"x"},
+    {"id": -1, "dat": b"x"},
+    {"id": "1", "dat": b"x"},
+    {"id": True, "dat": b"x"},
+    {"id": 1, "dat": "x"},
+    {"id": 1, "dat": {}},
+    {"id": 1, "dat": {"body": b"x"}},
+    {"id": 1, "dat": {"body": {"type": 3}}},
+    {"id": 1, "dat": {"body": {"data": b"x"}}},
+    {"id": 1, "dat": {"body": {**BODY, "type": 65_536}}},
+    {"id": 1, "dat": {"body": {**BODY, "data": 7}}},
+    {"id": 1, "dat": {"body": {**BODY, "utype": 7}}},
+    {"id": 1, "dat": {"body": {**OWNED}}},
+    {"id": 1, "dat": {"body": {**BODY, "owner": b"key"}, "sig": b"s"}},
+    {"id": 1, "dat": {"body": {**OWNED, "owner": b""}, "sig": b"s"}},
+    {"id": 1, "dat": {"body": {**OWNED, "seq": 65_536}, "sig": b"s"}},
+    {"id": 1, "dat": {"body": {**OWNED, "to": b"short"}, "sig": b"s"}},
+    {"id": 1, "dat": {"body": OWNED, "sig": None}},
+    {"id": 1, "dat": b"x", "p": -1},
+    {"id": 1, "dat": b"x", "pt": 5},
+]
+
+
+@pytest.mark.parametrize("item", NO_VALUES, ids=str)
 def test_what_is_no_value(item: object) -> None:
     """Required fields are there and have their types."""
     with pytest.raises(DecodeError):

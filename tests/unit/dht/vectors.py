@@ -30,7 +30,7 @@ def message(vector: dict[str, Any]) -> wire.Message:
     return built
 
 
-def _field(name: str, item: Any) -> Any:  # noqa: ANN401 - JSON
+def _field(name: str, item: Any) -> Any:
     """Turn one field from JSON into what the message holds."""
     match name:
         case "values":
