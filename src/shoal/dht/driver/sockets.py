@@ -27,7 +27,7 @@ def open_sockets(
 
     With *port* 0, each takes its port of the last run; failing that IPv6 tries the port that IPv4
     got (reference section 1.1); failing that, any. A wildcard of a family that this machine does
-    not have is left out.
+    not have is left out. No hosts, no sockets: such a node works through a proxy.
 
     Raises:
         PortTakenError: another program has *port*.
@@ -45,7 +45,7 @@ def open_sockets(
         for sock in sockets:
             sock.close()
         raise
-    if not sockets:
+    if addrs and not sockets:
         raise BindError("this machine has no address of the families to listen on")
     return sockets
 

@@ -146,7 +146,7 @@ class Application:
         """End the streams properly, so that clients know it was not an accident."""
         self._is_closing = True
         for scope in list(self._streams):
-            scope.reschedule(_now())
+            _expire(scope)
         if self._streams:
             self._quiet.clear()
             await self._quiet.wait()
@@ -459,7 +459,12 @@ class _Rate:
 
 async def _end_when_gone(exchange: Exchange, scope: asyncio.Timeout) -> None:
     await exchange.disconnected()
-    scope.reschedule(_now())
+    _expire(scope)
+
+
+def _expire(scope: asyncio.Timeout) -> None:
+    if not scope.expired():
+        scope.reschedule(_now())
 
 
 def _info_of(stats: NodeStats) -> wire.NodeInfo:
