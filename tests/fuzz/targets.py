@@ -16,6 +16,7 @@ from shoal.dht.proxy import wire as proxy_wire
 from shoal.dht.query import Query
 from shoal.dht.value import Value
 from shoal.sim import SeededEntropy
+from tests.fuzz import dht_codecs
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 STORAGE_LIMIT: Final = 64 * 1024  # bytes: small, so that eviction runs
@@ -133,10 +134,11 @@ TARGETS: Final[dict[str, tuple[Target, Callable[[], list[bytes]]]]] = {
     "datagram": (datagram, known_datagrams),
     "engine": (engine, lambda: [as_scenes(known_datagrams())]),
     "proxy-body": (proxy_body, known_bodies),
-    "query": (query, lambda: [b"SELECT id,seq WHERE value_type=3,owner=" + b"ab" * 20]),
+    "query": (query, lambda: [b"SELECT id,seq WHERE value_type=3,owner_pk=" + b"ab" * 20]),
     "state": (
         saved_state,
         lambda: [bytes.fromhex((VECTORS / "proxy" / "state-2.4.12.hex").read_text())],
     ),
     "value": (value, lambda: [Value(b"data", id=7, user_type="text/plain").packed()]),
+    **dht_codecs.TARGETS,
 }
