@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from shoal.core import Engine
-from shoal.sim.entropy import SeededEntropy
 from shoal.sim.hosts import Host
-from shoal.sim.network import Network
+
+if TYPE_CHECKING:
+    from shoal.sim.entropy import SeededEntropy
+    from shoal.sim.network import Network
 
 SKEW_MAX: Final = 3600.0  # seconds, ours: an hour, as a wrong daylight-saving setting gives
 LOSS_MAX: Final = 0.5  # of a burst, ours: beyond it nothing but retransmission is tested

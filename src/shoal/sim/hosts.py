@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 from shoal.core import Address, Engine, Family
 from shoal.sim.errors import AddressTakenError, ScenarioError
-from shoal.sim.latency import Place
-from shoal.sim.nat import Nat
+
+if TYPE_CHECKING:
+    from shoal.sim.latency import Place
+    from shoal.sim.nat import Nat
 
 Receive: TypeAlias = Callable[[bytes, Address, float], Sequence[object]]
 

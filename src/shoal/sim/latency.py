@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from shoal.sim.entropy import SeededEntropy
+if TYPE_CHECKING:
+    from shoal.sim.entropy import SeededEntropy
 
 EARTH_RADIUS: Final = 6_371_000.0  # metres, IUGG mean radius
 LIGHT_IN_FIBRE: Final = 2.0e8  # metres per second: 2/3 of the speed in vacuum

@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Address
-from shoal.sim.entropy import SeededEntropy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shoal.sim.entropy import SeededEntropy
 
 MAPPINGS_MAX: Final = 65_536  # per NAT, ours: one IPv4 address has no more ports; then drop
 REMOTES_MAX: Final = 4096  # remembered by the filter per internal endpoint; then forget the oldest

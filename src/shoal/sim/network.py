@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import log
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Address, Engine, Family, Persist, SendDatagram
 from shoal.sim.conditions import Conditions
@@ -34,10 +34,12 @@ from shoal.sim.hosts import (
     Host,
     Realm,
 )
-from shoal.sim.latency import Place
 from shoal.sim.nat import Nat, NatBehaviour
 from shoal.sim.routing import Crossing, Dead, Route, enter, route
 from shoal.sim.trace import Trace
+
+if TYPE_CHECKING:
+    from shoal.sim.latency import Place
 
 Handler: TypeAlias = Callable[[Host, object], None]
 

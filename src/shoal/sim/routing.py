@@ -7,11 +7,12 @@ arrives, as the far NAT's table may have changed on the way.
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from shoal.core import Address
-from shoal.sim.hosts import Endpoint, Gateway, Host, Realm
-from shoal.sim.latency import Place
+if TYPE_CHECKING:
+    from shoal.core import Address
+    from shoal.sim.hosts import Endpoint, Gateway, Host, Realm
+    from shoal.sim.latency import Place
 
 
 class Crossing:

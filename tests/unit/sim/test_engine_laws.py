@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import Phase, settings
@@ -14,6 +14,9 @@ from shoal.core import Address, Entropy, SendDatagram
 from tests import engine_laws
 from tests.engine_laws import Case
 from tests.unit.sim.toys import PEERS_MAX, SEEN_MAX, Asker, Ended, Gossip, Heard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 GOSSIP = Case(
     make=lambda entropy: Gossip(entropy, engine_laws.ADDRESSES),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import statistics
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.core import Entropy
 from shoal.sim import SeededEntropy, derive
+
+if TYPE_CHECKING:
+    from shoal.core import Entropy
 
 
 def test_draws_never_change_between_versions() -> None:

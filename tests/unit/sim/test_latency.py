@@ -13,6 +13,7 @@ HERE = Place()
 
 
 def draws(model: Latency, count: int = 4000) -> list[float]:
+    """Delays of one place to itself."""
     chance = SeededEntropy(3)
     place = model.place(chance)
     return [model.delay(place, place, chance) for _ in range(count)]

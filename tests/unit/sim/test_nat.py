@@ -45,10 +45,12 @@ behaviours = st.builds(
 
 
 def box(behaviour: NatBehaviour = FULL_CONE, *external: bytes) -> Nat:
+    """A NAT with these external addresses."""
     return Nat(behaviour, external or [OUTSIDE], SeededEntropy(1))
 
 
 def mapped(box: Nat, source: Address, target: Address, now: float = 0.0) -> Address:
+    """The external endpoint of an outgoing datagram."""
     external = box.outbound(source, target, now)
     assert external is not None
     return external

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,9 @@ from shoal.sim import WALL_EPOCH, Conditions, Constant, Host, Network, Place
 from shoal.sim.errors import AddressTakenError, EngineSpinsError, ScenarioError
 from shoal.sim.nat import PORT_RESTRICTED_CONE
 from tests.unit.sim.toys import Echo, Gossip, Heard, Sink, gossip_world
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STILL = Conditions(latency=Constant(0.05), jitter=0.0)
 NOBODY = Address(b"\xc6\x33\x64\x01", 9)  # 198.51.100.1, RFC 5737
@@ -29,6 +32,7 @@ def pair(network: Network, engine: Engine) -> tuple[Host, Host, Sink]:
 
 
 def send(network: Network, source: Host, target: Host | Address, data: bytes = b"hi") -> None:
+    """Let *source* send a datagram."""
     addr = target.address if isinstance(target, Host) else target
     network.apply(source, [SendDatagram(data, addr)])
 
@@ -103,9 +107,11 @@ class Timer(Sink):
         self.advanced: list[float] = []
 
     def next_deadline(self) -> float | None:
+        """When it wants time."""
         return min(self.moments, default=None)
 
     def advance(self, now: float) -> list[object]:
+        """Do what is due."""
         self.advanced.append(now)
         self.moments = [moment for moment in self.moments if moment > now]
         return []
@@ -322,6 +328,7 @@ class Listener(Sink):
         self.failed: list[tuple[Address, float]] = []
 
     def send_failed(self, addr: Address, now: float) -> list[object]:
+        """Note it."""
         self.failed.append((addr, now))
         return []
 
@@ -379,6 +386,7 @@ def test_a_tap_sees_both_directions() -> None:
 
 
 def digest(seed: int, conditions: Conditions, *, count: int = 30) -> str:
+    """The digest of a gossiping world."""
     network = Network(seed, conditions)
     gossip_world(network, count)
     network.run(until=20.0)
@@ -436,12 +444,15 @@ class Spray:
         self.targets: Sequence[Address] = ()
 
     def receive(self, datagram: bytes, addr: Address, now: float) -> Sequence[object]:
+        """Take a datagram."""
         return (SendDatagram(datagram, self.targets[datagram[0]]),)
 
     def next_deadline(self) -> float | None:
+        """When it wants time."""
         return None
 
     def advance(self, now: float) -> Sequence[object]:
+        """Do what is due."""
         return ()
 
 

@@ -19,10 +19,12 @@ class World:
         self.network = Network(1, STILL)
 
     def host(self, behind: Gateway | None = None) -> tuple[Host, Sink]:
+        """A host that keeps what it receives."""
         sink = Sink()
         return self.network.add_host(sink, behind=behind), sink
 
     def send(self, source: Host, target: Address, data: bytes = b"hi") -> None:
+        """Send a datagram, and wait until it is wherever it gets."""
         self.network.apply(source, [SendDatagram(data, target)])
         self.network.run(self.network.now + 1.0)
 

@@ -6,6 +6,7 @@ from shoal.sim.trace import BATCH, Trace
 
 
 def filled(count: int, *, peek: bool = False) -> Trace:
+    """A trace of *count* made-up deliveries."""
     trace = Trace()
     for number in range(count):
         trace.add(number / 7, number % 5, b"%d" % number)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Entropy, SendDatagram
 from shoal.sim import Network, SeededEntropy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PEERS_MAX: Final = 8
 SEEN_MAX: Final = 64
@@ -27,13 +29,16 @@ class Sink:
         self.received: list[tuple[bytes, Address, float]] = []
 
     def receive(self, datagram: bytes, addr: Address, now: float) -> list[object]:
+        """Take a datagram."""
         self.received.append((datagram, addr, now))
         return []
 
     def next_deadline(self) -> float | None:
+        """When it wants time."""
         return None
 
     def advance(self, now: float) -> list[object]:
+        """Do what is due."""
         return []
 
 
@@ -41,6 +46,7 @@ class Echo(Sink):
     """Sends everything back."""
 
     def receive(self, datagram: bytes, addr: Address, now: float) -> list[object]:
+        """Take a datagram."""
         return [*super().receive(datagram, addr, now), SendDatagram(datagram, addr)]
 
 
@@ -64,6 +70,7 @@ class Gossip:
         return self._learn(rumour, now)
 
     def receive(self, datagram: bytes, addr: Address, now: float) -> list[object]:
+        """Take a datagram."""
         if datagram[:1] != b"R" or len(datagram) < 2:
             self.malformed += 1
             return []
@@ -73,9 +80,11 @@ class Gossip:
         return self._learn(datagram[1:], now)
 
     def next_deadline(self) -> float | None:
+        """When it wants time."""
         return min(self._due.values(), default=None)
 
     def advance(self, now: float) -> list[object]:
+        """Do what is due."""
         effects: list[object] = []
         for rumour in [rumour for rumour, due in self._due.items() if due <= now]:
             del self._due[rumour]

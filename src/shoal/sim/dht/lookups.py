@@ -8,12 +8,14 @@ so it counts the same for any engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import Address, DecodeError, InfoHash
 from shoal.dht import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _IPV4_LENGTH: Final = 4
 _IPV6_LENGTH: Final = 16

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from shoal.sim.dht.lookups import LookupResult
-from shoal.sim.dht.scenario import DhtScenario
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shoal.sim.dht.lookups import LookupResult
+    from shoal.sim.dht.scenario import DhtScenario
 
 
 class Sample(NamedTuple):
@@ -131,7 +133,7 @@ class DhtReport:
                 "values": scenario.value_count,
                 "value_size": scenario.value_size,
                 "join_time": scenario.join_time,
-                "bootstraps": scenario.bootstraps,
+                "bootstraps": scenario.bootstrap_count,
                 "jitter": scenario.jitter,
                 "clock_skew": scenario.clock_skew,
                 "latency": type(scenario.latency).__name__.lower(),

@@ -36,7 +36,7 @@ class DhtScenario:
         values: how many values there are; None is one per ten nodes, 10 to 1,000.
         value_size: bytes of data in each.
         join_time: over which the network forms.
-        bootstraps: nodes that everybody knows; they do not churn.
+        bootstraps: nodes that everybody knows, at most all; they do not churn.
         latency: one-way delays.
         jitter: mean extra delay of a datagram, as a fraction.
         clock_skew: wall clocks are wrong by up to this, either way.
@@ -65,7 +65,7 @@ class DhtScenario:
             "lookups": (0, 10_000_000),
             "value_size": (0, 60_000),
             "join_time": (0.0, 86_400.0),
-            "bootstraps": (1, self.nodes),
+            "bootstraps": (1, 1000),
             "jitter": (0.0, 10.0),
             "clock_skew": (0.0, 86_400.0),
         }
@@ -81,6 +81,11 @@ class DhtScenario:
         if self.values is not None:
             return self.values
         return min(self.nodes, max(10, min(1000, self.nodes // 10)))
+
+    @property
+    def bootstrap_count(self) -> int:
+        """How many nodes everybody knows."""
+        return min(self.bootstraps, self.nodes)
 
     @property
     def measure_start(self) -> float:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import Address, Family, InfoHash
 from shoal.dht.config import DhtConfig
@@ -17,8 +16,12 @@ from shoal.dht.value import Value
 from shoal.sim.dht.lookups import LookupResult, LookupWatch
 from shoal.sim.dht.report import DhtReport, RingPath, Sample, Traffic
 from shoal.sim.dht.scenario import PUTTING, SETTLING, DhtScenario
-from shoal.sim.hosts import Host
 from shoal.sim.network import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shoal.sim.hosts import Host
 
 SAMPLES: Final = 60  # per run, ours
 PATHS_MAX: Final = 12  # lookups kept to be drawn, ours: more is a tangle
@@ -150,9 +153,9 @@ class DhtWorld:
         chance = network.entropy("plan")
         joins = sorted(
             chance.uniform(0.0, scenario.join_time)
-            for _ in range(scenario.nodes - scenario.bootstraps)
+            for _ in range(scenario.nodes - scenario.bootstrap_count)
         )
-        for moment in [0.0] * scenario.bootstraps + joins:
+        for moment in [0.0] * scenario.bootstrap_count + joins:
             network.call_at(moment, self._join)
         network.call_at(scenario.join_time + SETTLING, self._end_joining)
         for _ in range(scenario.value_count):
@@ -188,7 +191,7 @@ class DhtWorld:
         network, scenario = self.network, self.scenario
         chance = network.entropy("joiner", number)
         skew = chance.uniform(-scenario.clock_skew, scenario.clock_skew)
-        is_bootstrap = number < scenario.bootstraps
+        is_bootstrap = number < scenario.bootstrap_count
         engine = DhtEngine(
             DhtConfig(families=(Family.IPV4,), is_bootstrap=is_bootstrap),
             network.entropy("node", number),
@@ -201,14 +204,14 @@ class DhtWorld:
         participant = Participant(host, engine, len(self.alive))
         self.alive.append(participant)
         self._by_host[host.number] = participant
-        known = [(str(place), 4222) for place in range(min(number, scenario.bootstraps))]
+        known = [(str(place), 4222) for place in range(min(number, scenario.bootstrap_count))]
         if is_bootstrap:
             self._hosts_by_name[str(number)] = [host.address]
         network.apply(host, engine.bootstrap(chance.sample(known, 2), network.now))
 
     def _replace(self, drawn: float) -> None:
         """Crash a node other than the bootstrap nodes, and let another one join."""
-        spared = self.scenario.bootstraps
+        spared = self.scenario.bootstrap_count
         if len(self.alive) <= spared:
             return
         leaver = self.alive[spared + int(drawn * (len(self.alive) - spared))]
