@@ -203,8 +203,8 @@ class NodeLifecycle:
 
     @property
     def port(self) -> int:
-        """The UDP port: that of IPv4 if both families are on and differ."""
-        return next(iter(self.bound.values())).port
+        """The UDP port: that of IPv4 if both families are on and differ; 0 without sockets."""
+        return next((addr.port for addr in self.bound.values()), 0)
 
     @property
     def public_addresses(self) -> tuple[Address, ...]:
