@@ -13,15 +13,14 @@ another serial; serial, signed bytes and signature are read here, from the origi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from shoal.core import DecodeError, InfoHash, PublicKeyId
 from shoal.crypto import der, pem
 from shoal.crypto.errors import InvalidCertificateError
+from shoal.crypto.fields import COMMON_NAME, USER_ID, Extensions, read_attribute, read_extensions
 from shoal.crypto.keys import PublicKey
 from shoal.crypto.signatures import has_valid_signature
 
@@ -29,18 +28,10 @@ CHAIN_LENGTH_MAX: Final = 16  # GnuTLS: DEFAULT_MAX_VERIFY_DEPTH
 CERTIFICATE_SIZE_MAX: Final = 16_384  # ours: ten times what Jami's have
 CHAIN_SIZE_MAX: Final = 65_536  # reference section 2.2: no value of the DHT holds more
 _VERSION_TAG: Final = 0xA0
+_EXTENSIONS_TAG: Final = 0xA3
 _FIELDS_MIN: Final = 6
 _NEGATIVE: Final = 0x80
 _POSITIVE: Final = b"\1"
-# What the library raises for a certificate that it cannot read.
-_UNREADABLE: Final = (
-    ValueError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-_Found = TypeVar("_Found", bound=x509.ExtensionType)
 
 
 class _Signed(NamedTuple):
@@ -52,17 +43,8 @@ class _Signed(NamedTuple):
     issuer_name: bytes
     subject_name: bytes
     spki: bytes
+    extensions: Extensions
     readable: bytes  # what the library is shown
-
-
-class _Extensions(NamedTuple):
-    """What the extensions say."""
-
-    is_ca: bool = False
-    path_length: int | None = None
-    can_sign_lists: bool = True
-    subject_key_id: bytes | None = None
-    ocsp_urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +60,6 @@ class Certificate:
     public_key: PublicKey = field(compare=False)
     native: x509.Certificate = field(compare=False, repr=False)
     _signed: _Signed = field(compare=False, repr=False)
-    _extensions: _Extensions = field(compare=False, repr=False)
 
     @classmethod
     def parse(cls, data: bytes) -> Certificate:
@@ -110,9 +91,7 @@ class Certificate:
         """
         if issuer is not None:
             _check_link(self._signed.issuer_name, issuer)
-        return Certificate(
-            self.der, issuer, self.public_key, self.native, self._signed, self._extensions
-        )
+        return Certificate(self.der, issuer, self.public_key, self.native, self._signed)
 
     def chain(self) -> tuple[Certificate, ...]:
         """Return this certificate, its issuer, and so on."""
@@ -150,22 +129,22 @@ class Certificate:
     @property
     def name(self) -> str:
         """The subject's common name; empty if it has none."""
-        return _attribute(self.native.subject, NameOID.COMMON_NAME)
+        return read_attribute(self._signed.subject_name, COMMON_NAME)
 
     @property
     def uid(self) -> str:
         """The subject's user id, 40 hex digits of its key id in OpenDHT; empty if it has none."""
-        return _attribute(self.native.subject, NameOID.USER_ID)
+        return read_attribute(self._signed.subject_name, USER_ID)
 
     @property
     def issuer_name(self) -> str:
         """The issuer's common name; empty if it has none."""
-        return _attribute(self.native.issuer, NameOID.COMMON_NAME)
+        return read_attribute(self._signed.issuer_name, COMMON_NAME)
 
     @property
     def issuer_uid(self) -> str:
         """The issuer's user id; empty if it has none."""
-        return _attribute(self.native.issuer, NameOID.USER_ID)
+        return read_attribute(self._signed.issuer_name, USER_ID)
 
     @property
     def wall_not_before(self) -> float:
@@ -180,27 +159,37 @@ class Certificate:
     @property
     def is_ca(self) -> bool:
         """Whether it may sign certificates."""
-        return self._extensions.is_ca
+        return self._signed.extensions.is_ca
 
     @property
     def can_sign_lists(self) -> bool:
         """Whether it may sign revocation lists."""
-        return self._extensions.can_sign_lists
+        return self._signed.extensions.can_sign_lists
+
+    @property
+    def can_sign_ocsp(self) -> bool:
+        """Whether its issuer lets it sign OCSP responses."""
+        return self._signed.extensions.can_sign_ocsp
 
     @property
     def path_length(self) -> int | None:
         """How many authorities may stand between it and a leaf; None for any number."""
-        return self._extensions.path_length
+        return self._signed.extensions.path_length
 
     @property
     def subject_key_id(self) -> bytes | None:
         """The subject key identifier, if it has one."""
-        return self._extensions.subject_key_id
+        return self._signed.extensions.subject_key_id
 
     @property
     def ocsp_urls(self) -> tuple[str, ...]:
         """Where to ask whether it is revoked."""
-        return self._extensions.ocsp_urls
+        return self._signed.extensions.ocsp_urls
+
+    @property
+    def has_unknown_critical(self) -> bool:
+        """Whether it has a critical extension that we do not know."""
+        return self._signed.extensions.has_unknown_critical
 
     @property
     def is_self_issued(self) -> bool:
@@ -235,14 +224,13 @@ def _parse(data: bytes, issuer: Certificate | None) -> Certificate:
     try:
         native = x509.load_der_x509_certificate(signed.readable)
         # The library parses these late: ask now, so that the properties cannot fail.
-        _ = native.subject, native.issuer, native.not_valid_before_utc, native.not_valid_after_utc
-        extensions = _read_extensions(native)
-    except _UNREADABLE as error:
+        _ = native.not_valid_before_utc, native.not_valid_after_utc
+    except (ValueError, x509.InvalidVersion) as error:
         raise InvalidCertificateError(f"not a certificate: {error}") from error
     public_key = PublicKey.from_spki(signed.spki)
     if issuer is not None:
         _check_link(signed.issuer_name, issuer)
-    return Certificate(data, issuer, public_key, native, signed, extensions)
+    return Certificate(data, issuer, public_key, native, signed)
 
 
 def _take_apart(data: bytes) -> _Signed:
@@ -255,8 +243,11 @@ def _take_apart(data: bytes) -> _Signed:
         if len(fields) < _FIELDS_MIN:
             raise InvalidCertificateError("fields are missing", tbs.start)
         serial, inner_algorithm, issuer, _, subject, spki = fields[:_FIELDS_MIN]
+        for name in (issuer, subject):
+            read_attribute(name.encoded, COMMON_NAME)  # so that the properties cannot fail
         bits = signature.expect(der.BIT_STRING).content
         serial.expect(der.INTEGER)
+        extensions = _extensions(fields[_FIELDS_MIN:])
     except ValueError as error:
         raise InvalidCertificateError("not three parts") from error
     except DecodeError as error:
@@ -272,8 +263,18 @@ def _take_apart(data: bytes) -> _Signed:
         issuer.encoded,
         subject.encoded,
         spki.encoded,
+        extensions,
         _with_readable_serial(data, serial),
     )
+
+
+def _extensions(fields: list[der.Element]) -> Extensions:
+    """Return what the extensions say, if they are among *fields*."""
+    for candidate in fields:
+        if candidate.tag == _EXTENSIONS_TAG:
+            (sequence,) = candidate.children()
+            return read_extensions(sequence)
+    return read_extensions(None)
 
 
 def _with_readable_serial(data: bytes, serial: der.Element) -> bytes:
@@ -282,46 +283,6 @@ def _with_readable_serial(data: bytes, serial: der.Element) -> bytes:
     if any(content) and content[0] < _NEGATIVE:
         return data
     return data[: serial.content_start] + _POSITIVE * len(content) + data[serial.end :]
-
-
-def _read_extensions(native: x509.Certificate) -> _Extensions:
-    """Return what the extensions say that we know."""
-    constraints = _find(native.extensions, x509.BasicConstraints)
-    usage = _find(native.extensions, x509.KeyUsage)
-    key_id = _find(native.extensions, x509.SubjectKeyIdentifier)
-    access = _find(native.extensions, x509.AuthorityInformationAccess)
-    return _Extensions(
-        is_ca=constraints is not None and constraints.ca and (usage is None or usage.key_cert_sign),
-        path_length=None if constraints is None else constraints.path_length,
-        can_sign_lists=usage is None or usage.crl_sign,
-        subject_key_id=None if key_id is None else key_id.digest,
-        ocsp_urls=() if access is None else _ocsp_urls(access),
-    )
-
-
-def _find(extensions: x509.Extensions, kind: type[_Found]) -> _Found | None:
-    """Return the extension of this *kind*, if it is there."""
-    for extension in extensions:
-        if isinstance(extension.value, kind):
-            return extension.value
-    return None
-
-
-def _ocsp_urls(access: x509.AuthorityInformationAccess) -> tuple[str, ...]:
-    """Return the addresses of OCSP responders."""
-    return tuple(
-        description.access_location.value
-        for description in access
-        if description.access_method == AuthorityInformationAccessOID.OCSP
-        and isinstance(description.access_location, x509.UniformResourceIdentifier)
-    )
-
-
-def _attribute(name: x509.Name, oid: x509.ObjectIdentifier) -> str:
-    """Return the first value of *oid* in *name*, or nothing."""
-    for attribute in name.get_attributes_for_oid(oid):
-        return str(attribute.value)
-    return ""
 
 
 def _check_link(issuer_name: bytes, issuer: Certificate) -> None:

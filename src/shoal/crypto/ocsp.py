@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.hashes import SHA1, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from shoal.core import DecodeError
 from shoal.crypto import der
@@ -198,7 +198,7 @@ def _is_authentic(response: ocsp.OCSPResponse, issuer: Certificate, wall_now: fl
         except (DecodeError, UnsupportedKeyError):
             continue
         if (
-            _may_respond(native)
+            delegate.can_sign_ocsp
             and delegate.wall_not_before <= wall_now <= delegate.wall_not_after
             and delegate.issuer_subject == issuer.subject
             and delegate.is_signed_by(issuer.public_key)
@@ -230,14 +230,6 @@ class _ResponseSignature:
         self.signature_algorithm_parameters: padding.PKCS1v15 | ec.ECDSA = (
             ec.ECDSA(self.signature_hash_algorithm or SHA384()) if is_ecdsa else padding.PKCS1v15()
         )
-
-
-def _may_respond(native: x509.Certificate) -> bool:
-    """Say whether a certificate is for signing OCSP responses."""
-    for extension in native.extensions:
-        if isinstance(extension.value, x509.ExtendedKeyUsage):
-            return ExtendedKeyUsageOID.OCSP_SIGNING in extension.value
-    return False
 
 
 def _name(certificate: Certificate, algorithm: str) -> CertificateName:

@@ -62,14 +62,14 @@ class CertificateRequest:
             public_key = PublicKey.from_spki(
                 native.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             )
+            # In this order: the library warns of odd names, which only the key's holder may cause.
+            if not native.is_signature_valid:
+                raise InvalidRequestError("the signature of the request is not by its key")
             _ = native.subject
-            is_valid = native.is_signature_valid
         except UnsupportedAlgorithm as error:
             raise UnsupportedKeyError(str(error)) from error
-        except (ValueError, x509.InvalidVersion, DecodeError) as error:
+        except (TypeError, ValueError, x509.InvalidVersion, DecodeError) as error:
             raise InvalidRequestError(f"not a certificate request: {error}") from error
-        if not is_valid:
-            raise InvalidRequestError("the signature of the request is not by its key")
         return cls(der, public_key, native)
 
     @property

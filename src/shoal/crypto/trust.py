@@ -35,6 +35,7 @@ class ChainProblem(enum.Flag):
     EXPIRED = enum.auto()
     REVOKED = enum.auto()
     KEY_WEAK = enum.auto()  # an RSA key of less than 2048 bits
+    EXTENSION_UNKNOWN = enum.auto()  # a critical extension that we do not know
 
 
 NO_PROBLEM: Final = ChainProblem(0)
@@ -156,6 +157,10 @@ def _check_path(path: list[Certificate], wall_now: float) -> ChainProblem:
     for link in path:
         if not is_strong(link.public_key):
             problems |= ChainProblem.KEY_WEAK
+        # RFC 5280 section 4.2: "A certificate-using system MUST reject the certificate if it
+        # encounters a critical extension it does not recognize".
+        if link.has_unknown_critical:
+            problems |= ChainProblem.EXTENSION_UNKNOWN
         if wall_now < link.wall_not_before:
             problems |= ChainProblem.NOT_YET_VALID
         if wall_now > link.wall_not_after:
