@@ -19,8 +19,8 @@ def test_items_leave_by_time_then_by_arrival(moments: list[int]) -> None:
     assert deadlines.next() == (min(moments) if moments else None)
 
     left = []
-    while (call := deadlines.pop_due(inf)) is not None:
-        left.append(call)
+    while (popped := deadlines.pop_due(inf)) is not None:
+        left.append(popped)
 
     expected = sorted(zip(moments, range(len(calls)), strict=True))
     assert left == [calls[place] for _, place in expected]

@@ -139,14 +139,14 @@ def test_the_pace_stays_below_what_nodes_accept() -> None:
     total = 2000
     pending = [bench.ask() for _ in range(total)]
     moments: list[float] = []
-    now = 0.0
+    now, answered = 0.0, 0
     while len(moments) < total:
         for datagram in bench.sent():
             assert datagram.addr == ADDR
             moments.append(now)
-        for request in pending[: len(moments)]:
-            if not request.is_over:
-                bench.engine.match(request.tid, bench.node, ADDR, now)
+        for request in pending[answered : len(moments)]:
+            assert bench.engine.match(request.tid, bench.node, ADDR, now) is request
+            answered += 1
         if not bench.out:
             moment = bench.wakeups.next()
             assert moment is not None

@@ -129,7 +129,7 @@ def test_a_key_is_beyond_us_when_enough_nodes_are_closer(
     table = RoutingTable(OWN)
     for node_id in ids:
         table.offer(make(node_id), Confidence.REPLIED, 0.0)
-    closest = sorted((target.distance(node.id) for node in table))[:14]
+    closest = sorted(target.distance(node.id) for node in table)[:14]
     expected = len(closest) >= 8 and closest[-1] < target.distance(OWN)
     assert table.is_beyond(int.from_bytes(target), 14, 8, 0.0) == expected
 
