@@ -34,6 +34,7 @@ class Node:
         "addr",
         "auth_errors",
         "compact",
+        "has_turn",
         "heard_at",
         "id",
         "in_flight",
@@ -65,11 +66,13 @@ class Node:
         self.uses = 0  # buckets and searches that hold this node
         self.token: bytes | None = None
         self.token_at = -inf
-        # Of requests.py: what is under way, what waits for its turn, when the next may leave.
+        # Of requests.py: what is under way, what waits for its turn, when the next may leave, and
+        # whether a wake-up will see to it.
         self.pending: dict[int, Request] | None = None
         self.in_flight = 0
         self.waiting: deque[Request] | None = None
         self.pulse = -inf
+        self.has_turn = False
         # Of listening.py: our subscriptions there, by socket id.
         self.subscriptions: dict[int, Subscription] | None = None
 

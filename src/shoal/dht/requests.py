@@ -228,8 +228,18 @@ class RequestEngine:
         if node.waiting is None:
             node.waiting = deque()
             if node.in_flight < self._in_flight_max:  # else the next answer serves the line
-                self._wakeups.add(max(node.pulse, now), Call(partial(self._serve_line, node)))
+                self._schedule_turn(node, now)
         node.waiting.append(request)
+
+    def _schedule_turn(self, node: Node, now: float) -> None:
+        """Serve the line of *node* when its pace allows; one wake-up is enough."""
+        if not node.has_turn:
+            node.has_turn = True
+            self._wakeups.add(max(node.pulse, now), Call(partial(self._take_turn, node)))
+
+    def _take_turn(self, node: Node, now: float) -> None:
+        node.has_turn = False
+        self._serve_line(node, now)
 
     def _serve_line(self, node: Node, now: float) -> None:
         """Let waiting requests leave, as far as pace and window allow."""
@@ -239,7 +249,7 @@ class RequestEngine:
             elif self._may_leave(node, now):
                 self._send_first(node.waiting.popleft(), now)
             else:
-                self._wakeups.add(node.pulse, Call(partial(self._serve_line, node)))
+                self._schedule_turn(node, now)
                 return
         if node.waiting is not None and not node.waiting:
             node.waiting = None
