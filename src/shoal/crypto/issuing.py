@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA384
@@ -109,6 +109,8 @@ def _extensions(profile: Profile, key: PublicKey) -> list[tuple[x509.ExtensionTy
             return [(key_id, False), (_usage(is_ca=False), True)]
         case Profile.BARE:
             return []
+        case _:
+            assert_never(profile)
 
 
 def _usage(*, is_ca: bool) -> x509.KeyUsage:

@@ -266,6 +266,12 @@ class PrivateKey:
         """
         return sealing.rsa_open(sealed, self._need_rsa())
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PrivateKey) and other.public_key == self.public_key
+
+    def __hash__(self) -> int:
+        return hash(self.public_key)
+
     def __repr__(self) -> str:
         return f"PrivateKey(of {self.public_key!r})"
 

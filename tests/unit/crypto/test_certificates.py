@@ -175,6 +175,19 @@ def test_certificate_without_version_is_read() -> None:
     assert (certificate.is_ca, certificate.subject_key_id) == (False, None)
 
 
+def test_unique_ids_are_passed_over() -> None:
+    """Fields that nobody has used since 1996 may stand before the extensions."""
+    tbs, outer, signature = der.parse(LEAF.der).children()
+    fields = [field.encoded for field in tbs.children()]
+    fields.insert(-1, der.encode(0x81, b"\0x"))
+    certificate = Certificate.parse(
+        der.encode(
+            der.SEQUENCE, der.encode(der.SEQUENCE, *fields), outer.encoded, signature.encoded
+        )
+    )
+    assert certificate.subject_key_id == LEAF.id
+
+
 def test_keys_of_other_kinds_are_refused() -> None:
     """With an error that names them."""
     key = ed25519.Ed25519PrivateKey.generate()

@@ -209,8 +209,28 @@ def test_lists_of_strangers_revoke_nothing() -> None:
     impostor = authority("account")
     assert not trusted.add_revocation_list(revoke([DEVICE], ACCOUNT, number=1, wall_now=WALL))
     trusted.add(authority("account").certificate)
+    trusted.add(ACCOUNT.certificate, with_issuers=False)
     assert not trusted.add_revocation_list(revoke([DEVICE], impostor, number=1, wall_now=WALL))
     assert trusted.verify(DEVICE, WALL) == NO_PROBLEM
+
+
+def test_namesakes_are_told_apart_by_their_keys() -> None:
+    """Two authorities of exactly the same name: lists and removals concern one of them."""
+    constraints = (x509.BasicConstraints(ca=True, path_length=None), True)
+    one, two = (custom(CA, constraints, name="same") for _ in range(2))
+    devices = [custom(issuer).certificate.with_issuer(None) for issuer in (one, two)]
+    assert one.certificate.subject == two.certificate.subject
+    trusted = trusting(one.certificate, two.certificate)
+    assert [trusted.verify(device, WALL) for device in devices] == [NO_PROBLEM] * 2
+
+    assert trusted.add_revocation_list(revoke([devices[1]], two, number=1, wall_now=WALL))
+    assert [trusted.verify(device, WALL) for device in devices] == [
+        NO_PROBLEM,
+        ChainProblem.REVOKED,
+    ]
+    trusted.remove(one.certificate)
+    assert trusted.verify(devices[0], WALL) == ChainProblem.SIGNER_UNKNOWN
+    assert trusted.verify(devices[1], WALL) == ChainProblem.REVOKED
 
 
 def test_revocations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,10 +280,9 @@ def test_completion_ends() -> None:
     serials = iter(range(1, 100))
 
     def endless(certificate: Certificate) -> Certificate:
-        wanted = certificate.name
         return Certificate.parse(
             x509.CertificateBuilder(
-                cross["ba".index(wanted)],
+                cross["ab".index(certificate.name)],
                 cross["ab".index(certificate.issuer_name)],
                 key.native.public_key(),
                 next(serials),
