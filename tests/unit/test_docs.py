@@ -15,7 +15,7 @@ import click
 import pytest
 
 from shoal.cli import main
-from shoal.dht import DhtConfig
+from shoal.dht.config import DhtConfig
 
 ROOT: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))

@@ -23,6 +23,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.common import Exit, explain, json_option, runs_async
 from shoal.core.errors import ShoalError
 from shoal.dht.driver import Added, DhtNode
 
@@ -127,8 +128,7 @@ class Network:
         try:
             yield outcome
         except (ShoalError, TimeoutError) as error:
-            reason = str(error) or type(error).__doc__ or type(error).__name__
-            self.tell(node, f"{what}: {reason}", is_failure=True)
+            self.tell(node, f"{what}: {explain(error)}", is_failure=True)
         else:
             took_ms = (time.monotonic() - began) * 1e3
             self.tell(node, f"{what}: {', '.join(outcome)}, {took_ms:.1f} ms")
@@ -248,17 +248,26 @@ def screen_or_lines(*, as_json: bool) -> Iterator[Network]:
 @click.option(
     "--nodes", type=click.IntRange(2, NODES_MAX), default=8, show_default=True, help="How many."
 )
-@click.option("--seconds", type=click.FloatRange(0), help="End after this time; else by Ctrl-C.")
-@click.option("--once", is_flag=True, help="Put and get once per key, then end.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
-def demo(nodes: int, seconds: float | None, once: bool, as_json: bool) -> None:
-    """Run a private DHT of several nodes in this process and watch it live.
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End after this time; otherwise Ctrl-C ends it.",
+)
+@click.option("--once", "is_once", is_flag=True, help="Put and get once per key, then end.")
+@json_option
+@runs_async
+async def demo(nodes: int, seconds: float | None, is_once: bool, as_json: bool) -> int:
+    """Run a private network of several nodes in this process and watch it live.
 
     The nodes join one another, then put, get and listen at random. Nothing leaves this machine.
-    Without a terminal, or with --json, events come as lines. The exit status is 1 if any operation
-    failed.
+    Without a terminal, or with --json, events come as lines.
+
+    Exit status: 0, or 1 if any operation failed.
     """
     with screen_or_lines(as_json=as_json) as network:
-        asyncio.run(play(network, nodes, seconds, is_once=once))
+        await play(network, nodes, seconds, is_once=is_once)
     if network.failures:
-        raise click.ClickException(f"{network.failures} operations failed")
+        click.echo(f"error: {network.failures} operations failed", err=True)
+        return Exit.FAILED
+    return Exit.OK
