@@ -23,10 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from shoal import crypto
 from shoal.core import Address, DecodeError, InfoHash, PublicKeyId
-from shoal.crypto.certificates import Certificate
-from shoal.crypto.errors import CryptoError
-from shoal.crypto.keys import verify as verify_bytes
 from shoal.dht.contents import (
     CERTIFICATE,
     DHT_MESSAGE,
@@ -124,7 +122,7 @@ def verify_value(value: Value) -> bool:
     """Whether the signature of *value* is its owner's over its body."""
     if value.owner is None or not value.signature:
         return False
-    return verify_bytes(value.owner, value.body(), value.signature)
+    return crypto.verify(value.owner, value.body(), value.signature)
 
 
 def read_certificate_ids(chain: bytes) -> CertificateIds:
@@ -134,8 +132,8 @@ def read_certificate_ids(chain: bytes) -> CertificateIds:
         DecodeError: there is no certificate.
     """
     try:
-        public_key = Certificate.parse(chain).public_key
-    except CryptoError as error:
+        public_key = crypto.Certificate.parse(chain).public_key
+    except crypto.CryptoError as error:
         raise DecodeError(f"no certificate: {error}") from error
     return public_key.id, public_key.long_id, public_key.spki
 

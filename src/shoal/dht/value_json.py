@@ -20,10 +20,8 @@ import binascii
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from shoal import crypto
 from shoal.core import DecodeError, InfoHash
-from shoal.crypto import pem
-from shoal.crypto.errors import CryptoError
-from shoal.crypto.keys import PublicKey
 from shoal.dht.packing import UINT16_MAX, UINT32_MAX, UINT64_MAX
 from shoal.dht.value import Value
 
@@ -40,7 +38,7 @@ def value_to_json(value: Value) -> Json:
             json["sig"] = _base64(value.signature or b"")
         if value.owner is not None:
             json["seq"] = value.seq
-            json["owner"] = pem.encode("PUBLIC KEY", value.owner)
+            json["owner"] = _pem(value.owner)
             if value.recipient is not None:
                 json["to"] = value.recipient.hex()
         json["type"] = value.type
@@ -86,6 +84,13 @@ def value_from_json(json: object) -> Value:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def _pem(spki: bytes) -> str:
+    """Return a public key as PEM text; it need not be a good one."""
+    digits = _base64(spki)
+    lines = [digits[start : start + 64] for start in range(0, len(digits), 64)]
+    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
 
 
 def _printable(text: str) -> str:
@@ -134,8 +139,8 @@ def _owner(json: Mapping[str, object]) -> bytes | None:
     if not text:
         return None
     try:
-        return PublicKey.load(text.encode()).spki
-    except CryptoError as error:
+        return crypto.PublicKey.load(text.encode()).spki
+    except crypto.CryptoError as error:
         raise DecodeError(f"owner of a value is a public key in PEM: {error}") from error
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from shoal.core import Address, DecodeError, InfoHash, PublicKeyId
 from shoal.core.driver import SystemEntropy
-from shoal.crypto.identity import generate_identity
+from shoal.crypto import generate_identity
 from shoal.dht import types
 from shoal.dht.contents import (
     CertificateValue,

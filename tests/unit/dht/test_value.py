@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from shoal.core import DecodeError, InfoHash
 from shoal.core.ids import ZERO_HASH
-from shoal.crypto.keys import PrivateKey, PublicKey
+from shoal.crypto import PrivateKey, PublicKey
 from shoal.dht.packing import unpack
 from shoal.dht.types import verify_value
 from shoal.dht.value import Value

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.core import DecodeError, InfoHash
+from shoal.crypto import PublicKey
 from shoal.dht.value import Value
 from shoal.dht.value_json import value_from_json, value_to_json
 from tests.unit.dht import strategies, vectors
@@ -55,6 +56,8 @@ def test_the_keys() -> None:
         "pt": "p",
     }
     assert list(value_to_json(SIGNED)) == ["id", "sig", "seq", "owner", "type", "data", "utype"]
+    assert SIGNED.owner is not None
+    assert value_to_json(SIGNED)["owner"] == PublicKey.from_spki(SIGNED.owner).to_pem()
     unsigned = Value(b"x", owner=SIGNED.owner)
     assert "sig" not in value_to_json(unsigned)
     assert value_from_json(value_to_json(unsigned)) == unsigned
