@@ -2,7 +2,8 @@
 
     asked ──► connecting ──► answer with good nodes      connected, asked again in 15 min
                         ├──► answer with dubious ones    connecting, asked again in 10 s
-                        └──► none, or without nodes      disconnected, asked again in 1 min
+                        ├──► answer without any          disconnected, asked again in 10 s
+                        └──► none                        disconnected, asked again in 1 min
 
 Each family is judged by its own answer; the better one counts.
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 UP_INTERVAL: Final = 900.0  # OpenDHT dht_proxy_client.cpp, onProxyInfos: 15 minutes
 DOWN_INTERVAL: Final = 60.0  # the same: 1 minute
-CONNECTING_INTERVAL: Final = 10.0  # ours: OpenDHT doesn't ask again until something fails
+CONNECTING_INTERVAL: Final = 10.0  # ours: the proxy is there, its node will be
 QUESTION_GAP: Final = 5.0  # ours: requests that fail together are one reason to ask
 
 
@@ -42,6 +43,7 @@ class Reachability:
         self._public: dict[Family, Address] = {}
         self._asked: float | None = None
         self._is_lost = True
+        self._has_answered = False  # since it was last asked
 
     @property
     def status(self) -> tuple[Status, Status]:
@@ -53,7 +55,7 @@ class Reachability:
         """Seconds until the proxy is to be asked again."""
         if Status.CONNECTED in self.status:
             return UP_INTERVAL
-        return CONNECTING_INTERVAL if Status.CONNECTING in self.status else DOWN_INTERVAL
+        return CONNECTING_INTERVAL if self._has_answered else DOWN_INTERVAL
 
     def next_question(self, now: float) -> float:
         """When to ask after a failure: now, or a little after the last question."""
@@ -62,6 +64,7 @@ class Reachability:
     def asked(self, now: float) -> list[StatusChanged]:
         """Note that both families are being asked."""
         self._asked = now
+        self._has_answered = False
         before = self.status
         for family, status in self._status.items():
             if status is Status.DISCONNECTED:
@@ -82,6 +85,7 @@ class Reachability:
         self._status[family] = _judge(info)
         self._public.pop(family, None)
         if info is not None:
+            self._has_answered = True
             is_new_node = self._take(info)
             addr = _public_address(info)
             if addr is not None:

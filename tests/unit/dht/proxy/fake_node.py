@@ -1,10 +1,12 @@
 """A node without a network: one dictionary, with the API that a proxy server serves."""
 
+# ruff: noqa: D102, ASYNC109 - as `ServedNode` says
+
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from shoal.core import Address, Family, InfoHash
 from shoal.dht.driver import Added, Expired, ListenEvent, NodeStats, PutResult
@@ -12,7 +14,11 @@ from shoal.dht.driver.stats import FamilyStats
 from shoal.dht.driver.udp import UdpStats
 from shoal.dht.effects import Status
 from shoal.dht.errors import NoIdentityError, StoredOnlyHereError
-from shoal.dht.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from shoal.dht.value import Value
 
 NODE_ID = InfoHash(bytes(range(20)))
 
@@ -65,9 +71,7 @@ class FakeNode:
         self.identity: InfoHash | None = None
         self.raw: list[bool] = []
 
-    def get(
-        self, key: InfoHash, *, timeout: float | None = None, raw: bool = False
-    ) -> FakeGet:
+    def get(self, key: InfoHash, *, timeout: float | None = None, raw: bool = False) -> FakeGet:
         self.raw.append(raw)
         return FakeGet(list(self.values.get(key, {}).values()), is_stalled=self.is_stalled)
 
@@ -120,9 +124,7 @@ class FakeNode:
             listen.queue.put_nowait(Expired(value))
 
     def stats(self) -> NodeStats:
-        family = FamilyStats(
-            Address(bytes(4), 4222), Status.CONNECTED, 3, 1, 0, 2, 4, 0, 9, 128
-        )
+        family = FamilyStats(Address(bytes(4), 4222), Status.CONNECTED, 3, 1, 0, 2, 4, 0, 9, 128)
         return NodeStats(
             NODE_ID,
             self.identity,
