@@ -118,10 +118,14 @@ def test_put(pool: PeerPool, wire: WirePeer, kind: str) -> None:
 
 @pytest.mark.parametrize("length", [10_000, 65_536])
 def test_large_put(pool: PeerPool, wire: WirePeer, kind: str, length: int) -> None:
-    """Case 7: a header with the size, then the parts in order."""
+    """Case 7: a header with the size, then the parts in order.
+
+    The largest value fits only under a small id: packed it takes 65,568 bytes, the most that a
+    node reads.
+    """
     node = started(pool, kind, wire)
     data = os.urandom(length)
-    assert node.put(KEY, data).ok
+    assert node.put(KEY, data, value_id=5).ok
     put = wire.asked("put")[0]
     whole = wire.whole(put.tid, put.source)
     assert [value["dat"]["body"]["data"] for value in whole.values] == [data]

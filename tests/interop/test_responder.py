@@ -345,6 +345,15 @@ class TestParts:
         assert found.values == [value]
         assert found.parts == -(-size // 1280)
 
+    @pytest.mark.parametrize(("value_id", "is_taken"), [(127, True), (128, False), (2**63, False)])
+    def test_the_id_counts(
+        self, wire: WirePeer, to: Endpoint, key: bytes, value_id: int, is_taken: bool
+    ) -> None:
+        """64 KiB are taken under an id of one byte only: 65,568 bytes packed is the limit."""
+        answers = wire.put(to, key, [plain_value(value_id, bytes(65_536))])
+        assert bool(answers) is is_taken
+        assert bool(held(wire, to, key)) is is_taken
+
     def test_too_large_is_never_answered(
         self, wire: WirePeer, to: Endpoint, key: bytes
     ) -> None:

@@ -197,9 +197,9 @@ class DhtnodeProcess(Peer):
     def listen(self, key: str) -> _Listening:
         """Listen; what is heard is not labelled, so use values that tell keys apart."""
         with self._lock:
-            mark = self._type(f"l {key}")
             listening = _Listening(self, key)
-            self._listeners.append(listening)
+            self._listeners.append(listening)  # before asking: values come at once
+            mark = self._type(f"l {key}")
             listening.token = int(self.process.wait_for_line(_LISTEN_TOKEN, after=mark)[1])
         return listening
 

@@ -177,10 +177,8 @@ class WorkerPeer(Peer):
         return _put_done(self.result(future, "put", timeout))
 
     def put_encrypted(self, key: str, data: bytes, to: Peer, *, timeout: float = 20.0) -> PutDone:
-        """Encrypt for the long id of *to* and put."""
-        if to.long_id is None:
-            raise PeerError(f"{to.process.name} does not tell its long id")
-        future = self.begin_put(key, data, how="encrypted", to=to.long_id)
+        """Encrypt for the long id of *to*, or its key id where it tells no other, and put."""
+        future = self.begin_put(key, data, how="encrypted", to=to.long_id or to.key_id)
         return _put_done(self.result(future, "put", timeout))
 
     def cancel_put(self, key: str, value_id: int) -> None:
