@@ -197,6 +197,11 @@ class NodeLifecycle:
         return self._identity
 
     @property
+    def has_bootstrap(self) -> bool:
+        """Whether it was told whom to join by."""
+        return bool(self._bootstrap)
+
+    @property
     def bound(self) -> dict[Family, Address]:
         """Where we listen, by family."""
         return dict(self._opened().bound)
@@ -237,8 +242,7 @@ class NodeLifecycle:
                     await self._status_changed.wait()
         except TimeoutError:
             raise NotConnectedError(
-                f"no DHT node answered within {timeout:g} seconds: check the network, "
-                "the bootstrap address and the network id"
+                f"no node of network {self.network} answered within {timeout:g} seconds"
             ) from None
 
     def stats(self) -> NodeStats:
@@ -290,6 +294,7 @@ class NodeLifecycle:
             BootstrapFormatError: a host is not understood.
         """
         parsed, runtime = parse_hosts(hosts), self._running()
+        self._bootstrap += parsed
         runtime.call_engine(lambda now: runtime.engine.bootstrap(parsed, now))
 
     def nodes(self) -> list[tuple[InfoHash, Address]]:

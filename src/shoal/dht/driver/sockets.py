@@ -72,10 +72,7 @@ def _open(family: Family, host: str, port: int, hints: list[int]) -> socket.sock
         return open_socket(family, host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise PortTakenError(
-                f"UDP port {port} of {host} is taken: stop the program that uses it, "
-                "choose another port, or take 0 for any"
-            ) from error
+            raise PortTakenError(f"UDP port {port} of {host} is taken") from error
         if error.errno in _NOT_HERE and not any(Address.parse(host, 0).ip):
             _log.info("no %s here: %s", family.name, error.strerror)
             return None

@@ -1,0 +1,258 @@
+"""What the commands share: exit statuses, options, errors in words, running until stopped."""
+
+# ruff: noqa: ASYNC109 - a timeout is an option here
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import functools
+import inspect
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+import click
+
+from shoal.core.errors import ShoalError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+
+    from shoal.crypto.identity import Identity
+    from shoal.dht.driver import DhtNode
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+TIMEOUT: Final = 30.0  # seconds; ours: joining through a slow host, then a lookup
+NETWORK_MAX: Final = 2**32 - 1  # the wire carries 32 bits
+BOOTSTRAP_FILE: Final = "bootstrap.txt"
+
+
+class Exit(enum.IntEnum):
+    """Exit statuses; `shoal --help` lists them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_CONNECTED = 3
+    REFUSED = 4
+    UNAVAILABLE = 5
+    INTERRUPTED = 128 + signal.SIGINT
+    TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; a BaseException, as KeyboardInterrupt is."""
+
+
+def bootstrap_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Add --bootstrap, --network and --no-ipv6."""
+    for option in (
+        click.option("--no-ipv6", is_flag=True, help="Use IPv4 alone."),
+        click.option(
+            "--network",
+            type=click.IntRange(0, NETWORK_MAX),
+            default=0,
+            show_default=True,
+            envvar="SHOAL_NETWORK",
+            show_envvar=True,
+            metavar="ID",
+            help="Network id; others are ignored. 0 is the public network.",
+        ),
+        click.option(
+            "--bootstrap",
+            multiple=True,
+            envvar="SHOAL_BOOTSTRAP",
+            show_envvar=True,
+            metavar="HOST[:PORT]",
+            help="Join by this host; may be repeated. The port is 4222 if absent.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def identity_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Add --identity."""
+    return click.option(
+        "--identity",
+        metavar="FILE",
+        help="Private key and certificates in PEM: FILE, or FILE.pem and FILE.crt.",
+    )(command)
+
+
+def timeout_option(default: float | None, what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add --timeout."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=default,
+        show_default=default is not None,
+        metavar="SECONDS",
+        help=what,
+    )
+
+
+def json_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")(
+        command
+    )
+
+
+def hosts_of(bootstrap: Iterable[str], network: int) -> tuple[tuple[str, int], ...]:
+    """Return whom to join by: those named, else for the public network those on the lists.
+
+    Raises:
+        BootstrapFormatError: a host is not understood.
+    """
+    from shoal.dht.driver.hosts import parse_hosts, public_hosts, read_hosts  # noqa: PLC0415
+
+    named = parse_hosts(bootstrap)
+    if named or network != 0:
+        return named
+    import platformdirs  # noqa: PLC0415 - slow, and mostly not needed
+
+    path = platformdirs.user_config_path("shoal") / BOOTSTRAP_FILE
+    own = read_hosts(path.read_text("utf-8")) if path.exists() else ()
+    return tuple(dict.fromkeys((*public_hosts(), *own)))
+
+
+def load_identity(path: str | None) -> Identity | None:
+    """Read an identity; ask for the password of its key if it has one.
+
+    Raises:
+        CryptoError: the file cannot be read, or holds no identity.
+    """
+    if path is None:
+        return None
+    from shoal.crypto.driver import load_identity as load  # noqa: PLC0415
+    from shoal.crypto.errors import PasswordError  # noqa: PLC0415
+
+    try:
+        return load(path)
+    except PasswordError:
+        if not sys.stdin.isatty():
+            raise
+        return load(path, click.prompt(f"Password of {path}", hide_input=True, err=True))
+
+
+@contextlib.asynccontextmanager
+async def guest_node(
+    bootstrap: Iterable[str],
+    network: int,
+    *,
+    no_ipv6: bool,
+    timeout: float | None,
+    identity: Identity | None = None,
+) -> AsyncIterator[DhtNode]:
+    """Open a node that asks without serving, for as long as one command runs; wait for a network.
+
+    Raises:
+        NotConnectedError: no node answered in time.
+    """
+    from shoal.dht.config import DhtConfig  # noqa: PLC0415 - commands load what they use
+    from shoal.dht.driver import DhtNode  # noqa: PLC0415
+
+    hosts = hosts_of(bootstrap, network)
+    if not hosts:
+        raise click.UsageError(
+            f"network {network} has no public hosts: name a node of it with --bootstrap"
+        )
+    node = DhtNode(
+        bootstrap=hosts,
+        network=network,
+        identity=identity,
+        bind=("0.0.0.0",) if no_ipv6 else ("0.0.0.0", "::"),  # noqa: S104 - any interface
+        config=DhtConfig(is_client=True),
+    )
+    async with node:
+        await node.wait_connected(timeout or TIMEOUT)
+        yield node
+
+
+def emit(event: str, **fields: Any) -> None:
+    """Write one event as a line of JSON."""
+    click.echo(json.dumps({"event": event, **fields}))
+
+
+def runs_async(command: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, None]:
+    """Make a click callback of a coroutine: run it, turn errors into words and exit statuses."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        status: int
+        try:
+            status = asyncio.run(_until_terminated(command(*args, **kwargs))) or Exit.OK
+        except KeyboardInterrupt:
+            status = Exit.INTERRUPTED
+        except Terminated:
+            status = Exit.TERMINATED
+        except (ShoalError, TimeoutError) as error:
+            status = fail(error)
+        if status:
+            sys.exit(status)
+
+    return run
+
+
+async def _until_terminated(work: Coroutine[Any, Any, R]) -> R:
+    """Run *work*; SIGTERM cancels it as Ctrl-C does, so that it can close what it opened."""
+    task, is_terminated = asyncio.current_task(), False
+    assert task is not None, "asyncio.run makes a task"
+
+    def terminate() -> None:
+        nonlocal is_terminated
+        is_terminated = True
+        task.cancel()
+
+    with contextlib.suppress(NotImplementedError):  # platforms without such signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if is_terminated:
+            raise Terminated from None
+        raise
+
+
+def fail(error: Exception) -> Exit:
+    """Say on stderr what happened and what to do; return the exit status for it."""
+    click.echo(f"error: {explain(error)}", err=True)
+    return status_of(error)
+
+
+def explain(error: Exception) -> str:
+    """Return an error in words: its own, then, on a line of its own, what to do about it."""
+    if isinstance(error, TimeoutError) and not isinstance(error, ShoalError):
+        return "no answer in time; try again, or allow more with --timeout"
+    text = str(error)
+    # The docstring of an error is written for those who see it on the screen.
+    general = " ".join((inspect.getdoc(type(error)) or "").partition("\n\nAttributes:")[0].split())
+    if not text:
+        return general
+    advice = general.partition(". ")[2]
+    return f"{text}\nhint: {advice}" if advice else text
+
+
+def status_of(error: Exception) -> Exit:
+    """Return the exit status that an error leads to."""
+    from shoal.core.errors import DecodeError  # noqa: PLC0415
+    from shoal.crypto.errors import CryptoError  # noqa: PLC0415
+    from shoal.dht import errors  # noqa: PLC0415
+
+    match error:
+        case errors.NotConnectedError():
+            return Exit.NOT_CONNECTED
+        case errors.PutRefusedError() | errors.ValueTooLargeError():
+            return Exit.REFUSED
+        case errors.BindError() | errors.StateFileError() | CryptoError():
+            return Exit.UNAVAILABLE
+        case errors.KeyFormatError() | errors.BootstrapFormatError() | DecodeError():
+            return Exit.USAGE
+        case _:
+            return Exit.FAILED
