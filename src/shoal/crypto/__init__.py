@@ -141,11 +141,13 @@ _MODULES: Final = {
 _HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Load *name* from the module that defines it (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
-    value: object = getattr(module, name)
-    globals()[name] = value  # found directly from now on
-    return value
+if not TYPE_CHECKING:  # pragma: no branch - a checker would believe that every name is there
+
+    def __getattr__(name: str) -> object:
+        """Load *name* from the module that defines it (PEP 562)."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+        value: object = getattr(module, name)
+        globals()[name] = value  # found directly from now on
+        return value

@@ -16,7 +16,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from shoal.core import DecodeError, InfoHash, PublicKeyId
 from shoal.crypto import der, pem, sealing
 from shoal.crypto.errors import InvalidKeyError, PasswordError, UnsupportedKeyError
+from shoal.crypto.pkcs8 import encrypt_private_key
 
 RSA_BITS_MIN: Final = 1024  # ours: what `cryptography` reads; trust lists ask for more
 RSA_BITS_MAX: Final = 8192  # ours: verifying costs 0.3 ms at this size, on the packet path
@@ -243,11 +243,13 @@ class PrivateKey:
 
         Source: OpenDHT crypto.cpp, PrivateKey::serialize.
         """
-        return self._bytes(Encoding.PEM, password).decode()
+        label = "ENCRYPTED PRIVATE KEY" if password else "PRIVATE KEY"
+        return pem.encode(label, self.export_der(password))
 
     def export_der(self, password: str | None = None) -> bytes:
         """Return what `export` does as DER."""
-        return self._bytes(Encoding.DER, password)
+        plain = self.native.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return encrypt_private_key(plain, password) if password else plain
 
     def sign(self, data: bytes) -> bytes:
         """Return the signature of *data*, PKCS #1 v1.5 with SHA-512: the same each time.
@@ -280,11 +282,6 @@ class PrivateKey:
         if self._rsa is None:
             raise UnsupportedKeyError("elliptic-curve keys sign certificates only; use an RSA key")
         return self._rsa
-
-    def _bytes(self, encoding: Encoding, password: str | None) -> bytes:
-        """Return PKCS #8 in *encoding*."""
-        encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
-        return self.native.private_bytes(encoding, PrivateFormat.PKCS8, encryption)
 
 
 def verify(spki: bytes, data: bytes, signature: bytes) -> bool:

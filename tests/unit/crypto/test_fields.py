@@ -46,6 +46,21 @@ def oid_bytes(oid: x509.ObjectIdentifier) -> bytes:
     return relative.children()[0].content
 
 
+def key_usage(*, cert_sign: bool, crl_sign: bool) -> x509.KeyUsage:
+    """Return a key usage of these two, or of none."""
+    return x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=cert_sign,
+        crl_sign=crl_sign,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def with_value(oid: str, value: bytes) -> der.Element:
     """Return one extension with these bytes in it."""
     entry = der.encode(
@@ -118,7 +133,7 @@ def test_extensions_of_the_library_are_understood() -> None:
             )
         ]
     )
-    usage = x509.KeyUsage(*[False] * 5, True, True, False, False)
+    usage = key_usage(cert_sign=True, crl_sign=True)
     extensions = packed(
         (x509.SubjectKeyIdentifier(b"id"), False),
         (x509.BasicConstraints(ca=True, path_length=300), True),
@@ -149,7 +164,7 @@ def test_usage_and_constraints_have_to_agree(
     ca: bool, cert_sign: bool, crl_sign: bool, is_ca: bool
 ) -> None:
     """An authority has both."""
-    usage = x509.KeyUsage(*[False] * 5, cert_sign, crl_sign, False, False)
+    usage = key_usage(cert_sign=cert_sign, crl_sign=crl_sign)
     constraints = x509.BasicConstraints(ca=ca, path_length=None)
     extensions = read_extensions(packed((usage, True), (constraints, True)))
     assert (extensions.is_ca, extensions.can_sign_lists) == (is_ca, crl_sign)

@@ -97,13 +97,9 @@ def test_curve_keys_sign_no_values(bits: int) -> None:
     assert (key.public_key.kind, key.public_key.bits) == (KeyKind.EC, bits)
     assert PublicKey.from_spki(key.public_key.spki) == key.public_key
     assert not key.public_key.verify(b"", bytes(256))
-    for refused in (
-        lambda: key.sign(b""),
-        lambda: key.decrypt(bytes(256)),
-        lambda: key.public_key.encrypt(b""),
-    ):
+    for refused in (key.sign, key.decrypt, key.public_key.encrypt):
         with pytest.raises(UnsupportedKeyError, match="elliptic"):
-            refused()
+            refused(b"")
 
 
 def test_generated_keys_are_rsa() -> None:
@@ -126,11 +122,9 @@ def test_unknown_curves_are_not_generated() -> None:
 
 
 @pytest.mark.parametrize("password", [None, "", "päss"])
-@pytest.mark.parametrize("make", [rsa_key, PrivateKey.generate_ec])
-def test_private_keys_survive_a_round_trip(make: object, password: str | None) -> None:
+@pytest.mark.parametrize("key", [rsa_key(), PrivateKey.generate_ec()], ids=["RSA", "EC"])
+def test_private_keys_survive_a_round_trip(key: PrivateKey, password: str | None) -> None:
     """PEM and DER, with and without a password; an empty one is none."""
-    assert callable(make)
-    key = make()
     text, data = key.export(password), key.export_der(password)
 
     assert ("ENCRYPTED" in text) == bool(password)
@@ -138,15 +132,8 @@ def test_private_keys_survive_a_round_trip(make: object, password: str | None) -
         PrivateKey.load(text.encode(), password),
         PrivateKey.load(data, password),
     ):
-        assert loaded.public_key == key.public_key
-        assert hash(loaded.public_key) == hash(key.public_key)
-
-
-def test_encrypted_export_is_pbes2_with_aes_256() -> None:
-    """As GnuTLS writes and reads it."""
-    data = rsa_key().export_der("pass")
-    assert bytes.fromhex("06092a864886f70d01050d") in data  # PBES2
-    assert bytes.fromhex("060960864801650304012a") in data  # AES-256-CBC
+        assert loaded == key
+        assert hash(loaded) == hash(key)
 
 
 @pytest.mark.parametrize("export", ["export", "export_der"])
@@ -174,7 +161,8 @@ def test_traditional_formats_are_read() -> None:
 @pytest.mark.parametrize("name", ["plain.pem", "plain_ca.pem", "secret.pem"])
 def test_dhtnode_keys_are_read(name: str) -> None:
     """Made by 2.4.12: RSA and P-384, one under a password."""
-    assert PrivateKey.load((DHTNODE / name).read_bytes(), "secret")
+    key = PrivateKey.load((DHTNODE / name).read_bytes(), "secret")
+    assert str(key.public_key.id) in repr(key)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x30\x00", b"-----BEGIN PRIVATE KEY-----\n"])
