@@ -31,6 +31,7 @@ from shoal.dht.requests import Pinger, RequestEngine
 from shoal.dht.search import FIND, Search
 from shoal.dht.side import NodeCounts, Side, is_martian
 from shoal.dht.storage import Storage, StoredValue
+from shoal.dht.table import BUCKET_SIZE
 from shoal.dht.types import TypeRegistry
 from shoal.dht.upkeep import Upkeep
 from shoal.dht.value import PACKED_SIZE_MAX, VALUE_SIZE_MAX
@@ -552,6 +553,15 @@ class DhtEngine:
         self._wakeups.drop_over()
         return effects
 
+    def _notice_poverty(self) -> None:
+        """Let a family that knows nodes ask for those of one that does not."""
+        for family, side in self._sides.items():
+            side.is_other_poor = any(
+                len(other.table) < BUCKET_SIZE
+                for name, other in self._sides.items()
+                if name is not family
+            )
+
     def _notice_public_address(self) -> None:
         if not any(side.has_new_votes for side in self._sides.values()):
             return
@@ -572,6 +582,7 @@ class DhtEngine:
     def _notice_status(self, now: float) -> None:
         self._status_due = now + STATUS_INTERVAL
         self._notice_public_address()
+        self._notice_poverty()
         status = (self._status_of(Family.IPV4, now), self._status_of(Family.IPV6, now))
         if status != self._status:
             was_connected = Status.CONNECTED in self._status

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VOTES_MAX: Final = 32  # OpenDHT dht.cpp: reported addresses per family
 PING: Final = 0  # purpose of requests
+BOTH_FAMILIES: Final = (int(Family.IPV4), int(Family.IPV6))
 IP_LENGTHS: Final = {Family.IPV4: 4, Family.IPV6: 16}
 BLACKLIST_MAX: Final = 65_536  # ours: an address costs an attacker more than it costs us
 IDLE_SEARCHES_MAX: Final = 1024  # ours: searches kept for the nodes they know
@@ -57,6 +58,7 @@ class Side:
         self.votes: OrderedDict[bytes, int] = OrderedDict()
         self.blacklist: set[Address] = set()
         self.has_new_votes = False
+        self.is_other_poor = False  # whether the other family knows too few nodes
         self._public_ip: bytes | None = None
         self.maintenance = Maintenance(self, now)
         self._lasting: list[Search] = []  # with listens or permanent puts, in the order of keys
@@ -179,7 +181,7 @@ class Side:
 
     def want(self) -> tuple[int, ...] | None:
         """Return which families to ask for in `w`: None means this one."""
-        return None
+        return BOTH_FAMILIES if self.is_other_poor else None
 
     def search_for(self, key: InfoHash, now: float) -> Search:
         """Return the search for *key*, made if need be.
