@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from shoal.dht.value import Value
 
+# OpenDHT default_types.cpp and securedht.h: the numbers of its types
 USER_DATA: Final = 0
 DHT_MESSAGE: Final = 1
 IP_SERVICE_ANNOUNCEMENT: Final = 2

@@ -24,6 +24,7 @@ import msgpack
 
 from shoal.core import DecodeError, InfoHash
 
+# msgpack specification, "int format family"
 UINT16_MAX: Final = 0xFFFF
 UINT32_MAX: Final = 0xFFFF_FFFF
 UINT64_MAX: Final = 0xFFFF_FFFF_FFFF_FFFF

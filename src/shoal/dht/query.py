@@ -273,10 +273,13 @@ class Query:
             raise DecodeError("a query without select or where")
         if len(conditions) > CONDITIONS_MAX:
             raise DecodeError(f"more than {CONDITIONS_MAX} conditions")
-        wanted = [_FIELDS[n] for n in numbers if type(n) is int and n in _FIELDS]
-        if numbers and not wanted:
-            raise DecodeError("a selection of unknown fields only")
-        return cls(tuple(dict.fromkeys(wanted)), tuple(map(_read_condition, conditions)))
+        select: tuple[Field, ...] = ()
+        if numbers:
+            wanted = [_FIELDS[n] for n in numbers if type(n) is int and n in _FIELDS]
+            if not wanted:
+                raise DecodeError("a selection of unknown fields only")
+            select = tuple(dict.fromkeys(wanted))
+        return cls(select, tuple([_read_condition(condition) for condition in conditions]))
 
     @classmethod
     def parse(cls, text: str) -> Query:
@@ -358,20 +361,13 @@ def _read_condition(item: object) -> Condition:
     if type(item) is not dict:
         raise DecodeError("a condition that is not a map")
     field, operand = _read_field(item.get("f")), item.get("v")
-    match field:
-        case Field.ID:
-            return Condition(field, read_uint(operand, UINT64_MAX))
-        case Field.TYPE:
-            return Condition(field, read_uint(operand, UINT64_MAX))
-        case Field.OWNER:
-            return Condition(field, read_hash(operand))
-        case Field.USER_TYPE:
-            text = read_blob(operand).decode("utf-8", "surrogateescape")
-            return Condition(field, text)
-        case Field.SEQ:
-            raise DecodeError("a condition on the sequence number")
-        case _:
-            assert_never(field)
+    if field is Field.ID or field is Field.TYPE:
+        return Condition(field, read_uint(operand, UINT64_MAX))
+    if field is Field.OWNER:
+        return Condition(field, read_hash(operand))
+    if field is Field.USER_TYPE:
+        return Condition(field, read_blob(operand).decode("utf-8", "surrogateescape"))
+    raise DecodeError("a condition on the sequence number")
 
 
 def _project(fields: tuple[Field, ...], value: Value) -> tuple[Cell, ...]:
