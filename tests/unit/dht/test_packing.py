@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shoal.core import DecodeError, InfoHash
 from shoal.dht import packing
+from tests.unit.dht import vectors
 
 
 @given(st.integers(0, 2**64 - 1))
@@ -96,3 +97,11 @@ def test_long_arrays_and_odd_keys_are_read_the_slow_way() -> None:
     assert packing.unpack(b"\x82\x90\x01\xa1a\x02") == {"a": 2}
     with pytest.raises(DecodeError, match="not msgpack"):
         packing.unpack(b"\xdc\x01\x2c" + b"\x01" * 299)
+
+
+def test_the_discovery_vector() -> None:
+    """A21: a node announced on the local network; `test_discovery.py` shows what we make of it."""
+    vector, node_id = vectors.VALUES["A21"], bytes(range(20))
+    announced = bytes.fromhex(vector["head"]) + node_id + bytes.fromhex(vector["tail"])
+    assert packing.unpack(announced) == {"dht": [node_id, vector["port"], vector["network"]]}
+    assert packing.unpack(bytes.fromhex(vector["query"])) == "q"
