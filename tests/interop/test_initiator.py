@@ -181,12 +181,18 @@ def test_forged_values_are_dropped(pool: PeerPool, wire: WirePeer, kind: str) ->
 def test_decryption(pool: PeerPool, wire: WirePeer, kind: str) -> None:
     """Case 15: what is for the node is decrypted, what is for others is not shown in clear."""
     node = started(pool, kind, wire, has_identity=True)
-    certificate = until(lambda: published_certificate(wire), "the certificate", 10.0)
-    to = Recipient.of(certificate)
+    pem: str = until(lambda: published_certificate(wire), "the certificate", 10.0)
+    to = Recipient.of(pem)
     mine = vector_signer()
-    for_node = {"id": 5, "dat": to.sealed(msgpack.packb(mine.signed(5, b"yours", to=to.key_id)["dat"]))}
+    for_node = {
+        "id": 5,
+        "dat": to.sealed(msgpack.packb(mine.signed(5, b"yours", to=to.key_id)["dat"])),
+    }
     for_other = mine.encrypted(6, b"theirs", other_signer())
-    stolen = {"id": 7, "dat": to.sealed(msgpack.packb(mine.signed(7, b"moved", to=mine.key_id)["dat"]))}
+    stolen = {
+        "id": 7,
+        "dat": to.sealed(msgpack.packb(mine.signed(7, b"moved", to=mine.key_id)["dat"])),
+    }
     unsigned = {"id": 8, "dat": to.sealed(msgpack.packb(plain_value(8, b"unsigned")["dat"]))}
     wire.stored[RAW_KEY] = [for_node, for_other, stolen, unsigned]
     found = [value for value in node.get(KEY) if not value.is_encrypted]
@@ -196,7 +202,7 @@ def test_decryption(pool: PeerPool, wire: WirePeer, kind: str) -> None:
 def test_certificate_is_published(pool: PeerPool, wire: WirePeer, kind: str) -> None:
     """Case 14: 2.4.12 at the key id, 4.x at SHA-1(long id), we at both."""
     started(pool, kind, wire, has_identity=True)
-    pem = until(lambda: published_certificate(wire), "the certificate", 10.0)
+    pem: str = until(lambda: published_certificate(wire), "the certificate", 10.0)
     to = Recipient.of(pem)
     wanted = {DHTNODE: {to.key_id}, OPENDHT: {to.long_id_key}}.get(
         kind, {to.key_id, to.long_id_key}

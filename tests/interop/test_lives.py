@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgpack
@@ -12,10 +11,12 @@ import pytest
 from tests.peers.peer import Peer, is_heard, key_of, shown
 from tests.peers.pool import DHTNODE, KINDS, OPENDHT, SHOAL, PeerPool, connected, need
 from tests.peers.waiting import until
-from tests.peers.wire_peer import WirePeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.peers.wire_peer import WirePeer
 
 KEY = key_of("lives")
 RAW_KEY = bytes.fromhex(KEY)

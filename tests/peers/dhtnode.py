@@ -143,9 +143,7 @@ class DhtnodeProcess(Peer):
             value["permanent"] = True
         return self.put_json(key, value, timeout=timeout)
 
-    def put_json(
-        self, key: str, value: Mapping[str, object], *, timeout: float = 20.0
-    ) -> PutDone:
+    def put_json(self, key: str, value: Mapping[str, object], *, timeout: float = 20.0) -> PutDone:
         """Put any value in its JSON form through the proxy."""
         status, lines = self.proxy("POST", f"/{key}", json.dumps(value), timeout=timeout)
         if status != http.HTTPStatus.OK:
@@ -175,9 +173,8 @@ class DhtnodeProcess(Peer):
         with self._lock:
             mark = self._type(f"g {key}")
             done = self.process.wait_for_line(_GET_DONE, timeout, after=mark)
-            return until(
-                lambda: self._values_since(mark, int(done[2])), f"{done[2]} values", 5.0
-            )[0]
+            values = until(lambda: self._values_since(mark, int(done[2])), f"{done[2]} values", 5.0)
+            return values[0]
 
     def get_json(self, key: str, *, timeout: float = 20.0) -> list[Seen]:
         """Get through the proxy: exact contents of any size."""
@@ -315,7 +312,7 @@ class _Listening:
 
 
 def seen_from_console(line: str) -> Seen | None:
-    """Read a line like `\\tValue[id:2a signed (v1) data(text/plain):"text"]`."""
+    """Read a line like `Value[id:2a signed (v1) data(text/plain):"text"]`."""
     found = _VALUE.search(line)
     if found is None:
         return None

@@ -93,14 +93,12 @@ class Bench:
 @atexit.register
 def close_all() -> None:
     """Remove what a session that ended badly left behind."""
-    for bench in list(_alive):
+    for bench in _alive[:]:
         bench.close()
 
 
 def _run(*command: str) -> str:
     done = subprocess.run(list(command), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
-        raise subprocess.CalledProcessError(
-            done.returncode, command, done.stdout, done.stderr
-        )
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     return done.stdout

@@ -13,7 +13,7 @@ class OpendhtPeer(WorkerPeer):
     module = "tests.peers.opendht_worker"
 
     def good_nodes(self) -> int:
-        """Return how many nodes answer a lookup: the wheel cannot safely be asked for its tables."""
+        """Return how many nodes answer a lookup; asking the wheel for its tables is not safe."""
         try:
             return int(self.ask("probe", timeout=10.0)["nodes"])
         except PeerError:

@@ -30,7 +30,7 @@ _IPV4: Final = 2
 _IPV6: Final = 10
 
 
-def facts_of(value: Any) -> Facts:  # noqa: ANN401 - untyped library
+def facts_of(value: Any) -> Facts:
     """Return what the binding shows of a value."""
     text = str(value)
     signed = _SIGNED.search(text)
@@ -48,7 +48,7 @@ def facts_of(value: Any) -> Facts:  # noqa: ANN401 - untyped library
     return facts
 
 
-def set_state_path(config: Any, path: Path) -> None:  # noqa: ANN401 - untyped library
+def set_state_path(config: Any, path: Path) -> None:
     """Make *config* keep its state at *path*, which the binding has no method for.
 
     The native configuration lies inside the Python object: the network id, two flags, then the
@@ -60,13 +60,13 @@ def set_state_path(config: Any, path: Path) -> None:  # noqa: ANN401 - untyped l
     assert len(name) <= _SHORT_STRING_MAX, "the file's name must fit into a short string"
     config.setNetwork(_NETWORK_MARK)
     start = id(config)
-    memory = (ctypes.c_char * sys.getsizeof(config)).from_address(start)
-    at = bytes(memory).index(_NETWORK_MARK.to_bytes(4, "little"))
+    content = ctypes.string_at(start, sys.getsizeof(config))
+    at = content.index(_NETWORK_MARK.to_bytes(4, "little"))
     for offset in range((at + 7) // 8 * 8, at + 32, 8):
-        pointer = int.from_bytes(bytes(memory[offset : offset + 8]), "little")
+        pointer = int.from_bytes(content[offset : offset + 8], "little")
         if pointer == start + offset + 16:
-            memory[offset + 16 : offset + 17 + len(name)] = name + b"\0"
-            memory[offset + 8 : offset + 16] = len(name).to_bytes(8, "little")
+            ctypes.memmove(start + offset + 16, name + b"\0", len(name) + 1)
+            ctypes.memmove(start + offset + 8, len(name).to_bytes(8, "little"), 8)
             return
     raise AssertionError("no string behind the network id: the wheel's layout changed")
 
@@ -90,7 +90,7 @@ class Worker:
         if order["is_unlimited"]:
             config.setRateLimit(-1, -1)
         if order["has_discovery"]:
-            config.setPeerDiscovery(True, True)  # noqa: FBT003 - the binding's order
+            config.setPeerDiscovery(True, True)
         if order["has_identity"]:
             self.identity = opendht.Identity.generate("peer", bits=2048)
             config.setIdentity(self.identity)
@@ -137,6 +137,8 @@ class Worker:
             case "encrypted":
                 target = opendht.PkId(order["to"].encode())
                 self.runner.putEncrypted(key, value, target, done_cb=done, permanent=permanent)
+            case how:
+                raise ValueError(f"unknown sort of put: {how}")
 
     def cancel_put(self, order: Facts, answer: Callable[..., None]) -> None:
         """Stop announcing."""
@@ -148,7 +150,7 @@ class Worker:
         """Get every value."""
         found: list[Facts] = []
 
-        def seen(value: Any) -> bool:  # noqa: ANN401 - untyped library
+        def seen(value: Any) -> bool:
             found.append(facts_of(value))
             return True
 
@@ -162,7 +164,7 @@ class Worker:
         """Listen until cancelled."""
         op = order["op"]
 
-        def heard(value: Any, expired: bool) -> bool:  # noqa: ANN401 - untyped library
+        def heard(value: Any, expired: bool) -> bool:
             say({"op": op, "event": "heard", "value": facts_of(value), "is_expired": expired})
             return True
 
@@ -187,7 +189,7 @@ class Worker:
         """Show what is stored; only while nothing else is under way (see `probe`)."""
         answer(log=self.runner.getStorageLog())
 
-    def index(self, order: Facts) -> Any:  # noqa: ANN401 - untyped library
+    def index(self, order: Facts) -> Any:
         """Return the index of that name, made at its first use."""
         if order["name"] not in self._indexes:
             spec = dict(order["spec"])

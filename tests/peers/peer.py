@@ -61,7 +61,7 @@ class Listening(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PeerOptions:
-    """How a peer is started. Ports are always chosen free; the state file is the peer's own kind."""
+    """How a peer is started; port 0 is any free one, a state file is of the peer's own kind."""
 
     network: int = 0
     bootstrap: str | None = None  # HOST:PORT

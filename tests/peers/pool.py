@@ -45,7 +45,7 @@ class PeerPool:
         self.wires: list[WirePeer] = []
         self._once: dict[str, Peer] = {}
 
-    def start(self, kind: str, *, bootstrap: Peer | str | None = None, **wishes: Any) -> Peer:  # noqa: ANN401 - options of any peer
+    def start(self, kind: str, *, bootstrap: Peer | str | None = None, **wishes: Any) -> Peer:
         """Start a peer; keywords that `PeerOptions` lacks go to the kind's own constructor."""
         need(kind)
         known = {name: wishes.pop(name) for name in list(wishes) if name in _OPTION_NAMES}
@@ -57,13 +57,13 @@ class PeerPool:
         self.peers.append(peer)
         return peer
 
-    def once(self, kind: str, **wishes: Any) -> Peer:  # noqa: ANN401 - options of any peer
+    def once(self, kind: str, **wishes: Any) -> Peer:
         """Return the peer of *kind* that this method started, starting it if need be."""
         if kind not in self._once:
             self._once[kind] = self.start(kind, **wishes)
         return self._once[kind]
 
-    def wire(self, **wishes: Any) -> WirePeer:  # noqa: ANN401 - options of WirePeer
+    def wire(self, **wishes: Any) -> WirePeer:
         """Open a bare socket in this network."""
         wire = WirePeer(**{"network": self.network, **wishes})
         self.wires.append(wire)

@@ -92,8 +92,12 @@ def _missing_namespaces() -> str | None:
     if os.geteuid() != 0:
         return "no network namespaces: they need root"
     name = f"shoal-probe-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)  # noqa: S607
+    made = _ip("netns", "add", name)
     if made.returncode != 0:
         return f"no network namespaces: {made.stderr.decode(errors='replace').strip()}"
-    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)  # noqa: S607
+    _ip("netns", "del", name)
     return None
+
+
+def _ip(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["ip", *arguments], capture_output=True, check=False)  # noqa: S603, S607

@@ -1,8 +1,8 @@
-"""Signed, encrypted and certificate values made by hand, with the key of the reference's vectors."""
+"""Values made by hand: signed, encrypted, certificates; with the key of the test vectors."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import functools
 import hashlib
 import os
@@ -105,7 +105,7 @@ class Signer(Recipient):
     def certificate(self, name: str = "test") -> str:
         """Return a self-signed certificate in PEM."""
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
         built = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -113,7 +113,7 @@ class Signer(Recipient):
             .public_key(self.public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(start + datetime.timedelta(days=36_500))
+            .not_valid_after(start + dt.timedelta(days=36_500))
             .sign(self.key, hashes.SHA256())
         )
         return built.public_bytes(serialization.Encoding.PEM).decode()

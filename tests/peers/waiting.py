@@ -17,7 +17,7 @@ class NotReachedError(AssertionError):
     """A state that should have come did not come in time."""
 
 
-def until(look: Callable[[], _T], what: str, timeout: float = 15.0) -> _T:
+def until(look: Callable[[], _T | None], what: str, timeout: float = 15.0) -> _T:
     """Call *look* until it returns something true; return that.
 
     Raises:

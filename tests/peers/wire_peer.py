@@ -254,9 +254,7 @@ class WirePeer:
             lambda a: a.kind == name, f"query {name}", timeout=timeout, after=after, count=count
         )
 
-    def whole(
-        self, tid: int, source: Endpoint, *, after: int = 0, timeout: float = 5.0
-    ) -> Whole:
+    def whole(self, tid: int, source: Endpoint, *, after: int = 0, timeout: float = 5.0) -> Whole:
         """Wait for the message with that *tid* and all of its parts."""
 
         def of_it(arrival: Arrival) -> bool:
@@ -341,7 +339,9 @@ class WirePeer:
 
     def _answer_finished(self, part: Arrival) -> None:
         """Answer the put that *part* completes, if it does."""
-        same = [a for a in self.arrivals if (a.source, a.message.get("t")) == (part.source, part.tid)]
+        same = [
+            a for a in self.arrivals if (a.source, a.message.get("t")) == (part.source, part.tid)
+        ]
         headers = [a for a in same if a.kind == "put"]
         if not headers or "put" in self.mute:
             return

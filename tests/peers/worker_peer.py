@@ -91,9 +91,7 @@ class WorkerPeer(Peer):
             f"{self.process.name}: {what}: {state} in {timeout:g} s\n{self.process.tail(25)}"
         )
 
-    def _send(
-        self, op: int, do: str, arguments: Mapping[str, object]
-    ) -> Future[dict[str, Any]]:
+    def _send(self, op: int, do: str, arguments: Mapping[str, object]) -> Future[dict[str, Any]]:
         future: Future[dict[str, Any]] = Future()
         with self._lock:
             self._waiting[op] = future
