@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Final, cast
 from shoal.core import Address, Entropy, Family, InfoHash, SendDatagram
 from shoal.core.deadlines import Call, Deadlines, Sleeper
 from shoal.dht import wire
-from shoal.dht.bootstrap import Bootstrap
+from shoal.dht.connectivity import Connectivity
 from shoal.dht.context import Context, DhtStats
 from shoal.dht.effects import (
     Done,
     Effect,
-    PublicAddressChanged,
     Status,
-    StatusChanged,
 )
 from shoal.dht.errors import TooManyOperationsError, ValueTooLargeError
 from shoal.dht.keeper import Keeper
@@ -31,7 +29,6 @@ from shoal.dht.requests import Pinger, RequestEngine
 from shoal.dht.search import FIND, Search
 from shoal.dht.side import NodeCounts, Side, is_martian
 from shoal.dht.storage import Storage, StoredValue
-from shoal.dht.table import BUCKET_SIZE
 from shoal.dht.types import TypeRegistry
 from shoal.dht.upkeep import Upkeep
 from shoal.dht.value import PACKED_SIZE_MAX, VALUE_SIZE_MAX
@@ -49,7 +46,6 @@ SEARCHES_SPARE: Final = 64  # ours: searches that operations leave for the node'
 LISTEN_KEPT: Final = 60.0  # OpenDHT: a listen that comes back within a minute is free
 TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
 UNHEARD: Final = 0  # stands for the caller of an operation that nobody called for
-STATUS_INTERVAL: Final = 0.5  # ours: while connected, how often the connectivity is looked at
 
 
 class DhtEngine:
@@ -93,11 +89,9 @@ class DhtEngine:
         self._keeper.wall_offset = wall_offset
         self._sides = {family: Side(family, self._context, now) for family in config.families}
         self._receiver = Receiver(self._context, self._keeper, self._sides)
-        self._bootstrap = Bootstrap(self._context, self._ping_host)
+        self._connectivity = Connectivity(self._context, self._sides, now)
+        self._bootstrap = self._connectivity.bootstrap
         self._upkeep = Upkeep(self._context, self._keeper, self._sides, self._hand_on, now)
-        self._status = (Status.DISCONNECTED, Status.DISCONNECTED)
-        self._status_due = now
-        self._public: tuple[Address, ...] = ()
         self._gets: dict[int, GetOperation] = {}
         self._listens: dict[int, ListenGroup] = {}
         self._pings: dict[int, Pinger] = {}
@@ -279,7 +273,7 @@ class DhtEngine:
     @property
     def status(self) -> tuple[Status, Status]:
         """The connectivity of IPv4 and of IPv6."""
-        return self._status
+        return self._connectivity.status
 
     def bootstrap(self, hosts: Sequence[tuple[str, int]], now: float) -> list[Effect]:
         """Know these (host, port) pairs, and start from them while nobody else is known."""
@@ -411,15 +405,10 @@ class DhtEngine:
 
     def _start(self, op: int, start: Callable[[float], None], now: float) -> None:
         """Run an operation, or let it wait while a connection is being made."""
-        if self._is_waiting(now):
+        if self._connectivity.is_in_the_making:
             self._queue[op] = start
         else:
             start(now)
-
-    def _is_waiting(self, now: float) -> bool:
-        return Status.CONNECTED not in self._status and (
-            Status.CONNECTING in self._status or self._bootstrap.is_resolving
-        )
 
     def _start_get(self, operation: GetOperation, now: float) -> None:
         for side in self._sides.values():
@@ -536,9 +525,8 @@ class DhtEngine:
 
     def _flush(self, now: float) -> list[Effect]:
         """Notice what changed as a whole, then hand over all effects."""
-        if self._status_due <= now or Status.CONNECTED not in self._status:
-            self._notice_status(now)
-        if self._queue and not self._is_waiting(now):
+        self._connectivity.look(now)
+        if self._queue and not self._connectivity.is_in_the_making:
             queue, self._queue = self._queue, {}
             for start in queue.values():
                 start(now)
@@ -553,24 +541,6 @@ class DhtEngine:
         self._wakeups.drop_over()
         return effects
 
-    def _notice_poverty(self) -> None:
-        """Let a family that knows nodes ask for those of one that does not."""
-        for family, side in self._sides.items():
-            side.is_other_poor = any(
-                len(other.table) < BUCKET_SIZE
-                for name, other in self._sides.items()
-                if name is not family
-            )
-
-    def _notice_public_address(self) -> None:
-        if not any(side.has_new_votes for side in self._sides.values()):
-            return
-        found = [ip for side in self._sides.values() if (ip := side.public_ip()) is not None]
-        public = tuple(Address(ip, 0) for ip in found)
-        if public != self._public:
-            self._public = public
-            self._out.append(PublicAddressChanged(public))
-
     def _forget_put(self, op: int) -> None:
         """An ordinary put is over once its callers were told."""
         operation = self._put_ops.pop(op, None)
@@ -578,29 +548,3 @@ class DhtEngine:
             place = (operation.key, operation.value.id)
             if self._context.puts.get(place) is operation:
                 del self._context.puts[place]
-
-    def _notice_status(self, now: float) -> None:
-        self._status_due = now + STATUS_INTERVAL
-        self._notice_public_address()
-        self._notice_poverty()
-        status = (self._status_of(Family.IPV4, now), self._status_of(Family.IPV6, now))
-        if status != self._status:
-            was_connected = Status.CONNECTED in self._status
-            self._status = status
-            self._out.append(StatusChanged(*status))
-            if Status.CONNECTED in status and not was_connected:
-                self._bootstrap.stop()
-                for side in self._sides.values():
-                    side.revive_searches(now)
-        is_lost = status == (Status.DISCONNECTED, Status.DISCONNECTED)
-        if is_lost and self._bootstrap.hosts and self._bootstrap.is_stopped():
-            self._bootstrap.start(now)
-
-    def _status_of(self, family: Family, now: float) -> Status:
-        side = self._sides.get(family)
-        return Status.DISCONNECTED if side is None else side.status(now)
-
-    def _ping_host(self, addr: Address, now: float) -> None:
-        side = self._side_of(addr)
-        if side is not None:
-            side.maintenance.ping_address(addr, now)

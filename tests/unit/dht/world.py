@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from shoal.core import Address, Family, InfoHash, SendDatagram
 from shoal.dht import wire
 from shoal.dht.config import DhtConfig
-from shoal.dht.effects import Done, ResolveHost, RowsFound, ValuesExpired, ValuesFound
+from shoal.dht.effects import Done, ResolveHost, RowsFound, Status, ValuesExpired, ValuesFound
 from shoal.dht.engine import DhtEngine
 from shoal.dht.query import Query, Row
-from shoal.dht.value import Value
 from shoal.sim import Conditions, Constant, Host, Network, SeededEntropy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.dht.value import Value
 
 T = TypeVar("T")
 WALL_NOW = 1_700_000_000.0
@@ -40,6 +43,11 @@ class Peer:
         """Return what this node reported."""
         found = [event for event in self.host.events if isinstance(event, kind)]
         return [event for event in found if op is None or getattr(event, "op", None) == op]
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether IPv4 is connected."""
+        return self.engine.status[0] is Status.CONNECTED
 
     def done(self, op: int) -> Done | None:
         """Return how *op* ended, if it did."""
