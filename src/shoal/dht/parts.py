@@ -171,8 +171,13 @@ class Assembler:
         return self._held
 
     def is_open(self, addr: Address, tid: int) -> bool:
-        """Whether something of this message is here already, and so was paid for."""
+        """Whether something of this message is here already: further parts are not charged."""
         return (addr, tid) in self._assemblies
+
+    def awaits_header(self, addr: Address, tid: int) -> bool:
+        """Whether only early parts are here: the first of them paid for the header, once."""
+        assembly = self._assemblies.get((addr, tid))
+        return assembly is not None and assembly.message is None
 
     def open(self, message: Assembled, addr: Address, now: float) -> Assembled | None:
         """Take a header with sizes; return the message if early parts make it whole.

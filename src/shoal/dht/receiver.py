@@ -76,7 +76,10 @@ class Receiver:
             self._context.stats.bad_sender += 1
             return
         if kind in QUERIES:
-            is_paid = self.assembler.is_open(addr, message.tid)
+            # An early part paid for its header, and for that only: not for other requests.
+            is_paid = getattr(message, "sizes", None) is not None and self.assembler.awaits_header(
+                addr, message.tid
+            )
             if not is_paid and not self._limiter.admit(addr, now):
                 self._context.stats.limited += 1
                 return

@@ -93,6 +93,19 @@ def test_in_order_as_older_nodes_send() -> None:
     assert is_empty(assembler)
 
 
+def test_a_header_is_paid_for_once() -> None:
+    """By the early part that began its assembly; a repeated header pays for itself."""
+    assembler = Assembler()
+    header, pieces = put()
+    assert not assembler.awaits_header(ADDR, 7)
+    assembler.add(pieces[0], ADDR, 0.0)
+    assert assembler.awaits_header(ADDR, 7)
+    assert not assembler.awaits_header(OTHER, 7)
+    assembler.open(header, ADDR, 0.0)
+    assert not assembler.awaits_header(ADDR, 7)
+    assert assembler.is_open(ADDR, 7)
+
+
 def test_sources_and_ids_are_kept_apart() -> None:
     """A part counts only from the address, and with the tid, of its header."""
     assembler = Assembler()
