@@ -32,16 +32,20 @@ def names_in(requirements: list[str]) -> set[str]:
     return set(names) - {"shoal"}
 
 
+def files_below(folder: Path) -> set[Path]:
+    """Return the files below *folder*, without what Python compiled."""
+    files = (each for each in folder.rglob("*") if each.is_file())
+    return {each.relative_to(folder) for each in files if each.parent.name != "__pycache__"}
+
+
 @pytest.mark.skipif("SHOAL_WHEEL" not in os.environ, reason="only make test builds the wheel")
 def test_the_wheel_is_what_is_tested() -> None:
     """`make test` runs against the files that the wheel installed, and the wheel is complete."""
     wheel = Path(os.environ["SHOAL_WHEEL"])
     installed = Path(shoal.__file__).parent
-    shipped = {each.relative_to(installed) for each in installed.rglob("*.py")}
-    written = {each.relative_to(ROOT / "src/shoal") for each in (ROOT / "src/shoal").rglob("*.py")}
 
     assert installed == wheel / "shoal"
-    assert shipped == written
+    assert files_below(installed) == files_below(ROOT / "src" / "shoal")
     assert (installed / "py.typed").exists()
     assert list(wheel.glob("shoal-*.dist-info/licenses/LICENSE"))
 
