@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from shoal.core import DecodeError, InfoHash, PublicKeyId
 from shoal.crypto import der, pem, sealing
 from shoal.crypto.errors import InvalidKeyError, PasswordError, UnsupportedKeyError
-from shoal.crypto.pkcs8 import encrypt_private_key
+from shoal.crypto.pkcs8 import encrypt_private_key, mend_private_key
 
 RSA_BITS_MIN: Final = 1024  # ours: what `cryptography` reads; trust lists ask for more
 RSA_BITS_MAX: Final = 8192  # ours: verifying costs 0.3 ms at this size, on the packet path
@@ -232,8 +232,7 @@ class PrivateKey:
             PasswordError: it is encrypted, and the password is missing or wrong.
             UnsupportedKeyError: it is of another kind, or too small or large.
         """
-        secret = password.encode() if password else None
-        native = _load_private(data, secret)
+        native = _load_private(data, password or None)
         if not isinstance(native, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise UnsupportedKeyError(f"a key of kind {type(native).__name__}")
         return cls(native)
@@ -338,18 +337,34 @@ def _check_rsa_bits(bits: int) -> None:
         raise UnsupportedKeyError(f"an RSA key of {bits} bits; {RSA_BITS_MIN} to {RSA_BITS_MAX}")
 
 
-def _load_private(data: bytes, secret: bytes | None) -> object:
+def _load_private(data: bytes, password: str | None) -> object:
     """Return the library's key object."""
     load = load_pem_private_key if pem.has_blocks(data) else load_der_private_key
     try:
-        return load(data, secret)
+        return load(data, None if password is None else password.encode())
     except TypeError as error:  # the password is missing, or is not needed
-        if secret is None:
+        if password is None:
             raise PasswordError("the private key is encrypted; give its password") from error
         return _load_private(data, None)
     except UnsupportedAlgorithm as error:
         raise UnsupportedKeyError(str(error)) from error
     except ValueError as error:
+        mended = mend_private_key(_key_info(data), password)
+        if mended is not None and mended != data:
+            return _load_private(mended, None)
         if "password" in str(error).lower():
             raise PasswordError("wrong password for the private key") from error
         raise InvalidKeyError("not a private key in PEM or DER") from error
+
+
+def _key_info(data: bytes) -> bytes:
+    """Return the PKCS #8 DER in *data*, or nothing of the kind."""
+    try:
+        found = [
+            block
+            for label in ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+            for block in pem.blocks(data, label, 1)
+        ]
+    except DecodeError:
+        return b""
+    return found[0] if found else data
