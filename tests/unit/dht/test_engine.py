@@ -344,7 +344,7 @@ def test_operations_are_bounded() -> None:
     with pytest.raises(TooManyOperationsError):
         peer.listen(InfoHash.of(b"one too many"))
     for op in started:
-        peer.do(lambda e, _, now, op=op: e.cancel(op, now))
+        world.network.apply(peer.host, peer.engine.cancel(op, world.network.now))
     world.run(61.0)
     peer.listen(InfoHash.of(b"now there is room"))
 
