@@ -62,11 +62,13 @@ class DhtnodeProcess(Peer):
         self,
         options: PeerOptions = PeerOptions(),  # noqa: B008 - frozen
         *,
-        has_proxy: bool = True,
+        has_proxy: bool | None = None,
         proxy_client: str | None = None,
         name: str = "dhtnode",
     ) -> None:
         self.options = options
+        if has_proxy is None:
+            has_proxy = options.namespace is None  # from outside a namespace it is out of reach
         self.proxy_port = free_port() if has_proxy else 0
         self._lock = threading.Lock()  # one answering command at a time
         self._listeners: list[_Listening] = []
@@ -233,7 +235,7 @@ class DhtnodeProcess(Peer):
         self, method: str, path: str, body: str | None = None, *, timeout: float = 20.0
     ) -> tuple[int, list[dict[str, Any]]]:
         """Ask the node's proxy server; return the status and the JSON lines."""
-        link = http.client.HTTPConnection(self._proxy_host(), self.proxy_port, timeout=timeout)
+        link = http.client.HTTPConnection(LOOPBACK, self.proxy_port, timeout=timeout)
         try:
             link.request(method, path, body)
             answer = link.getresponse()
@@ -241,10 +243,6 @@ class DhtnodeProcess(Peer):
         finally:
             link.close()
         return answer.status, [json.loads(line) for line in text.splitlines() if line.strip()]
-
-    def _proxy_host(self) -> str:
-        namespace = self.options.namespace
-        return LOOPBACK if namespace is None else namespace.host
 
     def _is_proxy_open(self) -> bool:
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from tests.peers.dhtnode import DhtnodeProcess
 from tests.peers.opendht import OpendhtPeer
@@ -16,6 +17,8 @@ from tests.peers.wire_peer import WirePeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_Closable = TypeVar("_Closable", bound=contextlib.AbstractContextManager[Any])
 
 DHTNODE: Final = "dhtnode"
 OPENDHT: Final = "opendht"
@@ -44,6 +47,7 @@ class PeerPool:
         self.peers: list[Peer] = []
         self.wires: list[WirePeer] = []
         self._once: dict[str, Peer] = {}
+        self._rest = contextlib.ExitStack()
 
     def start(self, kind: str, *, bootstrap: Peer | str | None = None, **wishes: Any) -> Peer:
         """Start a peer; keywords that `PeerOptions` lacks go to the kind's own constructor."""
@@ -69,8 +73,14 @@ class PeerPool:
         self.wires.append(wire)
         return wire
 
+    def keep(self, thing: _Closable) -> _Closable:
+        """Close *thing* together with the peers."""
+        self._rest.enter_context(thing)
+        return thing
+
     def close(self) -> None:
         """Kill every peer: nobody needs what they would save."""
+        self._rest.close()
         for peer in self.peers:
             peer.kill()
         for wire in self.wires:
