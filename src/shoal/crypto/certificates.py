@@ -1,9 +1,9 @@
 """X.509 certificates, each with the chain of its issuers.
 
-    Certificate  SEQUENCE { TBSCertificate, AlgorithmIdentifier, BIT STRING signature }
-    TBS          SEQUENCE { [0] version, INTEGER serial, AlgorithmIdentifier, Name issuer,
-                            SEQUENCE { Time, Time }, Name subject, SubjectPublicKeyInfo,
-                            [1] [2] [3] extensions }                        RFC 5280 section 4.1
+    Certificate     SEQUENCE { TBSCertificate, AlgorithmIdentifier, BIT STRING signature }
+    TBSCertificate  SEQUENCE { [0] version, INTEGER serial, AlgorithmIdentifier, Name issuer,
+    (continued)     SEQUENCE { Time, Time }, Name subject, SubjectPublicKeyInfo, [3] extensions }
+    Source          RFC 5280 section 4.1
 
 OpenDHT before 4.3 and Jami write serial numbers whose first bit may be set, which DER reads as
 negative. `cryptography` warns about them and will refuse them one day, so it is shown a copy with
@@ -26,7 +26,7 @@ from shoal.crypto.signatures import has_valid_signature
 
 CHAIN_LENGTH_MAX: Final = 16  # GnuTLS: DEFAULT_MAX_VERIFY_DEPTH
 CERTIFICATE_SIZE_MAX: Final = 16_384  # ours: ten times what Jami's have
-CHAIN_SIZE_MAX: Final = 65_536  # reference section 2.2: no value of the DHT holds more
+CHAIN_SIZE_MAX: Final = 65_536  # OpenDHT value.h: MAX_VALUE_SIZE
 _VERSION_TAG: Final = 0xA0
 _EXTENSIONS_TAG: Final = 0xA3
 _FIELDS_MIN: Final = 6

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2i
 
 from shoal.crypto.digests import hash_data
 from shoal.crypto.errors import DecryptError
-from shoal.crypto.sealing import aes_decrypt, aes_decrypt_legacy, aes_encrypt, draw_bytes
+from shoal.crypto.sealing import aes_decrypt_any, aes_encrypt, draw_bytes
 
 SALT_LENGTH: Final = 16  # OpenDHT crypto.cpp: PASSWORD_SALT_LENGTH
 # OpenDHT crypto.cpp, stretchKey: argon2i_hash_raw(16, 64 * 1024, 1, …) into 32 bytes
@@ -47,7 +47,7 @@ def encrypt_with_password(data: bytes, password: str, salt: bytes | None = None)
 
 
 def decrypt_with_password(blob: bytes, password: str) -> bytes:
-    """Open what `encrypt_with_password` sealed, or what OpenDHT sealed before 2.0.
+    """Open what `encrypt_with_password` sealed, or what any OpenDHT did.
 
     Raises:
         DecryptError: another password or damaged bytes.
@@ -55,8 +55,4 @@ def decrypt_with_password(blob: bytes, password: str) -> bytes:
     if len(blob) <= SALT_LENGTH:
         raise DecryptError(f"{len(blob)} bytes are too few for a salt and a ciphertext")
     key = stretch(password, blob[:SALT_LENGTH], _KEY_LENGTH)
-    sealed = blob[SALT_LENGTH:]
-    try:
-        return aes_decrypt(sealed, key)
-    except DecryptError:
-        return aes_decrypt_legacy(sealed, key)
+    return aes_decrypt_any(blob[SALT_LENGTH:], key)

@@ -26,7 +26,7 @@ from shoal.core import DecodeError
 from shoal.crypto import der
 from shoal.crypto.sealing import draw_bytes
 
-ROUNDS: Final = 600_000  # GnuTLS 3.7 pkcs7-crypt.c, and OWASP's advice for HMAC-SHA-256
+ROUNDS: Final = 600_000  # GnuTLS 3.7, as dhtnode's files show; OWASP's advice for HMAC-SHA-256
 ROUNDS_MAX: Final = 10_000_000  # ours: five seconds of work
 _SALT_LENGTH: Final = 16
 _KEY_LENGTH: Final = 32

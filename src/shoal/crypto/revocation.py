@@ -1,13 +1,14 @@
 """Certificate revocation lists.
 
-    CertificateList  SEQUENCE { TBSCertList, AlgorithmIdentifier, BIT STRING }
+    CertificateList  SEQUENCE { TBSCertList, AlgorithmIdentifier, BIT STRING signature }
     TBSCertList      SEQUENCE { INTEGER 1, AlgorithmIdentifier, Name issuer, Time this update,
-                                Time next update, SEQUENCE OF SEQUENCE { INTEGER serial, Time },
-                                [0] extensions }                            RFC 5280 section 5.1
+    (continued)      Time next update, SEQUENCE OF Entry, [0] extensions }
+    Entry            SEQUENCE { INTEGER serial, Time, extensions }
+    Source           RFC 5280 section 5.1
 
-Serial numbers of certificates, and numbers of lists, may be negative in the wild (reference
-section 1 of the accounts). `cryptography` neither writes nor fully reads those, so the frame is
-read and written here; names, dates and signatures are the library's.
+Serial numbers of certificates, and numbers of lists, may be negative in the wild.
+`cryptography` neither writes nor fully reads those, so the frame is read and written here; dates
+and signatures are the library's.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from shoal.crypto.identity import Identity
     from shoal.crypto.keys import NativePrivateKey
 
-LIST_SIZE_MAX: Final = 65_536  # reference section 2.2: no value of the DHT holds more
+LIST_SIZE_MAX: Final = 65_536  # OpenDHT value.h: MAX_VALUE_SIZE
 NUMBER_BITS: Final = 63  # ours: OpenDHT reads 64 bits, and older readers take them as signed
 _VERSION_2: Final = der.encode_integer(1)
 _EXTENSIONS_TAG: Final = 0xA0

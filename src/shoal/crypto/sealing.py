@@ -67,7 +67,7 @@ def aes_decrypt(sealed: bytes, key: bytes) -> bytes:
 
 
 def aes_decrypt_legacy(sealed: bytes, key: bytes) -> bytes:
-    """Open a blob of OpenDHT before 2.0, whose tag also covers the plaintext as associated data.
+    """Open a blob of OpenDHT before 2.4.7, whose tag has the plaintext as associated data.
 
     The tag can only be checked after decrypting, so plain counter mode comes first.
 
@@ -87,6 +87,19 @@ def aes_decrypt_legacy(sealed: bytes, key: bytes) -> bytes:
     if not hmac.compare_digest(expected, sealed[-TAG_LENGTH:]):
         raise DecryptError("the tag does not fit: another key or damaged bytes")
     return plaintext
+
+
+def aes_decrypt_any(sealed: bytes, key: bytes) -> bytes:
+    """Open a blob of any OpenDHT, as 2.4.12 does.
+
+    Raises:
+        DecryptError: the key is another one or the bytes are damaged.
+        UnsupportedKeyError: the key has no AES length.
+    """
+    try:
+        return aes_decrypt(sealed, key)
+    except DecryptError:
+        return aes_decrypt_legacy(sealed, key)
 
 
 def rsa_seal(data: bytes, key: rsa.RSAPublicKey) -> bytes:
@@ -123,7 +136,7 @@ def rsa_open(sealed: bytes, key: rsa.RSAPrivateKey) -> bytes:
     if len(sealed) == block_length:
         return text
     try:
-        return aes_decrypt(sealed[block_length:], text)
+        return aes_decrypt_any(sealed[block_length:], text)
     except UnsupportedKeyError as error:
         raise DecryptError("the RSA block holds no AES key: another key or damaged") from error
 

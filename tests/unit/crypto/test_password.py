@@ -80,7 +80,7 @@ def test_a_given_salt_is_used() -> None:
 
 
 @pytest.mark.usefixtures("cheap")
-def test_blobs_from_before_opendht_2_open() -> None:
+def test_blobs_from_before_opendht_2_4_7_open() -> None:
     """Their tag covers the plaintext too."""
     salt, iv = bytes(16), bytes(12)
     key = password.stretch("pass", salt, 32)

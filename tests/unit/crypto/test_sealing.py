@@ -61,7 +61,7 @@ def test_any_bytes_open_or_give_an_error(data: bytes) -> None:
 
 
 def test_legacy_blobs_authenticate_their_plaintext() -> None:
-    """OpenDHT before 2.0 gave the plaintext as associated data; the new form does not open so."""
+    """OpenDHT before 2.4.7 gave the plaintext as associated data; the new form does not open so."""
     legacy = IV + AESGCM(KEY).encrypt(IV, b"old text", b"old text")
 
     assert sealing.aes_decrypt_legacy(legacy, KEY) == b"old text"
@@ -69,6 +69,13 @@ def test_legacy_blobs_authenticate_their_plaintext() -> None:
         sealing.aes_decrypt(legacy, KEY)
     with pytest.raises(DecryptError):
         sealing.aes_decrypt_legacy(sealing.aes_encrypt(b"text", KEY), KEY)
+
+
+def test_legacy_boxes_open() -> None:
+    """Values of nodes before 2.4.7 are hybrid boxes of the old form."""
+    block = public().encrypt(KEY, padding.PKCS1v15())
+    legacy = block + IV + AESGCM(KEY).encrypt(IV, b"old text", b"old text")
+    assert sealing.rsa_open(legacy, private()) == b"old text"
 
 
 @pytest.mark.parametrize("length", [0, 245])
