@@ -18,6 +18,8 @@ from shoal.dht.driver.node import DhtNode
 from shoal.dht.driver.operations import Expired, Lagged
 from shoal.dht.errors import DhtError, NotConnectedError
 from shoal.dht.value import Value
+from shoal.dht.pht_entry import IndexValue
+from tests.peers.index_host import IndexHost
 from tests.peers.worker import answerer, commands, say
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Worker:
     def __init__(self) -> None:
         self.node: DhtNode
         self.identity: Identity | None = None
+        self._indexes: dict[str, IndexHost] = {}
         self._listens: dict[int, asyncio.Task[None]] = {}
         self.is_closing = asyncio.Event()
 
@@ -162,6 +165,26 @@ class Worker:
         found = await self.node.find_certificate(PublicKeyId(name) if long else InfoHash(name))
         answer(key_id=found.id.hex(), long_id=found.long_id.hex())
 
+    async def index_insert(self, order: Facts, answer: Callable[..., None]) -> None:
+        """Insert an entry into an index."""
+        target = IndexValue(InfoHash.from_hex(order["target"]), order["value_id"])
+        done = await self._index(order).insert(_contents(order), target)
+        answer(done=done.ok)
+
+    async def index_lookup(self, order: Facts, answer: Callable[..., None]) -> None:
+        """Look an entry up."""
+        done = await self._index(order).lookup(_contents(order))
+        entries = [
+            {"target": entry.value.key.hex(), "value_id": entry.value.value_id}
+            for entry in done.entries
+        ]
+        answer(done=done.ok, entries=entries)
+
+    def _index(self, order: Facts) -> IndexHost:
+        if order["name"] not in self._indexes:
+            self._indexes[order["name"]] = IndexHost(self.node, order["name"], order["spec"])
+        return self._indexes[order["name"]]
+
     async def stats(self, order: Facts, answer: Callable[..., None]) -> None:
         """Show the node's statistics."""
         stats = self.node.stats()
@@ -180,6 +203,10 @@ class Worker:
         await self.node.close()
         answer()
         self.is_closing.set()
+
+
+def _contents(order: Facts) -> dict[str, bytes]:
+    return {name: bytes.fromhex(content) for name, content in order["fields"].items()}
 
 
 async def serve() -> None:

@@ -11,10 +11,11 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import shoal
 from tests.peers.peer import Heard, Peer, PeerError, PeerOptions, PutDone, Seen
 from tests.peers.process import LoggedProcess
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 _START_TIMEOUT: Final = 40.0  # seconds: imports and key generation on a busy machine
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A prefix hash tree: its name, and the most bytes of each field."""
+
+    name: str
+    spec: dict[str, int]
 
 
 class WorkerPeer(Peer):
@@ -46,7 +55,8 @@ class WorkerPeer(Peer):
         command = [sys.executable, "-m", self.module]
         if options.namespace:
             command = options.namespace.inside(command)
-        path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+        package = Path(shoal.__file__).parents[1]  # the worker runs the Shoal that is under test
+        path = os.pathsep.join([str(package), str(ROOT)])
         env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
         self.process = LoggedProcess(
             name or self.kind, command, env=env, cwd=ROOT, on_line=self._on_line
@@ -198,6 +208,26 @@ class WorkerPeer(Peer):
     def good_nodes(self) -> int:
         """Return the good nodes of both families."""
         raise NotImplementedError
+
+    def index_insert(
+        self, index: Index, fields: Mapping[str, bytes], target: str, value_id: int
+    ) -> bool:
+        """Insert an entry into an index; return whether it went well."""
+        answer = self.ask(
+            "index_insert",
+            name=index.name,
+            spec=index.spec,
+            fields={name: content.hex() for name, content in fields.items()},
+            target=target,
+            value_id=value_id,
+        )
+        return bool(answer["done"])
+
+    def index_lookup(self, index: Index, fields: Mapping[str, bytes]) -> set[tuple[str, int]]:
+        """Return the entries of exactly these fields: the keys and value ids they lead to."""
+        contents = {name: content.hex() for name, content in fields.items()}
+        answer = self.ask("index_lookup", name=index.name, spec=index.spec, fields=contents)
+        return {(entry["target"], entry["value_id"]) for entry in answer["entries"]}
 
     def bootstrap(self, host: str, port: int) -> None:
         """Add a way into the network."""
