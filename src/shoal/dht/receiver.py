@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 QUERIES: Final = frozenset(
     (wire.Ping, wire.Find, wire.Get, wire.Put, wire.Refresh, wire.Listen, wire.Update)
 )
+CARRIERS: Final = frozenset((wire.Put, wire.Update, wire.Reply))  # of values
 WRITES: Final = frozenset((wire.Put, wire.Listen, wire.Refresh))
 UNAUTHORIZED: Final = 401
 NOT_FOUND: Final = 404
@@ -75,19 +76,16 @@ class Receiver:
         if sender == self._context.own_id or (sender is not None and not any(sender)):
             self._context.stats.bad_sender += 1
             return
+        is_in_parts = kind in CARRIERS and message.sizes is not None  # type: ignore[union-attr]
         if kind in QUERIES:
             # An early part paid for its header, and for that only: not for other requests.
-            is_paid = getattr(message, "sizes", None) is not None and self.assembler.awaits_header(
-                addr, message.tid
-            )
+            is_paid = is_in_parts and self.assembler.awaits_header(addr, message.tid)
             if not is_paid and not self._limiter.admit(addr, now):
                 self._context.stats.limited += 1
                 return
-        elif getattr(message, "sizes", None) is not None and not self._expects(
-            side, message, addr, now
-        ):
+        elif is_in_parts and not self._expects(side, message, addr, now):
             return
-        if getattr(message, "sizes", None) is not None:
+        if is_in_parts:
             complete = self.assembler.open(message, addr, now)  # type: ignore[arg-type]
             self._watch_assemblies()
             if complete is None:

@@ -127,7 +127,7 @@ class RequestEngine:
         self._network = network
         self._is_client = is_client
         self._interval = 1.0 / pace if pace > 0 else 0.0
-        self._in_flight_max = IN_FLIGHT_PER_NODE if pace > 0 else 8 * IN_FLIGHT_PER_NODE
+        self._in_flight_max = IN_FLIGHT_PER_NODE
         self._wakeups = wakeups
         self._pings: dict[int, Request] = {}  # to addresses whose node id is not known yet
 

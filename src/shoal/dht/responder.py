@@ -91,10 +91,10 @@ class Responder:
         """Return the compact closest nodes of the wanted families, IPv4 then IPv6."""
         number = int.from_bytes(target)
         if want is None:
-            wanted = {self._side.family}
-        else:
-            wanted = {Family.IPV6 if one in IPV6_NUMBERS else Family.IPV4 for one in want
-                      if one in IPV6_NUMBERS or one == Family.IPV4}  # fmt: skip
+            near = closest_compact(self._side.table.candidates(number, now), number, asker)
+            return (near, b"") if self._side.family is Family.IPV4 else (b"", near)
+        wanted = {Family.IPV6 if one in IPV6_NUMBERS else Family(one) for one in want
+                  if one in IPV6_NUMBERS or one == Family.IPV4}  # fmt: skip
         found = []
         for family in (Family.IPV4, Family.IPV6):
             side = self._sides.get(family)

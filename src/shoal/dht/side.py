@@ -24,6 +24,7 @@ VOTES_MAX: Final = 32  # OpenDHT dht.cpp: reported addresses per family
 PING: Final = 0  # purpose of requests
 BOTH_FAMILIES: Final = (int(Family.IPV4), int(Family.IPV6))
 IP_LENGTHS: Final = {Family.IPV4: 4, Family.IPV6: 16}
+FAMILIAR: Final = 5.0  # ours: a node heard of so lately was offered to the table then
 BLACKLIST_MAX: Final = 65_536  # ours: an address costs an attacker more than it costs us
 IDLE_SEARCHES_MAX: Final = 1024  # ours: searches kept for the nodes they know
 
@@ -88,14 +89,15 @@ class Side:
                 return node
             node.move(addr)
         node.is_client = is_client
-        was_expired, node.is_expired = node.is_expired, False
-        was_good = not was_expired and node.is_good(now)
+        is_familiar = not node.is_expired and now - node.heard_at < FAMILIAR
+        was_good = node.is_good(now)
+        node.is_expired = False
         node.heard_at = now
         if confidence is Confidence.REPLIED:
             node.replied_at = now
         if (
             not is_client
-            and (confidence is Confidence.REPLIED or not was_good)
+            and (confidence is Confidence.REPLIED or not (was_good or is_familiar))
             and self._place(node, confidence, now)
             and not was_good
         ):
