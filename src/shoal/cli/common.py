@@ -1,7 +1,5 @@
 """What the commands share: exit statuses, options, errors in words, running until stopped."""
 
-# ruff: noqa: ASYNC109 - a timeout is an option here
-
 from __future__ import annotations
 
 import asyncio
@@ -12,6 +10,7 @@ import inspect
 import json
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
@@ -141,13 +140,25 @@ def load_identity(path: str | None) -> Identity | None:
         return load(path, click.prompt(f"Password of {path}", hide_input=True, err=True))
 
 
+class Budget:
+    """The time that a command has: for joining the network, then for its work."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, at least an instant; None without a limit."""
+        return None if self._end is None else max(self._end - time.monotonic(), 0.001)
+
+
 @contextlib.asynccontextmanager
 async def guest_node(
     bootstrap: Iterable[str],
     network: int,
     *,
     no_ipv6: bool,
-    timeout: float | None,
+    budget: Budget,
     identity: Identity | None = None,
 ) -> AsyncIterator[DhtNode]:
     """Open a node that asks without serving, for as long as one command runs; wait for a network.
@@ -171,7 +182,7 @@ async def guest_node(
         config=DhtConfig(is_client=True),
     )
     async with node:
-        await node.wait_connected(timeout or TIMEOUT)
+        await node.wait_connected(budget.left or TIMEOUT)
         yield node
 
 

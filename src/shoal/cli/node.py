@@ -138,6 +138,8 @@ async def node(
         format="%(asctime)s %(message)s",
         stream=sys.stderr,
     )
+    if not verbose:  # the report below says who the node is, and when it ends
+        logging.getLogger("shoal.dht.driver.lifecycle").setLevel(logging.WARNING)
     running = DhtNode(
         port,
         bootstrap=() if alone else hosts_of(bootstrap, network),
@@ -276,10 +278,10 @@ class Reporter:
         if self._as_json:
             emit(event, node_id=str(node_id), addr=str(addr), nodes=count)
         elif self._is_verbose:
-            _log.info("= %s: %s at %s; %d nodes known", event, node_id, addr, count)
+            _log.info("= %s: %s at %s; nodes known: %d", event, node_id, addr, count)
         else:
             _log.info(
-                "= %s: %s at %s; %d nodes known", event, short_id(node_id), masked(addr), count
+                "= %s: %s at %s; nodes known: %d", event, short_id(node_id), masked(addr), count
             )
 
 

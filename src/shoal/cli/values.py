@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -14,6 +15,7 @@ import click
 
 from shoal.cli.common import (
     TIMEOUT,
+    Budget,
     Exit,
     bootstrap_options,
     emit,
@@ -26,10 +28,10 @@ from shoal.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from shoal.core import InfoHash, PublicKeyId
-    from shoal.dht.driver import PutResult
+    from shoal.dht.driver import DhtNode, PutResult
     from shoal.dht.query import Row
     from shoal.dht.value import Value
 
@@ -102,23 +104,17 @@ async def put(
     from shoal.dht.value import Value
 
     value = Value(data=_content(text, path), id=value_id or 0, type=type_, user_type=user_type)
-    owner = load_identity(identity)
-    options = {"permanent": permanent, "confirm": confirm}
-    async with asyncio.timeout(timeout) as limit:
-        async with guest_node(
-            bootstrap, network, no_ipv6=no_ipv6, timeout=timeout, identity=owner
-        ) as node:
-            if recipient is not None:
-                result = await node.put_encrypted(key, value, _recipient(recipient), **options)
-            elif sign:
-                result = await node.put_signed(key, value, **options)
-            else:
-                result = await node.put(key, value, **options)
-            _show_put(key, result, as_json=as_json)
-            if permanent:
-                limit.reschedule(None)
-                click.echo("renewing it until stopped (Ctrl-C)", err=True)
-                await asyncio.Event().wait()
+    to = None if recipient is None else _recipient(recipient)
+    owner, budget = load_identity(identity), Budget(timeout)
+    async with guest_node(
+        bootstrap, network, no_ipv6=no_ipv6, budget=budget, identity=owner
+    ) as node:
+        store = _way_to_put(node, to, is_signed=sign)
+        result = await store(key, value, permanent=permanent, confirm=confirm, timeout=budget.left)
+        _show_put(key, result, as_json=as_json)
+        if permanent:
+            click.echo("renewing it until stopped (Ctrl-C)", err=True)
+            await asyncio.Event().wait()
     return Exit.OK
 
 
@@ -148,11 +144,11 @@ async def get(
     Encrypted values are shown to those whose --identity can read them; signatures are verified,
     and forged values dropped. The exit status is 1 if nothing was found.
     """
-    owner, found = load_identity(identity), 0
+    owner, budget, found = load_identity(identity), Budget(timeout), 0
     async with guest_node(
-        bootstrap, network, no_ipv6=no_ipv6, timeout=timeout, identity=owner
+        bootstrap, network, no_ipv6=no_ipv6, budget=budget, identity=owner
     ) as node:
-        operation = node.get(key, where=where, timeout=timeout)
+        operation = node.get(key, where=where, timeout=budget.left)
         with contextlib.suppress(TimeoutError):
             async for value in operation:
                 found += 1
@@ -194,12 +190,12 @@ async def listen(
     """
     from shoal.dht.driver import Added, Expired, Lagged
 
-    owner, seen = load_identity(identity), 0
+    owner, budget, seen = load_identity(identity), Budget(timeout), 0
     async with guest_node(
-        bootstrap, network, no_ipv6=no_ipv6, timeout=timeout, identity=owner
+        bootstrap, network, no_ipv6=no_ipv6, budget=budget, identity=owner
     ) as node:
         with contextlib.suppress(TimeoutError):
-            async for event in node.listen(key, where=where, timeout=timeout):
+            async for event in node.listen(key, where=where, timeout=budget.left):
                 match event:
                     case Added(value):
                         _show_value("added", value, "+ ", as_json=as_json, is_long=is_long)
@@ -235,9 +231,9 @@ async def query(
     Fields: id, value_type, owner_pk, seq, user_type. Nodes answer from what they store; nothing is
     verified. The exit status is 1 if nothing was found.
     """
-    rows = 0
-    async with guest_node(bootstrap, network, no_ipv6=no_ipv6, timeout=timeout) as node:
-        operation = node.query(key, " ".join(query), timeout=timeout)
+    budget, rows = Budget(timeout), 0
+    async with guest_node(bootstrap, network, no_ipv6=no_ipv6, budget=budget) as node:
+        operation = node.query(key, " ".join(query), timeout=budget.left)
         with contextlib.suppress(TimeoutError):
             async for row in operation:
                 rows += 1
@@ -273,6 +269,14 @@ def _content(text: str | None, path: str | None) -> bytes:
     if len(data) > FILE_SIZE_MAX:
         raise ValueTooLargeError(f"{path} is larger than {FILE_SIZE_MAX} bytes")
     return data
+
+
+def _way_to_put(
+    node: DhtNode, to: PublicKeyId | InfoHash | None, *, is_signed: bool
+) -> Callable[..., Awaitable[PutResult]]:
+    if to is not None:
+        return partial(node.put_encrypted, to=to)
+    return node.put_signed if is_signed else node.put
 
 
 def _recipient(text: str) -> PublicKeyId | InfoHash:

@@ -67,7 +67,7 @@ class CertificateNotFoundError(DhtError):
 
 
 class StateFileError(DhtError):
-    """The state file cannot be read. Remove it, or name another one, to start afresh."""
+    """The state file cannot be read or written. Name one of ours, in a directory that exists."""
 
 
 class TooManyOperationsError(DhtError):

@@ -263,7 +263,7 @@ class NodeLifecycle:
                 table_depth=counts.depth,
                 searches=counts.searches,
                 nodes_known=counts.cache_size,
-                size_estimate=counts.network_size_estimate,
+                size_estimate=counts.network_size_estimate if counts.depth else counts.good + 1,
             )
         return NodeStats(
             node_id=engine.node_id,

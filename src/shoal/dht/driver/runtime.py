@@ -17,7 +17,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from shoal.core import Compute, SendDatagram
+from shoal.core import Compute, Family, SendDatagram
 from shoal.dht.driver.compute import ComputePool
 from shoal.dht.driver.hosts import Resolver
 from shoal.dht.driver.udp import UdpTransport
@@ -71,6 +71,7 @@ class Runtime:
         self._sinks: dict[int, Sink] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._next_op = 0
+        self._statuses: dict[Family, Status] = {}
 
     @property
     def now(self) -> float:
@@ -235,6 +236,9 @@ class Runtime:
             sink(event)
 
     def _status_changed(self, ipv4: Status, ipv6: Status) -> None:
-        _log.info("= IPv4 %s, IPv6 %s", ipv4.value, ipv6.value)
+        for family, status in ((Family.IPV4, ipv4), (Family.IPV6, ipv6)):
+            if family in self.bound and status is not self._statuses.get(family):
+                self._statuses[family] = status
+                _log.info("= %s over %s", status.value, family.name)
         for hook in self.status_hooks:
             hook(ipv4, ipv6)
