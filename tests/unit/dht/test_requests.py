@@ -162,7 +162,7 @@ def test_without_a_pace_only_the_window_holds() -> None:
     bench = Bench(pace=-1)
     for _ in range(1000):
         bench.ask()
-    assert len(bench.sent()) == 8 * IN_FLIGHT_PER_NODE
+    assert len(bench.sent()) == IN_FLIGHT_PER_NODE
 
 
 def test_dropped_requests_leave_room_and_no_trace() -> None:
