@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import opendht
 
-from bench.dht.side import BURST_TIMEOUT, CONNECT_TIMEOUT, SETTLE, Burst, Limits, Lookup
+from bench.dht.side import BURST_TIMEOUT, CONNECT_TIMEOUT, Burst, Limits, Lookup
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -52,15 +52,16 @@ class OpendhtSide:
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
+        self._listeners = 0
+        self._awaited = b""
+        self._arrival = Countdown(0)
 
     async def start(self, nodes: int, limits: Limits | None) -> float:
         """Start and connect the nodes."""
         begin = time.perf_counter()
         for _ in range(nodes):
             await self._start_one(limits)
-        seconds = time.perf_counter() - begin
-        await asyncio.sleep(SETTLE)
-        return seconds
+        return time.perf_counter() - begin
 
     async def _start_one(self, limits: Limits | None) -> None:
         config = opendht.DhtConfig()
@@ -155,27 +156,23 @@ class OpendhtSide:
             "processor_seconds": time.process_time() - processor_begin,
         }
 
-    async def fan_out(
-        self, listeners: list[int], source: int, key: str, values: list[str]
-    ) -> list[float]:
-        """Put each value; return seconds until all listeners had it."""
-        arrivals = {bytes.fromhex(value): Countdown(len(listeners)) for value in values}
+    async def listen(self, listeners: list[int], key: str) -> None:
+        """Let the nodes listen at *key*."""
+        self._listeners = len(listeners)
         for listener in listeners:
-
-            def arrived(value: Any, is_expired: bool) -> bool:
-                if not is_expired:
-                    arrivals[value.data].one_ended(is_ok=True)
-                return True
-
             # Never cancelled: the binding of 4.4.2 calls back into what a cancel has freed.
-            self._nodes[listener].listen(infohash(key), arrived)
-        await asyncio.sleep(SETTLE)
-        seconds = []
-        for value in values:
-            arrival = arrivals[bytes.fromhex(value)]
-            begin = time.perf_counter()
-            self._put(source, [(key, value)])
-            if not await arrival.wait(BURST_TIMEOUT):
-                raise RuntimeError(f"{arrival.remaining} opendht listeners heard nothing")
-            seconds.append(arrival.ended_at - begin)
-        return seconds
+            self._nodes[listener].listen(infohash(key), self._heard)
+
+    def _heard(self, value: Any, is_expired: bool) -> bool:
+        if not is_expired and value.data == self._awaited:
+            self._arrival.one_ended(is_ok=True)
+        return True
+
+    async def update(self, source: int, key: str, value: str) -> float:
+        """Put *value* where all listen; return seconds until every listener had it."""
+        self._arrival, self._awaited = Countdown(self._listeners), bytes.fromhex(value)
+        begin = time.perf_counter()
+        self._put(source, [(key, value)])
+        if not await self._arrival.wait(BURST_TIMEOUT):
+            raise RuntimeError(f"{self._arrival.remaining} opendht listeners heard nothing")
+        return self._arrival.ended_at - begin

@@ -22,7 +22,6 @@ SIDES: Final = ("opendht", "shoal")
 PEER: Final = "opendht 4.4.2"
 UNLIMITED: Final[Limits] = {"total": -1, "per_address": -1}
 VALUE_SIZE: Final = 64  # bytes: a typical announcement
-REST: Final = 2.0  # seconds between bursts: rate limits look back over one
 REPLICAS: Final = 8  # nodes that store a value; a ninth has to ask
 PACKET_KINDS: Final = ("ping", "find", "get")
 
@@ -39,6 +38,8 @@ class Plan:
         bursts: turns at bursts.
         updates: values that all listeners must hear of, one after the other.
         requests: datagrams thrown at one node.
+        settle: seconds in which tables fill after the last node joined.
+        rest: seconds between bursts; rate limits look back over one.
     """
 
     networks: tuple[int, ...] = (2, 8, 32)
@@ -48,6 +49,8 @@ class Plan:
     bursts: int = 3
     updates: int = 10
     requests: int = 20_000
+    settle: float = 3.0
+    rest: float = 2.0
 
 
 FULL: Final = Plan()
@@ -113,6 +116,7 @@ class Bench:
             self._progress.print(f"{size} nodes of {side} start", highlight=False)
             workers[side] = stack.enter_context(Worker("bench.dht.worker", side))
             workers[side].call("start", nodes=size, limits=limits)
+            time.sleep(self._plan.settle)
         return workers
 
     def _sequential(self, size: int, sides: dict[str, Worker]) -> Section:
@@ -145,16 +149,14 @@ class Bench:
     def _fan_out(self, size: int, sides: dict[str, Worker]) -> Section:
         self._progress.print(f"{size} nodes: listen", highlight=False)
         samples, name_of = Samples(), f"value to all of {size - 1} listeners"
-        for name, worker in sides.items():
-            seconds = worker.call(
-                "fan_out",
-                listeners=list(range(1, size)),
-                source=0,
-                key=self._key(),
-                values=[self._value() for _ in range(self._plan.updates)],
-            )
-            for each in seconds:
-                samples.add(name_of, name, each * 1e3)
+        key = self._key()
+        for worker in sides.values():
+            worker.call("listen", listeners=list(range(1, size)), key=key)
+        time.sleep(self._plan.settle)
+        for _ in range(self._plan.updates):
+            for name, worker in sides.items():
+                seconds = worker.call("update", source=0, key=key, value=self._value())
+                samples.add(name_of, name, seconds * 1e3)
         return Section(f"Listen, {size} nodes", [samples.figure(name_of, "ms")])
 
     def _bursts(
@@ -169,10 +171,10 @@ class Bench:
                 entries = [(self._key(), self._value()) for _ in range(count)]
                 keys = [key for key, _ in entries]
                 self._burst(samples, "puts", name, worker.call("puts", node=0, entries=entries))
-                time.sleep(REST)
+                time.sleep(self._plan.rest)
                 burst = worker.call("gets", node=size // 2, keys=keys)
                 self._burst(samples, "gets", name, burst)
-                time.sleep(REST)
+                time.sleep(self._plan.rest)
         return Section(
             f"{count:,} at once from one node, {size} nodes, {limits}",
             [
@@ -236,7 +238,8 @@ class Bench:
         size = self._plan.networks[-1]
         entries = [(self._key(), self._value()) for _ in range(self._plan.burst)]
         with Worker("bench.dht.worker", "shoal") as worker:
-            worker.call("start", nodes=size, limits=UNLIMITED)
+            worker.call("start", nodes=size, limits=None)
+            time.sleep(self._plan.settle)
             worker.call("puts", node=0, entries=entries)
             before = worker.call("datagrams")
             lines = worker.call(

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.dht.profiling import Profile
-from bench.dht.side import BURST_TIMEOUT, CONNECT_TIMEOUT, SETTLE, Burst, Limits, Lookup
+from bench.dht.side import BURST_TIMEOUT, CONNECT_TIMEOUT, Burst, Limits, Lookup
 from shoal.core import InfoHash
 from shoal.core.errors import ShoalError
 from shoal.dht.config import DhtConfig
-from shoal.dht.driver import Added, DhtNode
+from shoal.dht.driver import Added, DhtNode, ListenOperation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,6 +27,7 @@ class ShoalSide:
     def __init__(self) -> None:
         self._nodes: list[DhtNode] = []
         self._stack = AsyncExitStack()
+        self._listeners: list[ListenOperation] = []
 
     async def start(self, nodes: int, limits: Limits | None) -> float:
         """Start and connect the nodes."""
@@ -46,9 +47,7 @@ class ShoalSide:
             if self._nodes:
                 await node.wait_connected(CONNECT_TIMEOUT)
             self._nodes.append(node)
-        seconds = time.perf_counter() - begin
-        await asyncio.sleep(SETTLE)
-        return seconds
+        return time.perf_counter() - begin
 
     async def node_ids(self) -> list[str]:
         """Return the id of each node."""
@@ -91,34 +90,31 @@ class ShoalSide:
 
         return await burst(one, keys)
 
-    async def fan_out(
-        self, listeners: list[int], source: int, key: str, values: list[str]
-    ) -> list[float]:
-        """Put each value; return seconds until all listeners had it."""
-        infohash = InfoHash.from_hex(key)
-        arrivals: asyncio.Queue[tuple[bytes, float]] = asyncio.Queue()
+    async def listen(self, listeners: list[int], key: str) -> None:
+        """Let the nodes listen at *key*."""
+        self._listeners = [
+            await self._stack.enter_async_context(self._nodes[each].listen(InfoHash.from_hex(key)))
+            for each in listeners
+        ]
 
-        async def listen(node: DhtNode) -> None:
-            async for event in node.listen(infohash):
-                if isinstance(event, Added):
-                    arrivals.put_nowait((event.value.data, time.perf_counter()))
+    async def update(self, source: int, key: str, value: str) -> float:
+        """Put *value* where all listen; return seconds until every listener had it."""
+        data = bytes.fromhex(value)
 
-        seconds = []
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(listen(self._nodes[each])) for each in listeners]
-            await asyncio.sleep(SETTLE)
-            for value in values:
-                begin, data, ended, heard = time.perf_counter(), bytes.fromhex(value), 0.0, 0
-                put = group.create_task(self._nodes[source].put(infohash, data))
-                async with asyncio.timeout(BURST_TIMEOUT):
-                    while heard < len(listeners):
-                        arrived, ended = await arrivals.get()
-                        heard += arrived == data
-                    await put
-                seconds.append(ended - begin)
-            for task in tasks:
-                task.cancel()
-        return seconds
+        heard_at: list[float] = []
+
+        async def hear(listener: ListenOperation) -> None:
+            async for event in listener:
+                if isinstance(event, Added) and event.value.data == data:
+                    heard_at.append(time.perf_counter())
+                    return
+
+        begin = time.perf_counter()
+        async with asyncio.timeout(BURST_TIMEOUT), asyncio.TaskGroup() as group:
+            for listener in self._listeners:
+                group.create_task(hear(listener))
+            group.create_task(self._nodes[source].put(InfoHash.from_hex(key), data))
+        return max(heard_at) - begin
 
     async def profile(self, method: str, **arguments: Any) -> list[str]:
         """Run another method under the profiler; return where its time went, as lines."""

@@ -6,7 +6,6 @@ from typing import Final, Protocol, TypedDict
 
 BURST_TIMEOUT: Final = 60.0  # seconds; ours: what has not ended by then is lost
 CONNECT_TIMEOUT: Final = 30.0  # seconds for a node to know another one
-SETTLE: Final = 3.0  # seconds in which tables fill after the last node came
 
 
 class Limits(TypedDict):
@@ -39,7 +38,7 @@ class Side(Protocol):
     """A network of nodes on loopback, all in this process. Keys and values are hexadecimal."""
 
     async def start(self, nodes: int, limits: Limits | None) -> float:
-        """Start *nodes* nodes that know each other; return seconds until all are connected."""
+        """Start *nodes* nodes that join the first; return seconds until all are connected."""
         ...
 
     async def node_ids(self) -> list[str]:
@@ -70,8 +69,10 @@ class Side(Protocol):
         """Get all keys at once, to the end; a get without a value has failed."""
         ...
 
-    async def fan_out(
-        self, listeners: list[int], source: int, key: str, values: list[str]
-    ) -> list[float]:
-        """Put each of *values*; return seconds from each put until all listeners had it."""
+    async def listen(self, listeners: list[int], key: str) -> None:
+        """Let the nodes listen at *key*."""
+        ...
+
+    async def update(self, source: int, key: str, value: str) -> float:
+        """Put *value* where all listen; return seconds until every listener had it."""
         ...

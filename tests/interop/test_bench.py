@@ -1,0 +1,46 @@
+"""The bench runs, both sides of it. What it measures is nobody's test."""
+
+from __future__ import annotations
+
+import json
+
+from click.testing import CliRunner
+from rich.console import Console
+
+from bench.dht.command import dht
+from bench.dht.plan import Bench, Plan
+from tests.peers.presence import Need, require
+
+SMALLEST = Plan(
+    networks=(2, 3),
+    rounds=1,
+    sequential=2,
+    burst=20,
+    bursts=1,
+    updates=2,
+    requests=64,
+    settle=0.3,
+    rest=0.0,
+)
+
+
+def test_the_dht_bench_runs() -> None:
+    """Every section has figures of both sides, and nothing is lost in so small a network."""
+    require(Need.OPENDHT)
+    report = Bench(SMALLEST, seed=1, progress=Console(quiet=True)).run(is_profiled=True)
+    figures = [figure for section in report.sections for figure in section.figures]
+    compared = [figure for figure in figures if figure.theirs is not None]
+
+    assert len(compared) >= 20
+    assert all(figure.ours is not None for figure in figures)
+    assert {figure.ours for figure in figures if "lost" in figure.name} == {0}
+    assert json.dumps(report.as_json())
+    assert any("shoal.dht" in line for line in report.sections[-1].text)
+
+
+def test_the_command_explains_itself() -> None:
+    """`python -m bench dht --help` says what is measured."""
+    result = CliRunner().invoke(dht, ["--help"])
+
+    assert result.exit_code == 0
+    assert "--quick" in result.output
