@@ -41,9 +41,7 @@ class LazyGroup(click.Group):
     @property
     def commands(self) -> MutableMapping[str, click.Command]:
         """Every command, imported; for those who document them all."""
-        for name in self._sources:
-            self._load(name)
-        return self._loaded
+        return {name: self._load(name) for name in self._sources}
 
     @commands.setter
     def commands(self, commands: MutableMapping[str, click.Command]) -> None:

@@ -44,7 +44,7 @@ def draw(node_ids: Iterable[InfoHash], label: str) -> str:
 
 
 def plot(nodes: Sequence[NodeAnswered], path: str, title: str) -> None:
-    """Write the ring as a picture: one dot per node, its distance from the rim the answer time.
+    """Write the ring as a picture: a dot per node, the farther outside the later it answered.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -70,9 +70,11 @@ def plot(nodes: Sequence[NodeAnswered], path: str, title: str) -> None:
         )
     axes.set_xticks([turn * math.pi / 8 for turn in range(16)])
     axes.set_xticklabels([f"{digit:x}…" for digit in range(16)])
-    axes.set_ylim(top=0)  # quick nodes on the rim
+    slowest = max(1000 * node.rtt for node in nodes)
+    axes.set_ylim(0, 1.05 * slowest)
+    axes.set_rorigin(-1.5 * slowest)  # an empty middle: ids are a ring, not a disc
     axes.set_rlabel_position(11.25)
-    axes.set_title(f"{title}\nby node id (angle) and answer time in ms (depth)")
+    axes.set_title(f"{title}\nby first digit of the id, and answer time in ms outwards")
     axes.legend(loc="upper right", bbox_to_anchor=(1.1, 1.1), title="agent")
     figure.savefig(path, dpi=150, bbox_inches="tight")
 

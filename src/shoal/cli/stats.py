@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STATS_TIMEOUT: Final = 15.0  # seconds
 ANSWER_SIZE_MAX: Final = 1024 * 1024  # ours: a node's figures are a few KiB
-SETTLE: Final = 2.0  # seconds for neighbours to answer, after the first has
+SETTLE: Final = 1.0  # seconds for neighbours to answer, after the first has
 
 
 @click.command()
