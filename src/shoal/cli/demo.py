@@ -58,6 +58,14 @@ class Happened:
     is_failure: bool = False
 
 
+@dataclass(slots=True)
+class Outcome:
+    """How an operation went."""
+
+    text: str = ""
+    is_failure: bool = False
+
+
 class View(Protocol):
     """Where the demo is shown."""
 
@@ -108,12 +116,12 @@ class Network:
         text = f"{secrets.choice(WORDS)} {secrets.randbelow(1000)}"
         with self._operation(writer, f"put {text!r} at {key!r}") as outcome:
             result = await self.nodes[writer - 1].put(key, text, timeout=OPERATION_TIMEOUT)
-            outcome.append(f"{result.nodes} nodes have it")
+            outcome.text = f"{result.nodes} nodes have it"
         with self._operation(reader, f"got {key!r}") as outcome:
             values = await self.nodes[reader - 1].get(key, timeout=OPERATION_TIMEOUT)
-            if text.encode() not in {value.data for value in values}:
-                raise NotFoundError
-            outcome.append(f"{text!r} is among {len(values)} values")
+            outcome.is_failure = text.encode() not in {value.data for value in values}
+            is_there = "is not" if outcome.is_failure else "is"
+            outcome.text = f"{text!r} {is_there} among {len(values)} values"
 
     async def _listen(self, node: int, key: str) -> None:
         async for event in self.nodes[node - 1].listen(key):
@@ -121,24 +129,21 @@ class Network:
                 self.tell(node, f"heard {event.value.data.decode()!r} at {key!r}")
 
     @contextmanager
-    def _operation(self, node: int, what: str) -> Iterator[list[str]]:
+    def _operation(self, node: int, what: str) -> Iterator[Outcome]:
         """Tell how an operation went, and how long it took."""
         began = time.monotonic()
-        outcome: list[str] = []
+        outcome = Outcome()
         try:
             yield outcome
         except (ShoalError, TimeoutError) as error:
             self.tell(node, f"{what}: {explain(error)}", is_failure=True)
         else:
             took_ms = (time.monotonic() - began) * 1e3
-            self.tell(node, f"{what}: {', '.join(outcome)}, {took_ms:.1f} ms")
+            text = f"{what}: {outcome.text}, {took_ms:.1f} ms"
+            self.tell(node, text, is_failure=outcome.is_failure)
 
     def _any(self) -> int:
         return 1 + secrets.randbelow(len(self.nodes))
-
-
-class NotFoundError(ShoalError):
-    """The value that was just put was not found. Is this machine out of breath?"""
 
 
 class Lines:

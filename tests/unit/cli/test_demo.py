@@ -35,7 +35,7 @@ def test_events_as_json() -> None:
 
 def test_it_lives_for_the_time_given() -> None:
     """With --seconds it puts, gets and listens until then, and ends cleanly."""
-    result = CliRunner().invoke(demo, ["--nodes", "4", "--seconds", "0.5"])
+    result = CliRunner().invoke(demo, ["--nodes", "4", "--seconds", "2.5"])
 
     assert result.exit_code == 0, result.output
     assert "got" in result.output
