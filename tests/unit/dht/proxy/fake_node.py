@@ -44,15 +44,19 @@ class FakeListen:
 class FakeGet:
     """A get that finds what is stored; a stalled one never ends."""
 
-    def __init__(self, values: list[Value], *, is_stalled: bool) -> None:
+    def __init__(self, node: FakeNode, values: list[Value]) -> None:
+        self._node = node
         self._values = values
-        self._is_stalled = is_stalled
 
     async def __aiter__(self) -> AsyncIterator[Value]:
         for value in self._values:
             yield value
-        if self._is_stalled:
-            await asyncio.Event().wait()
+        if self._node.is_stalled:
+            self._node.stalled += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._node.stalled -= 1
 
     def close(self) -> None:
         pass
@@ -68,12 +72,13 @@ class FakeNode:
         self.ended: list[str] = []
         self.is_alone = False
         self.is_stalled = False
+        self.stalled = 0
         self.identity: InfoHash | None = None
         self.raw: list[bool] = []
 
     def get(self, key: InfoHash, *, timeout: float | None = None, raw: bool = False) -> FakeGet:
         self.raw.append(raw)
-        return FakeGet(list(self.values.get(key, {}).values()), is_stalled=self.is_stalled)
+        return FakeGet(self, list(self.values.get(key, {}).values()))
 
     def listen(self, key: InfoHash, *, raw: bool = False) -> FakeListen:
         self.raw.append(raw)

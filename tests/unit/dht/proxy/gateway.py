@@ -52,6 +52,11 @@ class Gateway:
         """Where it listens, as a URL."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing ever arrived."""
+        return self._delivered.empty()
+
     async def next(self) -> Delivered:
         """Return the next notification that nobody has taken."""
         async with asyncio.timeout(20.0):

@@ -49,9 +49,11 @@ async def ask(
         async with asyncio.timeout(PATIENCE):
             writer.write(request_bytes(method, path, body, headers))
             return await read_answer(reader)
+    except ConnectionError:
+        return Answer()
     finally:
         writer.close()
-        await writer.wait_closed()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
 async def read_answer(reader: asyncio.StreamReader) -> Answer:

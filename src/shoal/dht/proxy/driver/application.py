@@ -75,11 +75,10 @@ class Backlog:
         self.is_overfull = False
 
     def push(self, line: bytes) -> None:
-        """Add a line, or give up on this reader."""
+        """Add a line."""
         self._size += len(line)
         self.is_overfull |= self._size > self._size_max
-        if not self.is_overfull:
-            self._lines.append(line)
+        self._lines.append(line)
         self._news.set()
 
     def finish(self) -> None:
@@ -182,6 +181,8 @@ class Application:
                 await self._put(exchange, wanted.key)
             case Action.SUBSCRIBE:
                 await self._subscribe(exchange, wanted.key)
+            case Action.SIGN | Action.ENCRYPT if self._node.stats().key_id is None:
+                await exchange.respond(501, b"", CLOSE)  # as builds of the reference without it
             case Action.SIGN:
                 await self._sign(exchange, wanted.key)
             case Action.ENCRYPT:
@@ -215,15 +216,15 @@ class Application:
         with _Hold(self._engine.streams, exchange.client):
             await exchange.start()
             backlog = Backlog(self._config.limits.stream_backlog)
-            reader = self._watches.start(self._follow(key, backlog))
+            reader = self._watches.start(self._follow(exchange, key, backlog))
             try:
                 await self._while_connected(exchange, self._send_lines(exchange, backlog))
             finally:
                 reader.cancel()
             await exchange.end()
 
-    async def _follow(self, key: InfoHash, backlog: Backlog) -> None:
-        """Turn what happens to *key* into lines."""
+    async def _follow(self, exchange: Exchange, key: InfoHash, backlog: Backlog) -> None:
+        """Turn what happens to *key* into lines, as long as they are read."""
         operation = self._node.listen(key, raw=True)
         try:
             async for event in operation:
@@ -234,6 +235,10 @@ class Application:
                         backlog.push(wire.encode_value(value, is_expired=True))
                     case Lagged():
                         break  # the client listens anew, and hears what it has missed
+                if backlog.is_overfull:
+                    _log.info("x a listener reads too slowly")
+                    exchange.drop()
+                    break
         except DhtError as error:
             _log.debug("listen to %s ends: %s", key, error)
         finally:
@@ -243,9 +248,6 @@ class Application:
     async def _send_lines(self, exchange: Exchange, backlog: Backlog) -> None:
         while True:
             lines = await backlog.take(self._config.heartbeat_interval)
-            if backlog.is_overfull:
-                _log.info("x a listener reads too slowly")
-                raise DisconnectedError
             if lines or backlog.is_open:
                 await exchange.write(lines or wire.HEARTBEAT)
             if not backlog.is_open:

@@ -112,8 +112,12 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def abort(self) -> None:
+    def drop(self) -> None:
         """End the connection at once, whatever the client has not read yet."""
+        self._abort()
+
+    async def abort(self) -> None:
+        """End the connection, and wait until that is known."""
         self._abort()
         await self.disconnected()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx2
 
+from shoal.core import Address
 from shoal.crypto.keys import PrivateKey
 from shoal.crypto.webpush import SALT_LENGTH, PushSubscription, encrypt_push
 from shoal.dht.proxy.driver.tasks import TaskSet
@@ -135,9 +136,15 @@ class PushSender:
             url.host, port, type=socket.SOCK_STREAM
         )
         addrs = [str(entry[4][0]) for entry in found]
-        if not addrs or not all(ipaddress.ip_address(a.partition("%")[0]).is_global for a in addrs):
+        if not addrs or not all(map(_is_public, addrs)):
             raise ForbiddenEndpointError("not on the public Internet")
         return addrs[0]
+
+
+def _is_public(host: str) -> bool:
+    """Whether an address is of the public Internet; an IPv4-mapped one is judged as IPv4."""
+    addr = ipaddress.ip_address(Address.parse(host, 0).host)
+    return addr.is_global and not addr.is_multicast
 
 
 def seal(point: bytes, secret: bytes, payload: bytes) -> bytes:

@@ -136,6 +136,11 @@ class ProxyServer:
         return self._http.port
 
     @property
+    def connections(self) -> int:
+        """How many TCP connections clients hold."""
+        return self._http.connections.used
+
+    @property
     def url(self) -> str:
         """Where clients find the server, seen from its own machine if it is bound to all."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.config.host, self.config.host)  # noqa: S104
