@@ -300,14 +300,17 @@ async def test_close_with_open_streams(serve: Serve, node: FakeNode) -> None:
     await server.close()
 
 
-async def test_close_with_a_request_under_way(serve: Serve, node: FakeNode) -> None:
+async def test_close_with_a_request_under_way(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A request without end does not keep the server open."""
+    monkeypatch.setattr(protocol, "CLOSE_GRACE", 0.05)
     server = await serve(request_timeout=600.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(request_bytes("POST", PATH, HELLO_JSON)[:-5])
     await until(lambda: server.engine.stats.requests == 1)
 
-    async with asyncio.timeout(protocol.CLOSE_GRACE + 2.0):
+    async with asyncio.timeout(2.0):
         await server.close()
 
     assert await reader.read() == b""
@@ -720,7 +723,7 @@ async def test_trusted_proxies(serve: Serve) -> None:
 
 
 def test_secure_by_default() -> None:
-    """Unless told otherwise only this machine is served, and nobody's word is taken for an address."""
+    """Unless told otherwise only this machine is served, and no address is believed."""
     config = ProxyServerConfig()
 
     assert config.host == "127.0.0.1"
