@@ -58,7 +58,7 @@ check: dev  ## format, lint, types, imports, spelling, docs
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(MAKE) docs
 
@@ -79,7 +79,7 @@ test: check wheel peers  ## everything: checks, then all tests against the built
 
 .PHONY: sim
 sim: dev  ## simulated networks with new seeds; SEED=N replays one
-	SHOAL_SIM_SEED=$(SEED) $(BIN)/python -m tools.play_seeds $(ARGS)
+	$(BIN)/python -m tests.sim.play $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: soak
 soak: dev peers  ## what takes real hours
