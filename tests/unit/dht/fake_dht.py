@@ -43,8 +43,11 @@ class FakeDht:
         return tuple(v for v, expiry in values if expiry > now and matches_all(where, v))
 
     def store(self, key: InfoHash, value: Value, now: float, life: float = LIFE) -> None:
-        """Store *value* at once, and tell listeners."""
-        self.stored.setdefault(key, {})[value.id] = (value, now + life)
+        """Store *value* at once, and tell listeners; an equal one is only refreshed."""
+        known = self.stored.setdefault(key, {}).get(value.id)
+        self.stored[key][value.id] = (value, now + life)
+        if known is not None and known[1] > now and known[0] == value:
+            return
         for backend in self.backends:
             backend.notify(key, value, now)
 
@@ -52,8 +55,8 @@ class FakeDht:
         """End the life of a value, and tell listeners."""
         value, _ = self.stored[key].pop(value_id)
         for backend in self.backends:
-            for op, (listened, where) in backend.listens.items():
-                if listened == key and matches_all(where, value):
+            for op, where in backend.listening(key):
+                if matches_all(where, value):
                     backend.schedule(now, ValuesExpired(op, (value,)))
 
 
@@ -70,6 +73,8 @@ class FakeBackend:
         self.failing = False
         self._due: list[tuple[float, int, Callable[[float], Sequence[object]], int | None]] = []
         self._order = itertools.count()
+        self._by_key: dict[InfoHash, dict[int, None]] = {}
+        self._cancelled: set[int] = set()
         dht.backends.append(self)
 
     @property
@@ -85,7 +90,9 @@ class FakeBackend:
     def advance(self, now: float) -> list[object]:
         effects: list[object] = []
         while self._due and self._due[0][0] <= now:
-            effects += heapq.heappop(self._due)[2](now)
+            _, _, answer, op = heapq.heappop(self._due)
+            if op not in self._cancelled:
+                effects += answer(now)
         return effects
 
     def get(self, op: int, key: InfoHash, now: float, *, where: Where = ()) -> list[object]:
@@ -115,6 +122,7 @@ class FakeBackend:
     def listen(self, op: int, key: InfoHash, now: float, *, where: Where = ()) -> list[object]:
         self._note("listen", op, key, where)
         self.listens[op] = (key, where)
+        self._by_key.setdefault(key, {})[op] = None
         self._later(now, lambda then: self._first(op, key, where, then), op)
         return []
 
@@ -146,9 +154,10 @@ class FakeBackend:
 
     def cancel(self, op: int, now: float) -> list[object]:
         self.calls.append(("cancel", op))
-        self.listens.pop(op, None)
-        self._due = [due for due in self._due if due[3] != op]
-        heapq.heapify(self._due)
+        if op in self.listens:
+            key, _ = self.listens.pop(op)
+            del self._by_key[key][op]
+        self._cancelled.add(op)
         return []
 
     def cancel_put(self, key: InfoHash, value_id: int, now: float) -> list[object]:
@@ -175,9 +184,13 @@ class FakeBackend:
 
     def notify(self, key: InfoHash, value: Value, now: float) -> None:
         """Tell listeners of a new value."""
-        for op, (listened, where) in self.listens.items():
-            if listened == key and matches_all(where, value):
+        for op, where in self.listening(key):
+            if matches_all(where, value):
                 self._later(now, _found(op, value), op)
+
+    def listening(self, key: InfoHash) -> list[tuple[int, Where]]:
+        """Return the listens at *key*."""
+        return [(op, self.listens[op][1]) for op in self._by_key.get(key, ())]
 
     def ops(self, command: str) -> list[tuple[object, ...]]:
         """Return the arguments of every call of *command*."""
