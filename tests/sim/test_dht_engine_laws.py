@@ -9,8 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from shoal.core import Address, Entropy, Family, InfoHash, SendDatagram
-from shoal.dht import wire
-from shoal.dht.config import DhtConfig
+from shoal.dht import DhtConfig, DhtEngine, Query, Value, wire
 from shoal.dht.effects import (
     Done,
     PublicAddressChanged,
@@ -20,9 +19,6 @@ from shoal.dht.effects import (
     ValuesExpired,
     ValuesFound,
 )
-from shoal.dht.engine import DhtEngine
-from shoal.dht.query import Query
-from shoal.dht.value import Value
 from tests import engine_laws
 from tests.engine_laws import Case
 

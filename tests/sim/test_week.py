@@ -6,12 +6,8 @@ import gc
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, DecodeError, Family, InfoHash, SendDatagram
-from shoal.dht import wire
-from shoal.dht.config import DhtConfig
+from shoal.dht import DhtConfig, DhtEngine, TypeRegistry, Value, wire
 from shoal.dht.effects import ResolveHost
-from shoal.dht.engine import DhtEngine
-from shoal.dht.types import TypeRegistry
-from shoal.dht.value import Value
 from shoal.sim import Conditions, Network, SeededEntropy
 
 if TYPE_CHECKING:

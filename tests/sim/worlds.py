@@ -11,11 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family, InfoHash
-from shoal.dht.config import DhtConfig
-from shoal.dht.effects import Done, ResolveHost, Status, ValuesFound
-from shoal.dht.engine import DhtEngine
-from shoal.dht.types import TypeRegistry
-from shoal.dht.value import Value
+from shoal.dht import DhtConfig, DhtEngine, Status, TypeRegistry, Value
+from shoal.dht.effects import Done, ResolveHost, ValuesFound
 from shoal.sim import Conditions, Network
 from shoal.sim.dht import DhtScenario, run_dht
 from shoal.sim.faults import draw_faults, schedule

@@ -8,11 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import Address, Family, InfoHash
-from shoal.dht.config import DhtConfig
-from shoal.dht.effects import Done, ResolveHost, Status, ValuesFound
-from shoal.dht.engine import DhtEngine
-from shoal.dht.types import TypeRegistry
-from shoal.dht.value import Value
+from shoal.dht import DhtConfig, DhtEngine, Status, TypeRegistry, Value
+from shoal.dht.effects import Done, ResolveHost, ValuesFound
 from shoal.sim.dht.lookups import LookupResult, LookupWatch
 from shoal.sim.dht.report import DhtReport, RingPath, Sample, Traffic
 from shoal.sim.dht.scenario import PUTTING, SETTLING, DhtScenario

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from shoal.core import Address, InfoHash
-from shoal.dht import wire
+from shoal.dht import Value, wire
 from shoal.dht.query import Field, FieldTable
-from shoal.dht.value import Value
 from shoal.sim.dht.lookups import LookupWatch
 
 KEY = InfoHash.of(b"key")

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from shoal.dht.effects import Status
+from shoal.dht import Status
 from shoal.sim import Constant
 from shoal.sim.dht import DhtReport, DhtScenario, DhtWorld, Progress, run_dht
 from shoal.sim.dht.report import Traffic
