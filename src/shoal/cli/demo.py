@@ -116,7 +116,7 @@ class Network:
         text = f"{secrets.choice(WORDS)} {secrets.randbelow(1000)}"
         with self._operation(writer, f"put {text!r} at {key!r}") as outcome:
             result = await self.nodes[writer - 1].put(key, text, timeout=OPERATION_TIMEOUT)
-            outcome.text = f"{result.nodes} nodes have it"
+            outcome.text = f"acknowledged by {result.nodes}"
         with self._operation(reader, f"got {key!r}") as outcome:
             values = await self.nodes[reader - 1].get(key, timeout=OPERATION_TIMEOUT)
             outcome.is_failure = text.encode() not in {value.data for value in values}
