@@ -25,9 +25,9 @@ def test_meeting_on_a_local_network(bench: Bench, pool: PeerPool, first: str, se
     stranger = pool.start(
         SHOAL, has_discovery=True, namespace=bench.add_host(), network=pool.network + 1
     )
-    peers: list[Peer] = []
-    for kind in (first, second):
-        peers.append(pool.start(kind, has_discovery=True, namespace=bench.add_host()))
+    peers: list[Peer] = [
+        pool.start(kind, has_discovery=True, namespace=bench.add_host()) for kind in (first, second)
+    ]
     connected(*peers, timeout=25.0)
     assert peers[0].put(key_of("here"), b"hello").ok
     until(lambda: shown(peers[1].get(key_of("here"))) == [b"hello"], "the value")

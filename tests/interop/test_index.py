@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.peers.peer import key_of
 from tests.peers.pool import OPENDHT, SHOAL, PeerPool, connected
 from tests.peers.worker_peer import Index, WorkerPeer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _names = itertools.count()
 WRITERS_AND_READERS = [(OPENDHT, SHOAL), (SHOAL, OPENDHT), (SHOAL, SHOAL)]
@@ -32,7 +28,7 @@ class Users:
 
 
 @pytest.fixture(scope="module")
-def users(shared_pool: PeerPool) -> Iterator[Users]:
+def users(shared_pool: PeerPool) -> Users:
     """The network of this module."""
     return Users(shared_pool)
 

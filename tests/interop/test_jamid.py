@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.peers.jamid import JamidProcess
 from tests.peers.pool import SHOAL, address_of
 from tests.peers.presence import Need, require
 from tests.peers.waiting import until
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 def test_register_and_meet(bench: Bench, pool: PeerPool, tmp_path: Path, kind: str) -> None:
     """Each registers with a Shoal node as its only bootstrap; a trust request finds its way."""
     require(Need.JAMID)
-    from tests.peers.jamid import JamidProcess
 
     way_in = pool.start(kind, network=0, namespace=bench.add_host())
     for _ in range(2):

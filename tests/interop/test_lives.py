@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgpack
 import pytest
 
 from tests.peers.peer import Peer, is_heard, key_of, shown
-from tests.peers.pool import DHTNODE, KINDS, OPENDHT, SHOAL, PeerPool, connected, need
+from tests.peers.pool import KINDS, OPENDHT, SHOAL, PeerPool, connected, need
 from tests.peers.waiting import until
 
 if TYPE_CHECKING:
@@ -95,11 +96,11 @@ def knows_both(peer: Peer) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 def test_state_file(pool: PeerPool, tmp_path: Path, kind: str) -> None:
     """Same id and port after a restart, and no need of a bootstrap node."""
-    others = [pool.start(other) for other in KINDS]
-    for other in others[1:]:
-        until(lambda other=other: is_joined(pool, other, others[0]), "a network")  # type: ignore[misc]
+    first = pool.start(SHOAL)
+    others = [pool.start(other, bootstrap=first) for other in KINDS]
+    connected(first, *others)
     path = str(tmp_path / "state")
-    node = pool.start(kind, bootstrap=others[0], state_path=path)
+    node = pool.start(kind, bootstrap=first, state_path=path)
     connected(node)
     node.get(KEY)
     assert node.put(KEY, b"kept").ok
@@ -109,21 +110,6 @@ def test_state_file(pool: PeerPool, tmp_path: Path, kind: str) -> None:
     assert (again.node_id, again.port) == before
     connected(again)
     assert shown(again.get(KEY)) == [b"kept"]
-
-
-def is_joined(pool: PeerPool, peer: Peer, way_in: Peer) -> bool:
-    """Join *peer* to *way_in* after its start; return whether it counts a good node."""
-    join(peer, way_in)
-    return peer.good_nodes() > 0
-
-
-def join(peer: Peer, way_in: Peer) -> None:
-    """Tell *peer* of a way in."""
-    bootstrap = peer.bootstrap  # type: ignore[attr-defined]
-    if peer.kind == DHTNODE:
-        bootstrap(f"127.0.0.1:{way_in.port}")
-    else:
-        bootstrap("127.0.0.1", way_in.port)
 
 
 @pytest.mark.parametrize(("writer", "reader"), list(itertools.permutations(KINDS, 2)))
@@ -149,17 +135,19 @@ def test_state_file_of_another_kind(
     other.kill()
 
 
-@pytest.mark.parametrize(("asker", "asked"), list(itertools.product(KINDS, KINDS)))
-def test_network_id_separates(pool: PeerPool, asker: str, asked: str) -> None:
-    """Nodes of different networks do not see each other."""
-    if SHOAL not in {asker, asked}:
-        pytest.skip("tested against bare sockets in test_responder")
-    stranger = pool.start(asked)
-    wire = pool.wire(network=pool.network + 1, is_client=True)
-    node = pool.start(asker, bootstrap=stranger, network=pool.network + 1)
-    join(node, stranger)
-    wire.ping(("127.0.0.1", node.port))  # it is alive and in the other network
-    stranger.put(KEY, b"ours")
-    assert not node.good_nodes()
-    assert node.get(KEY) == []
-    assert not stranger.good_nodes()
+def test_network_id_separates(pool: PeerPool) -> None:
+    """Nodes of one network that are told of another's nodes neither join nor find anything."""
+    strangers = {kind: pool.start(kind) for kind in KINDS}
+    pairs = [pair for pair in itertools.product(KINDS, KINDS) if SHOAL in pair]
+    askers = [
+        pool.start(asker, bootstrap=strangers[asked], network=pool.network + 1)
+        for asker, asked in pairs
+    ]
+    for stranger in strangers.values():
+        stranger.put(KEY, b"theirs")
+    with ThreadPoolExecutor(len(askers)) as threads:  # each gives up after some seconds
+        found = list(threads.map(lambda asker: asker.get(KEY), askers))
+        known = list(threads.map(lambda asker: asker.good_nodes(), askers))
+    assert found == [[] for _ in pairs]
+    assert known == [0 for _ in pairs]
+    assert [stranger.good_nodes() for stranger in strangers.values()] == [0, 0, 0]

@@ -42,14 +42,16 @@ class IndexHost:
     async def lookup(self, fields: Mapping[str, bytes]) -> LookupDone:
         """Find the entries of exactly these fields."""
         op = next(self._ops)
-        self._lookups[op] = future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[LookupDone] = asyncio.get_running_loop().create_future()
+        self._lookups[op] = future
         self._apply(self._engine.lookup(op, fields, self._now))
         return await future
 
     async def insert(self, fields: Mapping[str, bytes], value: IndexValue) -> InsertDone:
         """Let these fields lead to *value*."""
         op = next(self._ops)
-        self._insertions[op] = future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[InsertDone] = asyncio.get_running_loop().create_future()
+        self._insertions[op] = future
         self._apply(self._engine.insert(op, fields, value, self._now))
         return await future
 

@@ -80,7 +80,7 @@ class JamidProcess:
             ["dbus-daemon", f"--config-file={home}/bus.conf", "--nofork", "--nopidfile"],
             env=env,
         )
-        until(lambda: (home / "bus").exists(), "the bus's socket")
+        until((home / "bus").exists, "the bus's socket")
         self.process = LoggedProcess(
             name, namespace.inside([str(JAMID_PATH), "-c", "-d", "-p"]), env=env
         )

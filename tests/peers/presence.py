@@ -65,8 +65,6 @@ def missing(need: Need) -> str | None:
         case Need.JAMID:
             if not JAMID_PATH.exists() or shutil.which("dbus-daemon") is None:
                 return "no jamid: install Debian's packages jami-daemon and dbus-daemon"
-            if importlib.util.find_spec("jeepney") is None:
-                return "no D-Bus client: install jeepney"
         case Need.NAMESPACES:
             return _missing_namespaces()
     return None

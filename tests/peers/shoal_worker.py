@@ -17,8 +17,8 @@ from shoal.dht.config import DhtConfig
 from shoal.dht.driver.node import DhtNode
 from shoal.dht.driver.operations import Expired, Lagged
 from shoal.dht.errors import DhtError, NotConnectedError
-from shoal.dht.value import Value
 from shoal.dht.pht_entry import IndexValue
+from shoal.dht.value import Value
 from tests.peers.index_host import IndexHost
 from tests.peers.worker import answerer, commands, say
 
