@@ -38,6 +38,7 @@ class Plan:
         bursts: turns at bursts.
         updates: values that all listeners must hear of, one after the other.
         requests: datagrams thrown at one node.
+        memory: sizes of networks that are only started and weighed.
         settle: seconds in which tables fill after the last node joined.
         rest: seconds between bursts; rate limits look back over one.
     """
@@ -49,12 +50,21 @@ class Plan:
     bursts: int = 3
     updates: int = 10
     requests: int = 20_000
+    memory: tuple[int, ...] = (2, 32, 64, 128)
     settle: float = 3.0
     rest: float = 2.0
 
 
 FULL: Final = Plan()
-QUICK: Final = Plan(networks=(2, 32), rounds=2, sequential=10, bursts=1, updates=5, requests=5_000)
+QUICK: Final = Plan(
+    networks=(2, 32),
+    rounds=2,
+    sequential=10,
+    bursts=1,
+    updates=5,
+    requests=5_000,
+    memory=(2, 64),
+)
 
 
 @dataclass(slots=True)
@@ -82,7 +92,6 @@ class Bench:
         self._plan = plan
         self._chance = random.Random(seed)
         self._progress = progress
-        self._memory: dict[str, list[tuple[int, Memory]]] = {side: [] for side in SIDES}
 
     def run(self, *, is_profiled: bool) -> Report:
         """Measure everything."""
@@ -98,8 +107,6 @@ class Bench:
     def _network(self, size: int) -> list[Section]:
         with ExitStack() as stack:
             sides = self._workers(stack, size, None)
-            for name, worker in sides.items():
-                self._memory[name].append((size, worker.memory()))
             sections = [
                 self._sequential(size, sides),
                 self._fan_out(size, sides),
@@ -196,16 +203,24 @@ class Bench:
         samples.add(f"processor time per {what.removesuffix('s')}", side, per_one)
 
     def _memory_section(self) -> Section:
-        slopes = {
-            side: slope([(size, memory.anonymous) for size, memory in points]) / 1024
-            for side, points in self._memory.items()
-        }
-        first, last = self._plan.networks[0], self._plan.networks[-1]
-        note = f"slope of allocated memory, {first} to {last} nodes"
-        theirs, ours = (slopes[side] for side in SIDES)
+        weighed: dict[str, list[Memory]] = {side: [] for side in SIDES}
+        for size in self._plan.memory:
+            with ExitStack() as stack:
+                for side, worker in self._workers(stack, size, None).items():
+                    weighed[side].append(worker.memory())
+        note = f"slope of allocated memory, {self._plan.memory[0]} to {self._plan.memory[-1]} nodes"
+        theirs, ours = (
+            slope(
+                [
+                    (size, memory.anonymous / 1024)
+                    for size, memory in zip(self._plan.memory, weighed[side], strict=True)
+                ]
+            )
+            for side in SIDES
+        )
         figures = [Figure("each additional node", "KiB", theirs, ours, aim=1.0, note=note)]
-        for index, size in enumerate(self._plan.networks):
-            theirs, ours = (self._memory[side][index][1].resident / 2**20 for side in SIDES)
+        for index, size in enumerate(self._plan.memory):
+            theirs, ours = (weighed[side][index].resident / 2**20 for side in SIDES)
             figures.append(Figure(f"whole process, {size} nodes", "MiB", theirs, ours))
         return Section("Memory, idle", figures)
 

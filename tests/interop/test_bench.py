@@ -19,6 +19,7 @@ SMALLEST = Plan(
     bursts=1,
     updates=2,
     requests=64,
+    memory=(2, 3),
     settle=0.3,
     rest=0.0,
 )
