@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from shoal.dht.backend import DhtCommands
     from shoal.dht.query import Query, Where
     from shoal.dht.secure_certificates import KeyName, LocalCertificates
+    from shoal.dht.secure_checks import Batch
     from shoal.dht.secure_orders import Event
     from shoal.dht.secure_suite import SecuritySuite
     from shoal.dht.value import Value
@@ -326,11 +327,7 @@ class SecureEngine:
         """Take the result of a `Compute`; that of a cancelled one is ignored."""
         batches = self._checker.finish(compute_id, result)
         if batches is not None:
-            out: list[object] = []
-            consequences: list[object] = []
-            for batch in batches:
-                consequences += self._deliver(self._readings.completed(batch), out)
-            return out + self.absorb(consequences, now)
+            return self._checked(batches, now)
         orders = self._preparations.computed(compute_id, result)
         if orders is None:
             orders = self._searches.computed(compute_id, result)
@@ -338,10 +335,13 @@ class SecureEngine:
 
     def compute_failed(self, compute_id: int, error: Exception, now: float) -> list[object]:
         """Take the failure of a `Compute`: the value isn't shown, the put or the search fails."""
+        batches = self._checker.fail(compute_id)
+        if batches is not None:
+            return self._checked(batches, now)
         orders = self._preparations.failed(compute_id, error)
         if orders is None:
-            return self.computed(compute_id, None, now)
-        return self.absorb(orders, now)
+            orders = self._searches.computed(compute_id, None)
+        return self.absorb(orders or (), now)
 
     def replace_backend(self, inner: DhtCommands, now: float) -> list[object]:
         """Move everything that is under way to another backend, as when a proxy is switched on.
@@ -407,6 +407,14 @@ class SecureEngine:
             elif event.op in self._publications:
                 consequences += self._publications.answered(event)
         return consequences
+
+    def _checked(self, batches: Sequence[Batch], now: float) -> list[object]:
+        """Show values that were judged, and what had to wait for them."""
+        out: list[object] = []
+        consequences: list[object] = []
+        for batch in batches:
+            consequences += self._deliver(self._readings.completed(batch), out)
+        return out + self.absorb(consequences, now)
 
     def _obey(self, order: object, now: float) -> Sequence[object]:
         """Carry out what a part asks for."""

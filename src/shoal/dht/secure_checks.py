@@ -151,10 +151,25 @@ class Checker:
         job = self._running.pop(compute_id, None)
         if job is None:
             return None
-        del self._jobs[job.digest]
         self._count(job, result)
         verdict = result if isinstance(result, Value) else result is True
         self._remember(job.digest, verdict)
+        return self._judge(job, verdict)
+
+    def fail(self, compute_id: int) -> list[Batch] | None:
+        """Take note that a job could not be run: its values are dropped, but may come again.
+
+        None says that no such job was running.
+        """
+        job = self._running.pop(compute_id, None)
+        if job is None:
+            return None
+        self._stats.overloaded += 1
+        return self._judge(job, verdict=False)
+
+    def _judge(self, job: _Job, verdict: Value | bool) -> list[Batch]:
+        """Apply a verdict to all who wait for it; return the batches that it completes."""
+        del self._jobs[job.digest]
         completed: list[Batch] = []
         for batch, index in job.waiters:
             batch.clear[index] = _shown(verdict, batch.outer[index])

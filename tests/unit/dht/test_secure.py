@@ -96,6 +96,20 @@ def test_forged_values_are_dropped_and_counted() -> None:
     assert reader.engine.stats.forged == 1
 
 
+def test_values_whose_check_fails_to_run_are_not_shown() -> None:
+    """The operation ends all the same."""
+    dht = FakeDht()
+    dht.store(KEY, SUITE.sign(identity("alice"), Value(b"x", id=1)), 0.0)
+    reader = host(FakeBackend(dht))
+    reader.is_holding = True
+    reader.take(reader.engine.get(1, KEY, 0.0))
+    reader.run(1.0)
+    compute = reader.held.popleft()
+    reader.take(reader.engine.compute_failed(compute.id, MemoryError(), reader.now))
+
+    assert reader.of(1) == [Done(1, ok=True, nodes=8)]
+
+
 def test_encrypted_values_without_an_identity_are_dropped_unless_raw() -> None:
     """A proxy server passes them on; everybody else doesn't show what it can't read."""
     dht = FakeDht()

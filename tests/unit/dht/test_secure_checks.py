@@ -171,3 +171,17 @@ def test_memory_of_verdicts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_results_are_not_ours() -> None:
     """The id belongs to another part of the engine."""
     assert Bench().checker.finish(1, True) is None
+    assert Bench().checker.fail(1) is None
+
+
+def test_a_job_that_could_not_run_judges_nothing() -> None:
+    """Its value isn't shown, and is checked when it comes again."""
+    bench = Bench()
+    batch = bench.checker.examine(1, (SIGNED,), None)
+    (job,) = bench.checker.start()
+    assert bench.checker.fail(job.id) == [batch]
+    assert batch.clear == [None]
+    assert (bench.stats.overloaded, bench.stats.forged) == (1, 0)
+    again = bench.checker.examine(1, (SIGNED,), None)
+    bench.finish(bench.checker.start())
+    assert again.clear == [SIGNED]
