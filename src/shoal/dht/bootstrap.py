@@ -9,7 +9,7 @@ from shoal.core.deadlines import Alarm
 from shoal.dht.effects import ResolveHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from shoal.core import Address
     from shoal.dht.context import Context
@@ -37,16 +37,15 @@ class Bootstrap:
         """Whether the address of a host is awaited."""
         return bool(self._resolving)
 
-    def add(self, host: str, port: int, now: float) -> None:
-        """Know one more host, and try it."""
-        self.hosts[host, port] = None
+    def add(self, hosts: Iterable[tuple[str, int]], now: float) -> None:
+        """Know more (host, port) pairs, and try them all."""
+        self.hosts.update(dict.fromkeys(hosts))
         self.start(now)
 
     def start(self, now: float) -> None:
         """Ask all hosts now, and again ten seconds later unless connected by then."""
         self._wait = FIRST_WAIT
-        self._next = now
-        self._alarm.set(now)
+        self._ask(now)
 
     def stop(self) -> None:
         """Connected: no more questions."""
@@ -57,13 +56,15 @@ class Bootstrap:
         return self._next == inf
 
     def wake(self, now: float) -> None:
-        """Ask all hosts, if it is time."""
-        if not self._alarm.rings(now):
+        """Ask all hosts again, if it is time."""
+        if not self._alarm.rings(now) or self._next == inf:
             return
         if now < self._next:
-            if self._next < inf:
-                self._alarm.set(self._next)
-            return
+            self._alarm.set(self._next)
+        else:
+            self._ask(now)
+
+    def _ask(self, now: float) -> None:
         for host, port in self.hosts:
             self._resolving[host, port] = None
             self._context.out.append(ResolveHost(host, port))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family
+from shoal.core.deadlines import Alarm
 from shoal.dht.bootstrap import Bootstrap
 from shoal.dht.effects import PublicAddressChanged, Status, StatusChanged
 from shoal.dht.side import is_martian
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
     from shoal.dht.context import Context
     from shoal.dht.side import Side
 
+LAPSE: Final = 30.0  # ours: how late it may be noticed that all nodes have lapsed into silence
+HURRY_MAX: Final = 16  # ours: nodes asked at once when an operation waits
 INTERVAL: Final = 0.5  # ours: while connected, how often the connectivity is looked at
 
 
 class Connectivity:
     """Looks at both families and reports what changed."""
+
+    is_over = False  # it always wants to be woken
 
     def __init__(self, context: Context, sides: dict[Family, Side], now: float) -> None:
         self.status = (Status.DISCONNECTED, Status.DISCONNECTED)
@@ -29,6 +34,8 @@ class Connectivity:
         self._context = context
         self._sides = sides
         self._due = now
+        self._alarm = Alarm(context.wakeups, self)
+        self._alarm.set(now + LAPSE)
         self._public: tuple[Address, ...] = ()
 
     @property
@@ -37,6 +44,11 @@ class Connectivity:
         return Status.CONNECTED not in self.status and (
             Status.CONNECTING in self.status or self.bootstrap.is_resolving
         )
+
+    def wake(self, now: float) -> None:
+        """Being woken is enough: the engine looks after each wake-up."""
+        if self._alarm.rings(now):
+            self._alarm.set(now + LAPSE)
 
     def look(self, now: float) -> None:
         """Notice what changed; cheap while all is well."""
@@ -57,6 +69,13 @@ class Connectivity:
         is_lost = status == (Status.DISCONNECTED, Status.DISCONNECTED)
         if is_lost and self.bootstrap.hosts and self.bootstrap.is_stopped():
             self.bootstrap.start(now)
+
+    def hurry(self, now: float) -> None:
+        """Somebody waits for us: find out at once whether those we heard of are there."""
+        for side in self._sides.values():
+            doubtful = [node for node in side.table if not node.is_expired and not node.pending]
+            for node in doubtful[:HURRY_MAX]:
+                side.ping(node, now)
 
     def _status_of(self, family: Family, now: float) -> Status:
         side = self._sides.get(family)

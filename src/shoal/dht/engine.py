@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 ALWAYS_FITS: Final = 32_768  # ours: a size whose overhead, keys of 16,384 bits too, fits as well
 SEARCHES_SPARE: Final = 64  # ours: searches that operations leave for the node's own needs
+QUEUED_MAX: Final = 15.0  # ours: a request and a half; then an operation is tried as things are
 LISTEN_KEPT: Final = 60.0  # OpenDHT: a listen that comes back within a minute is free
 TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
 UNHEARD: Final = 0  # stands for the caller of an operation that nobody called for
@@ -96,6 +97,7 @@ class DhtEngine:
         self._listens: dict[int, ListenGroup] = {}
         self._pings: dict[int, Pinger] = {}
         self._put_ops: dict[int, PutOperation] = {}
+        self._queued_until = now
         self._queue: dict[
             int, Callable[[float], None]
         ] = {}  # operations that wait for a connection
@@ -132,9 +134,11 @@ class DhtEngine:
 
     def advance(self, now: float) -> list[Effect]:
         """Do what is due at *now*."""
+        has_woken = False
         while (sleeper := self._wakeups.pop_due(now)) is not None:
             sleeper.wake(now)
-        return self._flush(now)
+            has_woken = True
+        return self._flush(now) if has_woken else []
 
     # ---- operations ------------------------------------------------------------------------
 
@@ -277,9 +281,7 @@ class DhtEngine:
 
     def bootstrap(self, hosts: Sequence[tuple[str, int]], now: float) -> list[Effect]:
         """Know these (host, port) pairs, and start from them while nobody else is known."""
-        for host, port in hosts:
-            self._bootstrap.add(host, port, now)
-        self._bootstrap.wake(now)
+        self._bootstrap.add(hosts, now)
         return self._flush(now)
 
     def clear_bootstrap(self, now: float) -> list[Effect]:
@@ -322,7 +324,6 @@ class DhtEngine:
             side.forget_connectivity(now)
         if self._bootstrap.hosts:
             self._bootstrap.start(now)
-            self._bootstrap.wake(now)
         return self._flush(now)
 
     # ---- looking inside --------------------------------------------------------------------
@@ -406,6 +407,10 @@ class DhtEngine:
     def _start(self, op: int, start: Callable[[float], None], now: float) -> None:
         """Run an operation, or let it wait while a connection is being made."""
         if self._connectivity.is_in_the_making:
+            if not self._queue:
+                self._queued_until = now + QUEUED_MAX
+                self._wakeups.add(self._queued_until, Call(lambda now: None))
+                self._connectivity.hurry(now)
             self._queue[op] = start
         else:
             start(now)
@@ -526,7 +531,8 @@ class DhtEngine:
     def _flush(self, now: float) -> list[Effect]:
         """Notice what changed as a whole, then hand over all effects."""
         self._connectivity.look(now)
-        if self._queue and not self._connectivity.is_in_the_making:
+        is_ready = not self._connectivity.is_in_the_making or now >= self._queued_until
+        if self._queue and is_ready:
             queue, self._queue = self._queue, {}
             for start in queue.values():
                 start(now)

@@ -39,6 +39,7 @@ ALPHA: Final = 4  # OpenDHT dht.h: MAX_REQUESTED_SEARCH_NODES
 QUORUM: Final = 3  # ours, see above
 SYNCED_WITHIN: Final = 10 * 60.0  # OpenDHT node.h: NODE_EXPIRE_TIME
 IDLE_KEPT: Final = 62 * 60.0  # OpenDHT search.h: SEARCH_EXPIRE_TIME
+PATIENCE: Final = 1.0  # ours: how often a search without usable nodes looks at them again
 LARGE: Final = 16 * 1024  # ours: bytes at one key from which a get goes value by value
 IDS: Final = (Field.ID,)
 ANYTHING: Final = Query()
@@ -68,6 +69,11 @@ class SearchNode:
     def is_bad(self) -> bool:
         """Passed over for now."""
         return self.is_slow or self.node.is_expired
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether an answer of this node is awaited, by whomever."""
+        return bool(self.node.pending or self.node.waiting)
 
     def is_synced(self, now: float) -> bool:
         """It answered this search lately, and we may write to it."""
@@ -250,8 +256,15 @@ class Search:
             announce(self, operation, front, now)
 
     def _step_without_nodes(self, now: float) -> None:
-        if any(not near.node.is_expired for near in self.nodes):
-            return  # slow ones may still answer
+        alive = [near for near in self.nodes if not near.node.is_expired]
+        if any(near.is_asked for near in alive):
+            self.wake_at(now + PATIENCE, now)  # slow ones may still answer
+            return
+        if alive:
+            for near in alive:  # what made them slow is over, without a word: try them again
+                near.is_slow = False
+            self.step(now)
+            return
         if now - self.refilled_at > 1.0:
             self.refill(now)
             if self.front():
