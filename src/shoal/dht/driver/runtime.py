@@ -239,6 +239,6 @@ class Runtime:
         for family, status in ((Family.IPV4, ipv4), (Family.IPV6, ipv6)):
             if family in self.bound and status is not self._statuses.get(family):
                 self._statuses[family] = status
-                _log.info("= %s over %s", status.value, family.name)
+                _log.info("= %s over %s", status.value, family.name.replace("IPV", "IPv"))
         for hook in self.status_hooks:
             hook(ipv4, ipv6)
