@@ -145,7 +145,6 @@ class _Writer:
         """Go on from a probe to writing; or note that the value is kept."""
         self._forget(request)
         near, operation = self.near, self.operation
-        near.is_slow = False
         if request.purpose == PROBE:
             rows = reply.fields.rows() if reply.fields is not None else ()
             seqs = [row.seq or 0 for row in rows if row.id == operation.value.id]
@@ -177,7 +176,7 @@ class _Writer:
 
     def on_slow(self, request: Request, now: float) -> None:
         """Write to another node meanwhile."""
-        self.near.is_slow = True
+        self.near.slow = request
         self.search.step(now)
 
     def on_lost(self, request: Request, now: float) -> None:

@@ -60,7 +60,6 @@ class Subscription:
         """The node acknowledged; a token in the acknowledgement was noted before."""
         self.request = None
         self.is_open = True
-        self.near.is_slow = False
         self.near.node.auth_errors = 0
         self.renewal_at = now + self.listening.renewal
         if reply.values:
@@ -82,7 +81,7 @@ class Subscription:
 
     def on_slow(self, request: Request, now: float) -> None:
         """Subscribe at another node meanwhile."""
-        self.near.is_slow = True
+        self.near.slow = request
         self.listening.search.step(now)
 
     def on_lost(self, request: Request, now: float) -> None:

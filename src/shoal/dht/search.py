@@ -51,13 +51,13 @@ FIND, GET, PAGE = range(3)  # purposes of requests
 class SearchNode:
     """A node in one search, and how far it has been used."""
 
-    __slots__ = ("acks", "asking", "distance", "is_slow", "node", "pages", "probes",
-                 "replied_at", "writing")  # fmt: skip
+    __slots__ = ("acks", "asking", "distance", "node", "pages", "probes",
+                 "replied_at", "slow", "writing")  # fmt: skip
 
     def __init__(self, node: Node, distance: int) -> None:
         self.node = node
         self.distance = distance
-        self.is_slow = False
+        self.slow: Request | None = None  # left an attempt unanswered; matters while it is open
         self.replied_at = -inf  # last answer to a find or get of this search
         self.asking: dict[GetOperation | None, Request] | None = None  # under None: a find
         self.pages: dict[GetOperation, int] | None = None  # values still to come one by one
@@ -68,12 +68,7 @@ class SearchNode:
     @property
     def is_bad(self) -> bool:
         """Passed over for now."""
-        return self.is_slow or self.node.is_expired
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether an answer of this node is awaited, by whomever."""
-        return bool(self.node.pending or self.node.waiting)
+        return self.node.is_expired or (self.slow is not None and not self.slow.is_over)
 
     def is_synced(self, now: float) -> bool:
         """It answered this search lately, and we may write to it."""
@@ -118,13 +113,13 @@ class Search:
             self.offer(node)
 
     def offer(self, node: Node) -> bool:
-        """Take in *node* at its place, unless 14 usable ones are closer."""
+        """Take in *node* at its place, unless 14 usable ones are closer; return if it is in."""
         if node.is_client or node.is_expired:
             return False
         distance = node.number ^ self.number
         place = bisect_left(self._distances, distance)
         if place < len(self.nodes) and self._distances[place] == distance:
-            return False
+            return True
         if place >= WIDTH and sum(not near.is_bad for near in self.nodes[:place]) >= WIDTH:
             return False
         self.nodes.insert(place, SearchNode(node, distance))
@@ -140,7 +135,12 @@ class Search:
         return len(self._distances) >= WIDTH and distance > self._distances[-1]
 
     def _trim(self) -> None:
-        """Let go of what lies beyond 14 usable nodes, and of the farthest expired ones."""
+        """Let go of what lies beyond 14 usable nodes, and of expired ones when they pile up."""
+        if len(self.nodes) > 2 * WIDTH:
+            for near in self.nodes:
+                near.node.uses -= near.node.is_expired
+            self.nodes = [near for near in self.nodes if not near.node.is_expired]
+            self._distances = [near.distance for near in self.nodes]
         usable = sum(not near.is_bad for near in self.nodes)
         while len(self.nodes) > WIDTH and (usable > WIDTH or self.nodes[-1].node.is_expired):
             gone = self.nodes.pop()
@@ -160,7 +160,7 @@ class Search:
         """Return the first 8 usable nodes."""
         found = []
         for near in self.nodes:
-            if not near.is_slow and not near.node.is_expired:
+            if not near.node.is_expired and (near.slow is None or near.slow.is_over):
                 found.append(near)
                 if len(found) == TARGETS:
                     break
@@ -256,14 +256,8 @@ class Search:
             announce(self, operation, front, now)
 
     def _step_without_nodes(self, now: float) -> None:
-        alive = [near for near in self.nodes if not near.node.is_expired]
-        if any(near.is_asked for near in alive):
+        if any(not near.node.is_expired for near in self.nodes):
             self.wake_at(now + PATIENCE, now)  # slow ones may still answer
-            return
-        if alive:
-            for near in alive:  # what made them slow is over, without a word: try them again
-                near.is_slow = False
-            self.step(now)
             return
         if now - self.refilled_at > 1.0:
             self.refill(now)
@@ -395,7 +389,6 @@ class Search:
         """Learn from an answer, then go on."""
         near: SearchNode
         near, operation = request.context  # type: ignore[misc]  # made in this module
-        near.is_slow = False
         if request.purpose == PAGE:
             operation.take_values(reply.values)
             self._count_page(near, operation)
@@ -477,7 +470,7 @@ class Search:
     def on_slow(self, request: Request, now: float) -> None:
         """Pass over the node, so that another one is asked meanwhile."""
         near = request.context[0]  # type: ignore[index]  # made in this module
-        near.is_slow = True
+        near.slow = request
         self.step(now)
 
     def on_lost(self, request: Request, now: float) -> None:

@@ -26,7 +26,7 @@ BOTH_FAMILIES: Final = (int(Family.IPV4), int(Family.IPV6))
 IP_LENGTHS: Final = {Family.IPV4: 4, Family.IPV6: 16}
 FAMILIAR: Final = 5.0  # ours: a node heard of so lately was offered to the table then
 BLACKLIST_MAX: Final = 65_536  # ours: an address costs an attacker more than it costs us
-IDLE_SEARCHES_MAX: Final = 1024  # ours: searches kept for the nodes they know
+IDLE_SEARCHES_MAX: Final = 256  # ours: searches kept for the nodes they know
 
 
 @dataclass(frozen=True, slots=True)
