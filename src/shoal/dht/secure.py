@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core import InfoHash, PublicKeyId
 from shoal.dht.effects import Done, Status, StatusChanged, ValuesExpired, ValuesFound
-from shoal.dht.errors import DhtError, NoIdentityError
+from shoal.dht.errors import DhtError, NoIdentityError, ValueTooLargeError
 from shoal.dht.secure_certificates import CertificateSearches, KeyBook, Publications
 from shoal.dht.secure_checks import Checker, SecureStats
 from shoal.dht.secure_effects import CertificateFound, OperationFailed
@@ -42,6 +42,7 @@ from shoal.dht.secure_orders import (
 from shoal.dht.secure_puts import Announcement, Preparation, Preparations, failure
 from shoal.dht.secure_reads import Reading
 from shoal.dht.secure_suite import StandardSuite
+from shoal.dht.value import VALUE_SIZE_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,6 +259,7 @@ class SecureEngine:
             NoIdentityError: there is nobody to sign.
             UnsuitableKeyError: *identity* can't sign values.
             TooManyOperationsError: as many as allowed are being prepared.
+            ValueTooLargeError: no node would take it.
         """
         signer = self._signer(identity)
         preparation = Preparation(op, key, self._with_id(value), signer, permanent)
@@ -283,6 +285,7 @@ class SecureEngine:
             NoIdentityError: there is nobody to sign.
             UnsuitableKeyError: values can't be signed by *identity*, or not encrypted to *to*.
             TooManyOperationsError: as many as allowed are being prepared.
+            ValueTooLargeError: no node would take it.
         """
         signer = self._signer(identity)
         name = to if isinstance(to, PublicKeyId | InfoHash) else None
@@ -460,7 +463,13 @@ class SecureEngine:
         return Status.CONNECTED in self._status
 
     def _with_id(self, value: Value) -> Value:
-        """Return *value* with an id."""
+        """Return *value* with an id.
+
+        Raises:
+            ValueTooLargeError: no node would take it.
+        """
+        if value.size > VALUE_SIZE_MAX:
+            raise ValueTooLargeError(f"{value.size} bytes, of at most {VALUE_SIZE_MAX}")
         return value if value.id else replace(value, id=1 + self._entropy.below(VALUE_ID_MAX))
 
     def _signer(self, identity: Identity | None) -> Identity:
