@@ -49,6 +49,9 @@ class Case(Generic[E]):
         lasting: as commands, for operations that go on.
         patience: seconds after which every operation has ended, with nobody answering.
         settings: how hard hypothesis tries.
+        start: the first command of each engine, at the time 0.
+        answer: what a driver does at once about an effect, other than sending; returns the
+            effects of that.
     """
 
     make: Callable[[Entropy], E]
@@ -61,6 +64,8 @@ class Case(Generic[E]):
     lasting: Sequence[Callable[[E, int, Sequence[Address], float], Sequence[object]]] = ()
     patience: float = 60.0
     settings: settings = field(default_factory=settings)
+    start: Callable[[E, Sequence[Address], float], Sequence[object]] | None = None
+    answer: Callable[[E, object, float], Sequence[object]] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,9 @@ class Player(Generic[E]):
     def __post_init__(self) -> None:
         self.engines = [self.case.make(SeededEntropy(self.seed, number)) for number in range(3)]
         self.in_flight: list[tuple[bytes, Address, Address]] = []
+        if self.case.start is not None:
+            for number, engine in enumerate(self.engines):
+                self._note(number, self.case.start(engine, ADDRESSES, self.now))
 
     def play(self, script: Script) -> Player[E]:
         """Play *script* from here."""
@@ -222,6 +230,10 @@ class Player(Generic[E]):
         for effect in effects:
             if isinstance(effect, SendDatagram):
                 self.in_flight.append((effect.data, ADDRESSES[number], effect.addr))
+            elif self.case.answer is not None:
+                further = self.case.answer(self.engines[number], effect, self.now)
+                if further:
+                    self._note(number, further)
         del self.in_flight[:-IN_FLIGHT_MAX]
         self.after(self.engines[number], self.now)
 

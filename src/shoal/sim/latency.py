@@ -8,7 +8,9 @@ delay for each datagram all the same, for worlds without geography.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -123,20 +125,20 @@ class Internet:
     regions: tuple[Region, ...] = WORLD
     access_median: float = ACCESS_MEDIAN
     access_sigma: float = ACCESS_SIGMA
+    _weights: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _between: tuple[tuple[float, ...], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "_weights", tuple(accumulate(each.weight for each in self.regions))
+        )
         table = tuple(tuple(_cable(a, b) for b in self.regions) for a in self.regions)
         object.__setattr__(self, "_between", table)
 
     def place(self, chance: SeededEntropy) -> Place:
         """Draw a region by weight, and an access line."""
-        left = chance.uniform(0, sum(region.weight for region in self.regions))
-        index = 0
-        for index, region in enumerate(self.regions):  # noqa: B007 - the last one takes the rest
-            left -= region.weight
-            if left < 0:
-                break
+        drawn = chance.uniform(0, self._weights[-1])
+        index = min(bisect_right(self._weights, drawn), len(self.regions) - 1)
         access = self.access_median * math.exp(self.access_sigma * chance.normal())
         return Place(index, access)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from array import array
+import struct
 from typing import Final
 
 BATCH: Final = 2048  # deliveries per hashing, ours: at 1,500 bytes each, 3 MB
@@ -21,8 +20,8 @@ class Trace:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._hashed = 0
-        self._moments = array("d")
-        self._receivers = array("Q")
+        self._moments: list[float] = []
+        self._receivers: list[int] = []
         self._datagrams: list[bytes] = []
 
     @property
@@ -38,7 +37,9 @@ class Trace:
         if len(self._datagrams) >= BATCH:
             self._digest.update(self._pending())
             self._hashed += len(self._datagrams)
-            del self._moments[:], self._receivers[:], self._datagrams[:]
+            self._moments.clear()
+            self._receivers.clear()
+            self._datagrams.clear()
 
     def hexdigest(self) -> str:
         """Return the digest of all deliveries so far; asking changes nothing."""
@@ -47,8 +48,6 @@ class Trace:
         return digest.hexdigest()
 
     def _pending(self) -> bytes:
-        moments, receivers = self._moments[:], self._receivers[:]
-        if sys.byteorder == "big":
-            moments.byteswap()
-            receivers.byteswap()
-        return b"".join([moments.tobytes(), receivers.tobytes(), *self._datagrams])
+        count = len(self._datagrams)
+        columns = struct.pack(f"<{count}d{count}Q", *self._moments, *self._receivers)
+        return columns + b"".join(self._datagrams)

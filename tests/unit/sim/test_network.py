@@ -470,3 +470,15 @@ def test_the_network_costs_little_per_datagram() -> None:
     spent = time.process_time() - started
     assert network.trace.count > 30_000
     assert spent / network.trace.count < 40e-6
+
+
+def test_what_a_stopped_host_wanted_to_do_is_still_sent() -> None:
+    """Effects handed over as a host crashes are carried out; its deadline is not looked at."""
+    network = Network(1, STILL)
+    engine, sink = Timer(1.0), Sink()
+    host, other = network.add_host(engine), network.add_host(sink)
+    network.crash(host)
+    send(network, host, other)
+    network.run(until=2.0)
+    assert len(sink.received) == 1
+    assert engine.advanced == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shoal.core import Address, SendDatagram
-from shoal.sim import Conditions, Constant, Gateway, Host, Network
+from shoal.sim import Conditions, Constant, Gateway, Host, Network, Place
 from shoal.sim.nat import FULL_CONE, PORT_RESTRICTED_CONE, SYMMETRIC, Hairpinning, NatBehaviour
 from tests.unit.sim.toys import Echo, Sink
 
@@ -193,3 +193,21 @@ def test_no_hairpin_at_the_carrier_drops() -> None:
     world.send(a, external_b)
     assert not sink.received
     assert world.network.stats.translated_away == 1
+
+
+def test_a_gateway_stands_where_it_is_put() -> None:
+    """Hosts behind it stand there too."""
+    world = World()
+    gateway = world.network.add_gateway(FULL_CONE, place=Place(3, 0.01))
+    assert world.host(gateway)[0].place == Place(3, 0.01)
+
+
+def test_nobody_behind_a_nat_hears_of_closed_ports() -> None:
+    """Notices are not translated: a NAT swallows them."""
+    world = World()
+    world.network.conditions = replace(STILL, unreachable_notices=1.0)
+    home, _ = world.host(world.network.add_gateway(FULL_CONE))
+    server, _ = world.host()
+    world.network.crash(server)
+    world.send(home, server.address)
+    assert world.network.stats.unreachable == 1

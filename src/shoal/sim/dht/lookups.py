@@ -37,8 +37,8 @@ class Contact:
     """Somebody asked in a lookup."""
 
     hops: int
-    referrer: Address | None
-    asked_at: float | None = None
+    referrer: Contact | None
+    node_id: InfoHash | None = None  # once it has answered
 
 
 class LookupWatch:
@@ -50,7 +50,7 @@ class LookupWatch:
         self.start = now
         self.requests = 0
         self.hops: int | None = None
-        self.holder: Address | None = None
+        self.holder: Contact | None = None
         self.found_at: float | None = None
         self._tids: dict[tuple[int, Address], None] = {}
         self._contacts = {addr: Contact(1, None) for addr in known}
@@ -64,9 +64,7 @@ class LookupWatch:
             return
         self.requests += 1
         self._tids[message.tid, target] = None
-        contact = self._contacts.setdefault(target, Contact(1, None))
-        if contact.asked_at is None:
-            contact.asked_at = now
+        self._contacts.setdefault(target, Contact(1, None))
 
     def received(self, data: bytes, source: Address, now: float) -> None:
         """Note whom an answer refers to, and whether it holds the value."""
@@ -74,13 +72,14 @@ class LookupWatch:
         if not isinstance(message, wire.Reply) or (message.tid, source) not in self._tids:
             return
         contact = self._contacts[source]
+        contact.node_id = message.sender
         for nodes, length in ((message.nodes4, _IPV4_LENGTH), (message.nodes6, _IPV6_LENGTH)):
             for _, addr in wire.parse_compact(nodes, length):
-                self._contacts.setdefault(addr, Contact(contact.hops + 1, source))
+                self._contacts.setdefault(addr, Contact(contact.hops + 1, contact))
         has_rows = message.fields is not None and bool(message.fields.cells)
         if self.hops is None and (message.values or message.sizes or has_rows):
             self.hops = contact.hops
-            self.holder = source
+            self.holder = contact
 
     def found(self, now: float) -> None:
         """Note that the engine reported the value, perhaps from its own store."""
@@ -89,13 +88,14 @@ class LookupWatch:
             if self.hops is None:
                 self.hops = 0
 
-    def chain(self) -> list[Address]:
-        """Return the referrals that led to the value: first who was known, last the holder."""
-        chain: list[Address] = []
-        addr = self.holder
-        while addr is not None:
-            chain.append(addr)
-            addr = self._contacts[addr].referrer
+    def chain(self) -> list[InfoHash]:
+        """Return the nodes that led to the value: first who was known, last the holder."""
+        chain: list[InfoHash] = []
+        contact = self.holder
+        while contact is not None:
+            assert contact.node_id is not None, "who referred or held has answered"
+            chain.append(contact.node_id)
+            contact = contact.referrer
         return chain[::-1]
 
     def result(self, now: float | None) -> LookupResult:

@@ -43,14 +43,13 @@ class Progress(NamedTuple):
 class Participant:
     """One node of the world and what it is busy with."""
 
-    __slots__ = ("engine", "host", "lookup", "place", "watch")
+    __slots__ = ("engine", "host", "lookup", "place")
 
     def __init__(self, host: Host, engine: DhtEngine, place: int) -> None:
         self.host = host
         self.engine = engine
         self.place = place  # in the list of those alive
-        self.lookup: int | None = None
-        self.watch: LookupWatch | None = None
+        self.lookup: int | None = None  # the operation, while it is looking something up
 
 
 class Record(NamedTuple):
@@ -101,11 +100,11 @@ class DhtWorld:
         self._types = TypeRegistry()  # has no state of its own, so all share it
         self._hosts_by_name: dict[str, list[Address]] = {}
         self._chance = self.network.entropy("world")
-        self._records: list[Record] = []  # acknowledged, owner alive: may be looked up
-        self._puts: dict[int, Record] = {}  # under way, by operation
-        self._lookups: dict[int, Participant] = {}  # under way, by operation
+        self.records: list[Record] = []  # acknowledged, owner alive: may be looked up
+        self.puts: dict[int, Record] = {}  # under way, by operation
+        self.lookups: dict[int, tuple[Participant, LookupWatch]] = {}  # likewise
         self._next_op = 0
-        self._joined = self._replaced = self._void = 0
+        self._joined = self._replaced = self.void = 0
         self._puts_made = self._puts_failed = 0
         self._gone_packets = self._gone_bytes = 0  # sent by nodes that left
         self._samples: list[Sample] = []
@@ -124,7 +123,7 @@ class DhtWorld:
 
     def is_over(self) -> bool:
         """Measured, and no lookup is under way."""
-        return self._measured is not None and not self._lookups
+        return self._measured is not None and not self.lookups
 
     def progress(self) -> Progress:
         """Say how far the run is."""
@@ -153,15 +152,15 @@ class DhtWorld:
             for _ in range(scenario.nodes - scenario.bootstrap_count)
         )
         for moment in [0.0] * scenario.bootstrap_count + joins:
-            network.call_at(moment, self._join)
+            network.call_at(moment, self.join)
         network.call_at(scenario.join_time + SETTLING, self._end_joining)
         for _ in range(scenario.value_count):
             moment = scenario.join_time + SETTLING + chance.uniform(0.0, 0.5 * PUTTING)
-            network.call_at(moment, self._put)
+            network.call_at(moment, self.put)
         network.call_at(scenario.measure_start, self._start_measuring)
         for number in range(scenario.lookups):
             gap = scenario.duration / scenario.lookups
-            network.call_at(scenario.measure_start + (number + 0.5) * gap, self._look_up)
+            network.call_at(scenario.measure_start + (number + 0.5) * gap, self.look_up)
         self._plan_churn()
         for number in range(1, SAMPLES + 1):
             network.call_at(scenario.measure_end * number / SAMPLES, self._sample)
@@ -176,12 +175,12 @@ class DhtWorld:
         chance = self.network.entropy("churn")
         moment = scenario.measure_start + chance.exponential(1.0 / per_second)
         while moment < scenario.measure_end:
-            self.network.call_at(moment, partial(self._replace, chance.random()))
+            self.network.call_at(moment, partial(self.replace, chance.random()))
             moment += chance.exponential(1.0 / per_second)
 
     # --- Nodes --------------------------------------------------------------------------------
 
-    def _join(self) -> None:
+    def join(self) -> None:
         """Start one more node, which knows the bootstrap nodes that are there."""
         number = self._joined
         self._joined += 1
@@ -206,7 +205,7 @@ class DhtWorld:
             self._hosts_by_name[str(number)] = [host.address]
         network.apply(host, engine.bootstrap(chance.sample(known, 2), network.now))
 
-    def _replace(self, drawn: float) -> None:
+    def replace(self, drawn: float) -> None:
         """Crash a node other than the bootstrap nodes, and let another one join."""
         spared = self.scenario.bootstrap_count
         if len(self.alive) <= spared:
@@ -214,7 +213,7 @@ class DhtWorld:
         leaver = self.alive[spared + int(drawn * (len(self.alive) - spared))]
         self._replaced += 1
         self._forget(leaver)
-        self._join()
+        self.join()
 
     def _forget(self, leaver: Participant) -> None:
         host = leaver.host
@@ -227,15 +226,15 @@ class DhtWorld:
         self._gone_bytes += host.sent_bytes
         self.network.remove(host)
         if leaver.lookup is not None:
-            del self._lookups[leaver.lookup]
-            self._void += 1
-        lost_puts = [op for op, record in self._puts.items() if record.owner is leaver]
+            del self.lookups[leaver.lookup]
+            self.void += 1
+        lost_puts = [op for op, record in self.puts.items() if record.owner is leaver]
         for op in lost_puts:
-            del self._puts[op]
-        orphans = [record for record in self._records if record.owner is leaver]
-        self._records = [record for record in self._records if record.owner is not leaver]
+            del self.puts[op]
+        orphans = [record for record in self.records if record.owner is leaver]
+        self.records = [record for record in self.records if record.owner is not leaver]
         for _ in range(len(lost_puts) + len(orphans)):
-            self._put()
+            self.put()
 
     def _on_resolve(self, host: Host, effect: object) -> None:
         assert isinstance(effect, ResolveHost)
@@ -245,7 +244,7 @@ class DhtWorld:
 
     # --- Values -------------------------------------------------------------------------------
 
-    def _put(self) -> None:
+    def put(self) -> None:
         """Let a random node own one more value."""
         chance, now = self._chance, self.network.now
         key = InfoHash(chance.token_bytes(InfoHash.length))
@@ -254,39 +253,37 @@ class DhtWorld:
         value = Value(data=data, id=1 + chance.below(2**64 - 1))
         op = self._new_op()
         self._puts_made += 1
-        self._puts[op] = Record(key, value, owner)
+        self.puts[op] = Record(key, value, owner)
         effects = owner.engine.put(op, key, value, now, permanent=True)
         self.network.apply(owner.host, effects)
 
     def _on_done(self, host: Host, effect: object) -> None:
         assert isinstance(effect, Done)
-        record = self._puts.pop(effect.op, None)
+        record = self.puts.pop(effect.op, None)
         if record is not None:
             if effect.ok:
-                self._records.append(record)
+                self.records.append(record)
             else:
                 self._puts_failed += 1
                 self._put_again(record)
-            return
-        looker = self._lookups.pop(effect.op, None)
-        if looker is not None and looker.watch is not None:
-            self._finish(looker, looker.watch, self.network.now)
+        else:
+            self._finish(effect.op, self.network.now)
 
     def _put_again(self, record: Record) -> None:
         """Try another owner later: the node may not have been connected yet."""
         now, engine = self.network.now, record.owner.engine
         withdrawn = engine.cancel_put(record.key, record.value.id, now)
         self.network.apply(record.owner.host, withdrawn)
-        self.network.call_at(now + 1.0, self._put)
+        self.network.call_at(now + 1.0, self.put)
 
     # --- Lookups ------------------------------------------------------------------------------
 
-    def _look_up(self) -> None:
+    def look_up(self) -> None:
         """Let a random connected node look for a random value that is not its own."""
-        if not self._records:
+        if not self.records:
             return
         chance, now = self._chance, self.network.now
-        record = chance.choice(self._records)
+        record = chance.choice(self.records)
         for _ in range(DRAWS_MAX):
             looker = chance.choice(self.alive)
             is_connected = looker.engine.status[0] is Status.CONNECTED
@@ -297,23 +294,23 @@ class DhtWorld:
         op = self._new_op()
         known = self._known_to(looker)
         looker.lookup = op
-        looker.host.tap = looker.watch = LookupWatch(record.key, record.value.id, known, now)
-        self._lookups[op] = looker
+        looker.host.tap = watch = LookupWatch(record.key, record.value.id, known, now)
+        self.lookups[op] = looker, watch
         self.network.apply(looker.host, looker.engine.get(op, record.key, now))
 
     def _on_values(self, host: Host, effect: object) -> None:
         assert isinstance(effect, ValuesFound)
-        looker = self._lookups.get(effect.op)
-        if looker is None or looker.watch is None:
-            return
-        if any(value.id == looker.watch.value_id for value in effect.values):
-            looker.watch.found(self.network.now)
+        _, watch = self.lookups[effect.op]
+        if any(value.id == watch.value_id for value in effect.values):
+            watch.found(self.network.now)
 
-    def _finish(self, looker: Participant, watch: LookupWatch, now: float) -> None:
+    def _finish(self, op: int, now: float | None) -> None:
+        """Note how a lookup went, which ended *now* or is given up."""
+        looker, watch = self.lookups.pop(op)
         self.results.append(watch.result(now))
         if watch.hops and len(self._paths) < PATHS_MAX:
             self._keep_path(looker, watch)
-        looker.lookup = looker.watch = looker.host.tap = None
+        looker.lookup = looker.host.tap = None
 
     def _known_to(self, looker: Participant) -> list[Address]:
         """Return the addresses in the looker's routing table."""
@@ -321,13 +318,8 @@ class DhtWorld:
         return [node.addr for bucket in buckets for node in bucket.nodes]
 
     def _keep_path(self, looker: Participant, watch: LookupWatch) -> None:
-        ids = [looker.engine.node_id]
-        for addr in watch.chain():
-            endpoint = self.network.public.endpoints.get(addr)
-            if endpoint is None:
-                return  # it has left since
-            ids.append(self._by_host[endpoint.host.number].engine.node_id)
-        self._paths.append(RingPath(tuple(_on_ring(one) for one in ids), _on_ring(watch.key)))
+        stations = [looker.engine.node_id, *watch.chain()]
+        self._paths.append(RingPath(tuple(_on_ring(one) for one in stations), _on_ring(watch.key)))
 
     def _new_op(self) -> int:
         self._next_op += 1
@@ -380,14 +372,13 @@ class DhtWorld:
 
     def report(self) -> DhtReport:
         """Sum up; lookups that are still under way count as they stand."""
-        for looker in list(self._lookups.values()):
-            if looker.watch is not None:
-                self.results.append(looker.watch.result(None))
+        for op in list(self.lookups):
+            self._finish(op, None)
         stats = self.network.stats
         return DhtReport(
             scenario=self.scenario,
             results=tuple(self.results),
-            void=self._void,
+            void=self.void,
             replaced=self._replaced,
             puts=self._puts_made,
             puts_failed=self._puts_failed,

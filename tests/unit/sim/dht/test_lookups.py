@@ -62,7 +62,7 @@ def test_hops_are_the_length_of_the_chain_of_referrals() -> None:
     result = lookup.result(10.5)
     assert (result.is_found, result.hops, result.requests) == (True, 3, 3)
     assert (result.start, result.first_value, result.done) == (10.0, 10.3 - 10.0, 0.5)
-    assert lookup.chain() == [addr(1), addr(2), addr(3)]
+    assert lookup.chain() == [node(1), node(2), node(3)]
 
 
 def test_who_was_known_has_one_hop_even_if_named_again() -> None:
@@ -91,7 +91,7 @@ def test_rows_show_who_holds_the_value() -> None:
     for number, held in ((1, ()), (2, (VALUE,))):
         asked(lookup, number, 10.0)
         answered(lookup, number, 10.1, fields=FieldTable.of((Field.ID,), held))
-    assert lookup.holder == addr(2)
+    assert lookup.chain() == [node(2)]
 
 
 def test_values_in_parts_show_who_holds_them() -> None:
@@ -99,7 +99,7 @@ def test_values_in_parts_show_who_holds_them() -> None:
     lookup = watch(1)
     asked(lookup, 1, 10.0)
     answered(lookup, 1, 10.1, values=(Value(data=bytes(3000), id=7),))
-    assert lookup.holder == addr(1)
+    assert lookup.chain() == [node(1)]
 
 
 def test_other_traffic_does_not_count() -> None:

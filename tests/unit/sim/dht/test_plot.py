@@ -56,3 +56,12 @@ def test_a_missing_library_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ScenarioError, match=r"shoal\[sim\]"):
         plot_report(report, str(tmp_path / "plot.png"))
+
+
+def test_lookups_that_never_ended_can_be_drawn(report: DhtReport, tmp_path: Path) -> None:
+    """Their value was found, and the curve of ends is missing."""
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "unfinished.svg"
+    results = tuple(result._replace(done=None) for result in report.results)
+    plot_report(replace(report, results=results), str(path))
+    assert "until the value" in path.read_text()
