@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.dht.command import dht
+from bench.dht_scale import dht_scale
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,6 +17,7 @@ def bench() -> None:
 
 
 bench.add_command(dht)
+bench.add_command(dht_scale)
 
 if __name__ == "__main__":
     bench(prog_name="python -m bench")
