@@ -135,6 +135,25 @@ def test_state_file_of_another_kind(
     other.kill()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_client_mode(pool: PeerPool, kind: str) -> None:
+    """A client uses the network; others neither list it nor store anything with it."""
+    first = pool.start(kind)
+    client = pool.start(SHOAL, bootstrap=first, extra={"config": {"is_client": True}})
+    connected(client)
+    assert client.put(KEY, b"by a client").ok
+    wire = pool.wire(is_client=True)
+    body = wire.ask(("127.0.0.1", first.port), "find", {"target": client.node_id}).body
+    assert "n4" not in body
+    late = pool.start(SHOAL, bootstrap=first)
+    connected(late)
+    assert shown(late.get(KEY)) == [b"by a client"]
+    other_key = key_of("not for clients")
+    assert late.put(other_key, b"x").ok
+    assert stored_at(wire, first, bytes.fromhex(other_key))()
+    assert not stored_at(wire, client, bytes.fromhex(other_key))()
+
+
 def test_network_id_separates(pool: PeerPool) -> None:
     """Nodes of one network that are told of another's nodes neither join nor find anything."""
     strangers = {kind: pool.start(kind) for kind in KINDS}

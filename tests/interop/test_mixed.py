@@ -238,6 +238,31 @@ def test_encrypted_values(network: Network, sender: str, receiver: str, key: str
         assert b"secret" not in shown(other.get(key)), kind
 
 
+def test_certificates_are_found(network: Network) -> None:
+    """2.4.12 publishes under the short id, 4.4.2 under the long one, Shoal under both."""
+    finder = network.others[SHOAL]
+    assert isinstance(finder, WorkerPeer)
+    shoal, wheel = network.peers[SHOAL], network.peers[OPENDHT]
+    for name in (network.peers[DHTNODE].key_id, wheel.long_id, shoal.key_id, shoal.long_id):
+        found = finder.ask("find_certificate", id=name)
+        assert name in {found["key_id"], found["long_id"]}
+
+
+def test_queries(network: Network, key: str) -> None:
+    """Fields of values instead of values, asked by 2.4.12 and by us."""
+    for kind, peer in network.peers.items():
+        assert peer.put(key, kind.encode(), user_type="text/plain").ok
+    asker, console = network.others[SHOAL], network.others[DHTNODE]
+    assert isinstance(asker, WorkerPeer)
+    assert isinstance(console, DhtnodeProcess)
+    rows = asker.ask("query", key=key, text="SELECT id,user_type")["rows"]
+    assert len(rows) == 3
+    assert len({row["id"] for row in rows}) == 3
+    assert {row["user_type"] for row in rows} == {"text/plain"}
+    lines = console.query(key, "SELECT id,user_type")
+    assert sum("text/plain" in line for line in lines) == 3
+
+
 @pytest.mark.parametrize("putter", KINDS)
 def test_permanent_values(networks: Networks, putter: str, key: str) -> None:
     """Found by all; cancelled, it is not announced to those who come later."""

@@ -846,6 +846,23 @@ class TestWant:
         assert len(entries) == (1 if kind == SHOAL else 2)
 
 
+class TestQuota:
+    """Case 22: whoever uses most loses the value that would expire first."""
+
+    def test_two_senders(self, pool: PeerPool, key: bytes) -> None:
+        """One address fills the storage; what another one put before stays."""
+        peer = pool.start(SHOAL, extra={"config": {"storage_limit": 200_000}})
+        to = ("127.0.0.1", peer.port)
+        modest = pool.wire(host="127.0.0.2", is_client=True)
+        greedy = pool.wire(host="127.0.0.3", is_client=True)
+        put_one(modest, to, key, plain_value(1, bytes(20_000)))
+        for number in range(2, 14):
+            put_one(greedy, to, key, plain_value(number, bytes(20_000)))
+        ids = sorted(held(modest, to, key))
+        assert ids == [1, *range(14 - len(ids) + 1, 14)]
+        assert len(ids) == 9
+
+
 class TestRateLimit:
     """Case 21."""
 

@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.core import Family, InfoHash, PublicKeyId
 from shoal.core.driver import SystemEntropy
-from shoal.crypto.identity import generate_identity
-from shoal.dht.config import DhtConfig
-from shoal.dht.driver.node import DhtNode
-from shoal.dht.driver.operations import Expired, Lagged
+from shoal.crypto import generate_identity
+from shoal.dht import DhtConfig, DhtNode, Expired, Lagged, Value
+from shoal.dht.driver.pht import Pht
 from shoal.dht.errors import DhtError, NotConnectedError
 from shoal.dht.pht_entry import IndexValue
-from shoal.dht.value import Value
-from tests.peers.index_host import IndexHost
 from tests.peers.worker import answerer, commands, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shoal.crypto.identity import Identity
+    from shoal.crypto import Identity
 
 Facts = dict[str, Any]
 
@@ -49,7 +46,8 @@ class Worker:
     def __init__(self) -> None:
         self.node: DhtNode
         self.identity: Identity | None = None
-        self._indexes: dict[str, IndexHost] = {}
+        self._indexes: dict[str, asyncio.Future[Pht]] = {}
+        self._keepers: list[asyncio.Task[None]] = []
         self._listens: dict[int, asyncio.Task[None]] = {}
         self.is_closing = asyncio.Event()
 
@@ -135,7 +133,7 @@ class Worker:
     async def query(self, order: Facts, answer: Callable[..., None]) -> None:
         """Query fields."""
         rows = await self.node.query(InfoHash.from_hex(order["key"]), order["text"])
-        answer(rows=[str(row) for row in rows])
+        answer(rows=[{"id": row.id, "seq": row.seq, "user_type": row.user_type} for row in rows])
 
     async def listen(self, order: Facts, answer: Callable[..., None]) -> None:
         """Listen until cancelled."""
@@ -168,22 +166,28 @@ class Worker:
     async def index_insert(self, order: Facts, answer: Callable[..., None]) -> None:
         """Insert an entry into an index."""
         target = IndexValue(InfoHash.from_hex(order["target"]), order["value_id"])
-        done = await self._index(order).insert(_contents(order), target)
-        answer(done=done.ok)
+        await (await self._index(order)).insert(_contents(order), target)
+        answer(done=True)
 
     async def index_lookup(self, order: Facts, answer: Callable[..., None]) -> None:
         """Look an entry up."""
-        done = await self._index(order).lookup(_contents(order))
-        entries = [
-            {"target": entry.value.key.hex(), "value_id": entry.value.value_id}
-            for entry in done.entries
-        ]
-        answer(done=done.ok, entries=entries)
+        found = await (await self._index(order)).lookup(_contents(order))
+        entries = [{"target": value.key.hex(), "value_id": value.value_id} for value in found]
+        answer(done=True, entries=entries)
 
-    def _index(self, order: Facts) -> IndexHost:
+    async def _index(self, order: Facts) -> Pht:
+        """Return the index of that name, opened at its first use and kept open to the end."""
         if order["name"] not in self._indexes:
-            self._indexes[order["name"]] = IndexHost(self.node, order["name"], order["spec"])
-        return self._indexes[order["name"]]
+            opened: asyncio.Future[Pht] = asyncio.get_running_loop().create_future()
+
+            async def keep_open() -> None:
+                async with Pht(self.node, order["name"], order["spec"]) as index:
+                    opened.set_result(index)
+                    await self.is_closing.wait()
+
+            self._keepers.append(asyncio.ensure_future(keep_open()))
+            self._indexes[order["name"]] = opened
+        return await self._indexes[order["name"]]
 
     async def stats(self, order: Facts, answer: Callable[..., None]) -> None:
         """Show the node's statistics."""
