@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family, InfoHash
 from shoal.core.driver import SystemEntropy
-from shoal.dht import wire
-from shoal.dht.config import UNLIMITED, DhtConfig
-from shoal.dht.engine import DhtEngine
+from shoal.dht import DhtConfig, DhtEngine, wire
+from shoal.dht.config import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -41,6 +41,7 @@ class Plan:
         memory: sizes of networks that are only started and weighed.
         settle: seconds in which tables fill after the last node joined.
         rest: seconds between bursts; rate limits look back over one.
+        ripening: seconds after which a network that only idles has its lasting size.
     """
 
     networks: tuple[int, ...] = (2, 8, 32)
@@ -53,6 +54,7 @@ class Plan:
     memory: tuple[int, ...] = (2, 32, 64, 128)
     settle: float = 3.0
     rest: float = 2.0
+    ripening: float = 10.0
 
 
 FULL: Final = Plan()
@@ -206,7 +208,9 @@ class Bench:
         weighed: dict[str, list[Memory]] = {side: [] for side in SIDES}
         for size in self._plan.memory:
             with ExitStack() as stack:
-                for side, worker in self._workers(stack, size, None).items():
+                workers = self._workers(stack, size, None)
+                time.sleep(self._plan.ripening)
+                for side, worker in workers.items():
                     weighed[side].append(worker.memory())
         note = f"slope of allocated memory, {self._plan.memory[0]} to {self._plan.memory[-1]} nodes"
         theirs, ours = (

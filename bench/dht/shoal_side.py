@@ -12,11 +12,12 @@ from bench.dht.profiling import Profile
 from bench.dht.side import BURST_TIMEOUT, CONNECT_TIMEOUT, Burst, Limits, Lookup
 from shoal.core import InfoHash
 from shoal.core.errors import ShoalError
-from shoal.dht.config import DhtConfig
-from shoal.dht.driver import Added, DhtNode, ListenOperation
+from shoal.dht import Added, DhtConfig, DhtNode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from shoal.dht.driver import ListenOperation
 
 LOOPBACK: Final = "127.0.0.1"
 

@@ -105,7 +105,7 @@ class ErrorsDirective(ShoalDirective):
             if error is not ShoalError:
                 parents = (base for base in error.__bases__ if issubclass(base, Exception))
                 lines[-1] += ", a " + ", ".join(f"`{base.__name__}`" for base in parents)
-            lines += ["", "```text", *inspect.getdoc(error).splitlines(), "```", ""]
+            lines += ["", "```text", *(inspect.getdoc(error) or "").splitlines(), "```", ""]
         return lines
 
 

@@ -22,6 +22,7 @@ SMALLEST = Plan(
     memory=(2, 3),
     settle=0.3,
     rest=0.0,
+    ripening=0.0,
 )
 
 

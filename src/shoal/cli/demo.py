@@ -25,7 +25,7 @@ from rich.text import Text
 
 from shoal.cli.common import Exit, explain, json_option, runs_async
 from shoal.core.errors import ShoalError
-from shoal.dht.driver import Added, DhtNode
+from shoal.dht import Added, DhtNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
