@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,6 @@ from shoal.dht.proxy.driver.tasks import TaskSet
 from shoal.dht.proxy.wire import LINE_MAX
 
 if TYPE_CHECKING:
-    import asyncio
     import ssl
     from collections.abc import AsyncIterator, Callable
 
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 CONNECT_TIMEOUT: Final = 10.0  # seconds; ours
 READ_TIMEOUT: Final = 150.0  # seconds; ours: longer than a proxy's node takes to give up a get
 WRITE_TIMEOUT: Final = 30.0  # seconds; ours
+CLOSE_PATIENCE: Final = 1.0  # seconds; ours: for TLS handshakes under way
 ANSWER_MAX: Final = 256 * 1024 * 1024  # bytes; ours: of an answer that isn't a stream
 _HEADERS: Final = {
     "Accept": "*/*",
@@ -40,6 +41,7 @@ _KEEP_ALIVE: Final = (
         if hasattr(socket, name)
     ),
 )
+_FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
 _SOURCES: Final = {None: None, Family.IPV4: "0.0.0.0", Family.IPV6: "::"}  # noqa: S104 - sources
 
 
@@ -73,6 +75,7 @@ class HttpTransport:
         self._tls = tls
         self._user_agent = user_agent
         self._tasks = TaskSet()
+        self._openings = TaskSet()  # of HTTPS connections
         self._running: dict[int, asyncio.Task[None]] = {}
         self._clients: dict[Family | None, httpx2.AsyncClient] = {}
 
@@ -96,6 +99,7 @@ class HttpTransport:
         """End all requests without a word."""
         self._running.clear()
         await self._tasks.close()
+        await self._openings.close(CLOSE_PATIENCE)
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
@@ -113,19 +117,46 @@ class HttpTransport:
             write=WRITE_TIMEOUT,
             pool=None,
         )
+        client = self._client(request.family)
+        outgoing = client.build_request(
+            request.method, self.url + request.path, content=request.body, timeout=timeout
+        )
         try:
-            async with self._client(request.family).stream(
-                request.method, self.url + request.path, content=request.body, timeout=timeout
-            ) as response:
-                if response.status_code == httpx2.codes.OK:
-                    async for line in _lines(response, None if request.is_stream else ANSWER_MAX):
-                        if request.id not in self._running:
-                            return None
-                        self._on_line(request.id, line)
-                return response.status_code
-        except (httpx2.HTTPError, httpx2.InvalidURL, ProxyError, OSError) as error:
+            response = await self._begin(client, outgoing)
+            try:
+                await self._read(request, response)
+            finally:
+                await response.aclose()
+        except (*_FAILURES, ProxyError) as error:
             _log.debug("x %s %s: %r", request.method, request.path, error)
             return None
+        return response.status_code
+
+    async def _read(self, request: HttpRequest, response: httpx2.Response) -> None:
+        if response.status_code != httpx2.codes.OK:
+            return
+        async for line in _lines(response, None if request.is_stream else ANSWER_MAX):
+            if request.id not in self._running:  # a line before has ended it
+                return
+            self._on_line(request.id, line)
+
+    async def _begin(self, client: httpx2.AsyncClient, outgoing: httpx2.Request) -> httpx2.Response:
+        """Send a request and wait for the head of its answer.
+
+        httpcore2 loses a connection that is cancelled during its TLS handshake, so such a one is
+        left to end by itself.
+        """
+        if outgoing.url.scheme != "https":
+            return await client.send(outgoing, stream=True)
+        opening = self._openings.start(_attempt(client, outgoing))
+        try:
+            outcome = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._openings.start(_discard(opening))
+            raise
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _client(self, family: Family | None) -> httpx2.AsyncClient:
         client = self._clients.get(family)
@@ -143,6 +174,22 @@ class HttpTransport:
                 ),
             )
         return client
+
+
+async def _attempt(
+    client: httpx2.AsyncClient, outgoing: httpx2.Request
+) -> httpx2.Response | Exception:
+    """Return the beginning of an answer, or why there is none."""
+    try:
+        return await client.send(outgoing, stream=True)
+    except _FAILURES as error:
+        return error
+
+
+async def _discard(opening: asyncio.Task[httpx2.Response | Exception]) -> None:
+    outcome = await opening
+    if isinstance(outcome, httpx2.Response):
+        await outcome.aclose()
 
 
 def base_url(url: str) -> str:

@@ -36,8 +36,10 @@ class TaskSet:
         task.add_done_callback(self._ended)
         return task
 
-    async def close(self) -> None:
-        """Cancel everything and wait for its end."""
+    async def close(self, patience: float = 0.0) -> None:
+        """Wait for the end of everything, after *patience* seconds by cancelling it."""
+        if self._tasks and patience:
+            await asyncio.wait(self._tasks, timeout=patience)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
