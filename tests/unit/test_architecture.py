@@ -41,10 +41,8 @@ TESTED_BY: Final = {
     "dht/bootstrap": "dht/test_engine",
     "dht/connectivity": "dht/test_engine",
     "dht/context": "dht/test_engine",
-    "dht/keeper": "dht/test_engine",
     "dht/listening": "dht/test_engine",
     "dht/maintenance": "dht/test_engine",
-    "dht/operations": "dht/test_engine",
     "dht/proxy/listens": "dht/proxy/test_engine",
     "dht/proxy/reachability": "dht/proxy/test_engine",
     "dht/proxy/request_queue": "dht/proxy/test_engine",
@@ -53,7 +51,6 @@ TESTED_BY: Final = {
     "dht/secure_operations": "dht/test_secure",
     "dht/secure_orders": "dht/test_secure",
     "dht/side": "dht/test_engine",
-    "dht/subscribers": "dht/test_engine",
     "dht/upkeep": "dht/test_engine",
     "sim/hosts": "sim/test_network",
 }

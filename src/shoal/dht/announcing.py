@@ -167,7 +167,7 @@ class _Writer:
             near.node.token = None
             near.node.auth_errors += 1
             if near.node.auth_errors > AUTH_ERRORS_MAX:
-                near.node.is_expired = True
+                near.node.lose(now)
         elif error.code == NOT_FOUND:
             if near.probes is None:
                 near.probes = {}

@@ -122,10 +122,10 @@ class DhtEngine:
         """The system says that *addr* cannot be reached."""
         side = self._side_of(addr)
         if side is not None:
+            self._requests.address_is_lost(addr, now)
             for node in side.cache:
                 if node.addr == addr and not node.is_expired:
                     self._requests.node_is_lost(node, now)
-                    break
         return self._flush(now)
 
     def next_deadline(self) -> float | None:
@@ -180,7 +180,9 @@ class DhtEngine:
         query = Query(where=where)
         group = self._context.groups.setdefault(key, {}).get(query)
         if group is None:
-            group = ListenGroup(key, query, self._out, self._context.wakeups)
+            group = ListenGroup(
+                key, query, self._out, self._context.wakeups, self.types.is_authentic
+            )
             self._context.groups[key][query] = group
             for stored in self._context.storage.entries(key):
                 self._keeper.tell_group(group, stored)
@@ -230,7 +232,8 @@ class DhtEngine:
 
     def cancel(self, op: int, now: float) -> list[Effect]:
         """End a get, query, listen or ping: nothing more is reported for *op*."""
-        self._queue.pop(op, None)
+        if op not in self._put_ops:
+            self._queue.pop(op, None)
         operation = self._gets.pop(op, None)
         if operation is not None:
             operation.is_over = True

@@ -6,7 +6,7 @@ Reference sections 2.8 and 3.7.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shoal.core.deadlines import Alarm, Call
 from shoal.dht.operations import LOCAL, ListenGroup
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from shoal.core import Address, InfoHash
     from shoal.dht.context import Context
     from shoal.dht.value import Value
+
+REFRESH_TOLD_EVERY: Final = 1.0  # ours: seconds; else a flood of refreshes reaches all who listen
 
 
 class Keeper:
@@ -62,6 +64,8 @@ class Keeper:
             self._context.stats.refused += 1
             return False
         life = types.life(accepted.type)
+        if created + life <= now:
+            return False
         return self.store(StoredValue(key, accepted, created, created + life, sender), now)
 
     def store(self, stored: StoredValue, now: float) -> bool:
@@ -128,14 +132,14 @@ class Keeper:
         self._context.wakeups.add(self.tokens.next_deadline(), Call(self._rotate))
 
     def _prolong(self, held: StoredValue, created: float, expires: float, now: float) -> None:
-        if expires > held.expires or held.expires < inf:
-            expires = max(expires, held.expires)
-            self._context.storage.refresh(held, created, expires)
+        if expires > held.expires:
+            self._context.storage.refresh(held, max(created, held.created), expires)
             self._alarm.set(expires)
-        for group in self._context.groups.get(held.key, {}).values():
-            life = {held.value.id: expires - now}
-            group.refresh(LOCAL, (held.value.id,), now, life)
-        self.subscribers.tell_refreshed(held.key, held.value.id, now)
+            for group in self._context.groups.get(held.key, {}).values():
+                group.refresh(LOCAL, {held.value.id: expires})
+        if now - held.refresh_told_at >= REFRESH_TOLD_EVERY:
+            held.refresh_told_at = now
+            self.subscribers.tell_refreshed(held.key, held.value.id, now)
 
     def tell_group(self, group: ListenGroup, stored: StoredValue) -> None:
         """Let a listen of our own know what we store."""

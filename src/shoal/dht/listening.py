@@ -51,9 +51,7 @@ class Subscription:
         group = self.listening.group
         life = self.listening.search.side.context.types.life
         known = {one: kind for one in refreshed if (kind := group.type_of(one)) is not None}
-        group.refresh(
-            self.near.node.id, known, now, {one: life(kind) for one, kind in known.items()}
-        )
+        group.refresh(self.near.node.id, {one: now + life(kind) for one, kind in known.items()})
         group.drop(self.near.node.id, expired)
 
     def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
@@ -76,7 +74,7 @@ class Subscription:
             node.token = None
             node.auth_errors += 1
             if node.auth_errors > AUTH_ERRORS_MAX:
-                node.is_expired = True
+                node.lose(now)
         self.listening.search.step(now)
 
     def on_slow(self, request: Request, now: float) -> None:

@@ -40,6 +40,7 @@ class Node:
         "in_flight",
         "is_client",
         "is_expired",
+        "lost_at",
         "next_tid",
         "number",
         "pending",
@@ -61,6 +62,7 @@ class Node:
         self.heard_at = -inf
         self.replied_at = -inf
         self.is_expired = False
+        self.lost_at = -inf  # when it was last given up
         self.auth_errors = 0
         self.next_tid = first_tid
         self.uses = 0  # buckets and searches that hold this node
@@ -90,9 +92,14 @@ class Node:
             and now - self.replied_at <= GOOD_REPLIED_WITHIN
         )
 
-    def is_old(self, now: float) -> bool:
-        """Not heard of for ten minutes: hearsay may replace its address."""
-        return now - self.heard_at > GOOD_HEARD_WITHIN
+    def lose(self, now: float) -> None:
+        """Expire: it does not answer, or not as it should."""
+        self.is_expired = True
+        self.lost_at = now
+
+    def may_revive(self, now: float) -> bool:
+        """Expired, and silent for so long that hearsay may bring it back, elsewhere perhaps."""
+        return self.is_expired and now - max(self.heard_at, self.lost_at) > GOOD_HEARD_WITHIN
 
     def fresh_token(self, now: float) -> bytes | None:
         """Return the write token that this node gave us, unless it may have been rotated away."""

@@ -11,11 +11,14 @@ from shoal.dht.effects import Done, RowsFound, ValuesExpired, ValuesFound
 from shoal.dht.query import Field, FieldTable, Query, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from shoal.dht.value import Value
 
 COPIES_WANTED: Final = 3  # ours: copies of a large value fetched, so that one liar hides nothing
+FOUND_SIZE_MAX: Final = 64 * 1024 * 1024  # ours: bytes that one get reports at most
+FOUND_OVERHEAD: Final = 256  # ours: bytes that a value found costs besides its contents
+ROWS_MAX: Final = 65_536  # ours: rows that one query reports at most
 TRACKED_MAX: Final = 4096  # OpenDHT op_cache.h: MAX_VALUES
 LOCAL: Final = InfoHash(bytes(20))  # stands for our own storage among the holders of a value
 
@@ -23,8 +26,8 @@ LOCAL: Final = InfoHash(bytes(20))  # stands for our own storage among the holde
 class GetOperation:
     """A get, or a query when its selection is not empty; it ends when every family ended."""
 
-    __slots__ = ("_copies", "_ok", "_open", "_out", "_rows", "_seen", "answered", "begun",
-                 "is_over", "is_paged", "key", "op", "query")  # fmt: skip
+    __slots__ = ("_copies", "_ok", "_open", "_out", "_room", "_rows", "_seen", "answered",
+                 "begun", "is_over", "is_paged", "key", "op", "query")  # fmt: skip
 
     def __init__(
         self,
@@ -45,29 +48,39 @@ class GetOperation:
         self._open = set(families)
         self._ok = False
         self._out = out
-        self._seen: dict[int, list[Value]] = {}
+        self._seen: set[tuple[object, ...]] = set()  # contents; only ever looked into
+        self._room = FOUND_SIZE_MAX
         self._copies: dict[int, int] = {}
         self._rows: dict[Row, None] = {}
 
     def take_values(self, values: Iterable[Value]) -> None:
-        """Report those values that are wanted and new."""
+        """Report those values that are wanted and new.
+
+        Values of one id may differ: who asked can tell the true one, a node cannot.
+        """
         if self.query.select:
             wanted = [value for value in values if self.query.matches(value)]
             self.take_rows(FieldTable.of(self.query.select, wanted).rows())
             return
         fresh = []
         for value in values:
-            known = self._seen.setdefault(value.id, [])
-            self._copies[value.id] = self._copies.get(value.id, 0) + 1
-            if self.query.matches(value) and not any(value.content_equals(old) for old in known):
-                known.append(value)
+            if not self.query.matches(value):
+                continue
+            content = _content(value)
+            if content not in self._seen:
+                if self._room <= 0:
+                    continue
+                self._room -= value.size + FOUND_OVERHEAD
+                self._seen.add(content)
                 fresh.append(value)
+            self._copies[value.id] = self._copies.get(value.id, 0) + 1
         if fresh and not self.is_over:
             self._out.append(ValuesFound(self.op, tuple(fresh)))
 
     def take_rows(self, rows: Iterable[Row]) -> None:
         """Report those rows that are new."""
         fresh = [row for row in dict.fromkeys(rows) if row not in self._rows]
+        del fresh[max(0, ROWS_MAX - len(self._rows)) :]
         self._rows.update(dict.fromkeys(fresh))
         if fresh and not self.is_over:
             self._out.append(RowsFound(self.op, tuple(fresh)))
@@ -146,10 +159,11 @@ class PutOperation:
 class _Tracked:
     """A value that listeners were told of, and until when each of its holders will keep it."""
 
-    __slots__ = ("holders", "value")
+    __slots__ = ("holders", "is_proven", "value")
 
     def __init__(self, value: Value) -> None:
         self.value = value
+        self.is_proven: bool | None = None  # whether its signature holds; None: nobody looked
         self.holders: dict[InfoHash, float] = {}
 
 
@@ -160,18 +174,25 @@ class ListenGroup:
     to keep its values until their life ends: other nodes die more often than values do.
     """
 
-    __slots__ = ("_alarm", "_out", "_tracked", "abandoned_at", "key", "ops", "query")
+    __slots__ = ("_alarm", "_is_authentic", "_out", "_tracked", "abandoned_at", "key", "ops",
+                 "query")  # fmt: skip
 
     is_over = False  # it always wants to be woken
 
     def __init__(
-        self, key: InfoHash, query: Query, out: list[object], wakeups: Deadlines[Sleeper]
+        self,
+        key: InfoHash,
+        query: Query,
+        out: list[object],
+        wakeups: Deadlines[Sleeper],
+        is_authentic: Callable[[Value], bool],
     ) -> None:
         self.key = key
         self.query = query
         self.ops: dict[int, None] = {}
         self.abandoned_at = inf  # when the last caller left
         self._out = out
+        self._is_authentic = is_authentic
         self._tracked: dict[int, _Tracked] = {}
         self._alarm = Alarm(wakeups, self)
 
@@ -205,7 +226,7 @@ class ListenGroup:
                 self._make_room()
                 tracked = self._tracked[value.id] = _Tracked(value)
                 fresh.append(value)
-            elif _replaces(value, tracked.value):
+            elif self._replaces(value, tracked):
                 tracked.value = value
                 fresh.append(value)
             tracked.holders[holder] = expires_of[value.id]
@@ -213,14 +234,13 @@ class ListenGroup:
             self._out.extend(ValuesFound(op, tuple(fresh)) for op in self.ops)
         self._alarm.set(min(expires_of.values(), default=inf))
 
-    def refresh(
-        self, holder: InfoHash, value_ids: Iterable[int], now: float, life_of: dict[int, float]
-    ) -> None:
+    def refresh(self, holder: InfoHash, expires_of: dict[int, float]) -> None:
         """*holder* prolonged the life of these values; unknown ids passed no filter of ours."""
-        for value_id in value_ids:
+        for value_id, expires in expires_of.items():
             tracked = self._tracked.get(value_id)
             if tracked is not None:
-                tracked.holders[holder] = now + life_of[value_id]
+                tracked.holders[holder] = expires
+        self._alarm.set(min(expires_of.values(), default=inf))
 
     def type_of(self, value_id: int) -> int | None:
         """Return the type of a tracked value."""
@@ -253,6 +273,32 @@ class ListenGroup:
         moments = (expires for one in self._tracked.values() for expires in one.holders.values())
         self._alarm.set(min(moments, default=inf))
 
+    def _replaces(self, new: Value, tracked: _Tracked) -> bool:
+        """Whether *new* is a later version of the tracked value rather than a straggler.
+
+        A signed value says so by its sequence number. A plain one cannot be edited: when a node
+        shows other content under its id, the old value's life had ended there. What is not what
+        it claims to be neither replaces the true one nor keeps it out: one lying node of four
+        could silence a key otherwise.
+        """
+        old = tracked.value
+        if new.content_equals(old):
+            return False
+        if not (new.is_signed or old.is_signed):
+            return True
+        is_later = new.is_signed and (new.owner != old.owner or new.seq > old.seq)
+        if is_later and self._is_authentic(new):
+            tracked.is_proven = True
+            return True
+        if not old.is_signed:
+            return False
+        if tracked.is_proven is None:
+            tracked.is_proven = self._is_authentic(old)
+        if tracked.is_proven:
+            return False
+        tracked.is_proven = None
+        return True
+
     def _tell_gone(self, gone: list[Value]) -> None:
         if gone:
             self._out.extend(ValuesExpired(op, tuple(gone)) for op in self.ops)
@@ -262,17 +308,11 @@ class ListenGroup:
             del self._tracked[next(iter(self._tracked))]
 
 
-def _replaces(new: Value, old: Value) -> bool:
-    """Whether *new* is a later version of *old* rather than a straggler.
-
-    A signed value says so by its sequence number. A plain one cannot be edited: when a node shows
-    other content under its id, the old value's life had ended there.
-    """
-    if new.content_equals(old):
-        return False
-    if new.is_signed and old.is_signed:
-        return new.seq > old.seq
-    return new.is_signed or not old.is_signed
+def _content(value: Value) -> tuple[object, ...]:
+    """Return what tells values apart: `Value.content_equals`, and the id."""
+    if value.cypher:
+        return value.id, value.cypher
+    return value.id, value.data, value.type, value.user_type, value.owner, value.signature
 
 
 PROBE_FIELDS: Final = (Field.ID, Field.SEQ)  # what a permanent put asks before it stores

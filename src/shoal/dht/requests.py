@@ -193,7 +193,7 @@ class RequestEngine:
 
     def node_is_lost(self, node: Node, now: float) -> None:
         """Expire *node*: all that it was asked fails at once (reference section 1.12)."""
-        node.is_expired = True
+        node.lose(now)
         doomed = list(node.pending.values()) if node.pending else []
         doomed += node.waiting or []
         node.waiting = None
@@ -202,6 +202,14 @@ class RequestEngine:
                 self._close(request)
                 if request.owner is not None:
                     request.owner.on_lost(request, now)
+
+    def address_is_lost(self, addr: Address, now: float) -> None:
+        """Fail at once what was asked of *addr* without knowing who is there."""
+        for request in [one for one in self._pings.values() if one.node.addr == addr]:
+            self.node_is_lost(request.node, now)
+            self._close(request)
+            if request.owner is not None:
+                request.owner.on_lost(request, now)
 
     def overdue(self, request: Request, now: float) -> None:
         """No answer came in time: ask once more, or give the node up."""

@@ -111,7 +111,7 @@ class Side:
         for start in range(0, len(nodes), width):
             node_id = nodes[start : start + length]
             node = find(node_id)  # type: ignore[arg-type]  # equal bytes are found
-            if node is None or (node.is_expired and node.is_old(now)):
+            if node is None or node.may_revive(now):
                 if node_id == own_id:
                     continue
                 addr = self._stated_addr(nodes[start + length : start + width], source)

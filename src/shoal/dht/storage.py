@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from shoal.dht.query import Field, matches_all
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from shoal.core import Address, InfoHash
     from shoal.dht.query import Where
@@ -25,7 +27,8 @@ OVERHEAD: Final = 512  # ours: bytes that a stored value costs besides its conte
 class StoredValue:
     """A value and its times, in monotonic seconds."""
 
-    __slots__ = ("cost", "created", "expires", "key", "sender", "storer", "value")
+    __slots__ = ("cost", "created", "expires", "key", "refresh_told_at", "sender", "storer",
+                 "value")  # fmt: skip
 
     def __init__(
         self, key: InfoHash, value: Value, created: float, expires: float, storer: Address | None
@@ -37,6 +40,7 @@ class StoredValue:
         self.storer = storer  # None: our own
         self.sender = sender_of(storer) if storer is not None else b""
         self.cost = value.size + OVERHEAD
+        self.refresh_told_at = -inf  # when subscribers last heard that its life was prolonged
 
 
 @dataclass(slots=True)
@@ -96,11 +100,11 @@ class Storage:
             return []
         if not where:
             return [entry.value for entry in stored.values()]
-        return [
-            entry.value
-            for entry in stored.values()
-            if all(condition.matches(entry.value) for condition in where)
-        ]
+        found: Iterable[StoredValue | None] = stored.values()
+        for condition in where:
+            if condition.field is Field.ID:  # pages are read by id: nothing is to be walked
+                found = (stored.get(condition.value),)  # type: ignore[arg-type]  # or not found
+        return [one.value for one in found if one is not None and matches_all(where, one.value)]
 
     def entries(self, key: InfoHash) -> list[StoredValue]:
         """Return what is stored at *key*, with its times."""
@@ -123,7 +127,11 @@ class Storage:
         if values is not None and is_new and len(values) >= VALUES_PER_KEY_MAX:
             self.stats.too_many_values += 1
             return False, []
-        if stored.storer is None and self._local_cost + stored.cost > self.local_limit:
+        older = values.get(stored.value.id) if values is not None else None
+        local_cost = self._local_cost + stored.cost
+        if older is not None and older.storer is None:
+            local_cost -= older.cost
+        if stored.storer is None and local_cost > self.local_limit:
             return False, []
         if stored.storer is not None and stored.cost > self.limit:
             return False, []
@@ -134,7 +142,10 @@ class Storage:
         self._charge(stored)
         self._watch(stored)
         evicted = self._evict() if stored.storer is not None else []
-        return stored not in evicted, [gone for gone in evicted if gone is not stored]
+        if stored not in evicted:
+            return True, evicted
+        gone = [one for one in evicted if one is not stored]
+        return False, gone if older is None else [*gone, older]
 
     def refresh(self, stored: StoredValue, created: float, expires: float) -> None:
         """Prolong the life of *stored*."""
@@ -231,7 +242,7 @@ class Storage:
 
     def _evict(self) -> list[StoredValue]:
         evicted = []
-        while self._cost > self.limit:
+        while self._cost > max(self.limit, 0):
             cost, key = self._heaviest[0]
             sender = self._senders.get(key)
             if sender is None or sender.cost != -cost:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from shoal.core import InfoHash, SendDatagram
 from shoal.core.deadlines import Alarm
 from shoal.dht import wire
+from shoal.dht.limiter import PER_ADDRESS_SHARE, TOTAL_MAX
 from shoal.dht.storage import sender_of
 
 if TYPE_CHECKING:
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
     from shoal.dht.tokens import TokenSecrets
     from shoal.dht.value import Value
 
+PER_ADDRESS_MAX: Final = TOTAL_MAX // PER_ADDRESS_SHARE  # what nodes take from one address
 KEPT: Final = 10 * 60.0  # OpenDHT node.h: NODE_EXPIRE_TIME
 BATCH: Final = 56 * 1024  # OpenDHT network_engine.cpp: MAX_PACKET_VALUE_SIZE
 SUBSCRIBERS_MAX: Final = 65_536  # ours: beyond it those longest silent go
 PER_SENDER_MAX: Final = 4096  # ours: beyond it an address gets no further ones, and no answer
+UPDATES_BURST: Final = 8.0  # ours: seconds of updates, at the rate limit, sent at once
+UPDATES_BURST_TOTAL: Final = 4.0  # ours: the same, to everybody
+DATAGRAM: Final = 1280  # OpenDHT network_engine.cpp: MTU, bytes of a value per datagram
 VERSION: Final = 1
 
 
@@ -61,6 +66,33 @@ class SubscriberStats:
     pushed_out: int = 0  # a subscription had to go for a newer one
     too_many: int = 0  # a subscription was not taken: its address has too many
     unreachable: int = 0  # a subscription ended because its node left an update unanswered
+    too_fast: int = 0  # a subscription ended because its address was told more than it could take
+
+
+class _Pace:
+    """How many datagrams may be sent: a leaky bucket per address, and one for all.
+
+    Nodes drop what exceeds their rate limit, ours by default; and somebody who makes thousands of
+    subscriptions turns each put into thousands of updates.
+    """
+
+    def __init__(self, rate: int, rate_total: int) -> None:
+        self._interval = 1.0 / rate if rate > 0 else 0.0
+        self._interval_total = 1.0 / rate_total if rate_total > 0 else 0.0
+        self._empty_at: dict[bytes, float] = {}
+        self._empty_at_total = 0.0
+
+    def allows(self, sender: bytes, count: int, now: float, kept: int) -> bool:
+        """Take *count* datagrams for *sender* out of both buckets, or say no; *kept* are needed."""
+        if len(self._empty_at) > 2 * kept + 1024:
+            self._empty_at = {one: end for one, end in self._empty_at.items() if end > now}
+        end = max(self._empty_at.get(sender, now), now) + count * self._interval
+        end_total = max(self._empty_at_total, now) + count * self._interval_total
+        if end > now + UPDATES_BURST or end_total > now + UPDATES_BURST_TOTAL:
+            return False
+        self._empty_at[sender] = end
+        self._empty_at_total = end_total
+        return True
 
 
 class Subscribers:
@@ -75,6 +107,10 @@ class Subscribers:
         self._all: OrderedDict[_Place, Subscriber] = OrderedDict()
         self._by_key: dict[InfoHash, dict[_Place, Subscriber]] = {}
         self._per_sender: dict[bytes, int] = {}
+        config = context.config
+        self._pace = _Pace(
+            config.rate_limit_per_address or PER_ADDRESS_MAX, config.rate_limit_total or TOTAL_MAX
+        )
         self._alarm = Alarm(context.wakeups, self)
 
     def __len__(self) -> int:
@@ -112,7 +148,7 @@ class Subscribers:
         values = self._context.storage.values(key, query.where)
         for batch in _batches(values):
             self._send_values(subscriber, batch, now)
-        return True
+        return place in self._all
 
     def tell_values(self, key: InfoHash, value: Value, now: float) -> None:
         """A value was stored or changed."""
@@ -154,7 +190,23 @@ class Subscribers:
             del self._per_sender[subscriber.sender]
         subscriber.node.uses -= 1
 
+    def _may_send(self, subscriber: Subscriber, count: int, now: float) -> bool:
+        """Whether *count* more datagrams are bearable; else the subscription ends.
+
+        Its next renewal, if any, is a new subscription and brings the node up to date.
+        """
+        if subscriber.place not in self._all:
+            return False
+        if self._pace.allows(subscriber.sender, count, now, len(self._per_sender)):
+            return True
+        self.stats.too_fast += 1
+        self._remove(subscriber)
+        return False
+
     def _send_values(self, subscriber: Subscriber, values: Sequence[Value], now: float) -> None:
+        count = 1 + sum(value.size for value in values) // DATAGRAM
+        if not self._may_send(subscriber, count, now):
+            return
         token = self._tokens.issue(subscriber.node.addr)
         own_id, place = self._context.own_id, subscriber.place
         if subscriber.version < VERSION:
@@ -178,6 +230,8 @@ class Subscribers:
         expired: tuple[int, ...],
         now: float,
     ) -> None:
+        if not self._may_send(subscriber, 1, now):
+            return
         token = self._tokens.issue(subscriber.node.addr)
         own_id, socket_id = self._context.own_id, subscriber.place.socket_id
         if subscriber.version < VERSION:

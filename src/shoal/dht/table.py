@@ -43,6 +43,14 @@ class Bucket:
         self._good: list[tuple[int, bytes]] = []
         self._good_until = -inf
 
+    def let_wait(self, node: Node | None) -> None:
+        """Let *node* be the one who would get the next free place, or nobody."""
+        if self.cached is not None:
+            self.cached.uses -= 1
+        if node is not None:
+            node.uses += 1
+        self.cached = node
+
     def covers(self, number: int) -> bool:
         """Whether ids like *number* belong here."""
         return (number ^ self.first) >> (ID_BITS - self.depth) == 0
@@ -104,14 +112,13 @@ class RoutingTable:
                 self.grown_at = now
             if self._place(bucket, node):
                 return True, to_ping
-            doubtful = next((n for n in bucket.nodes if not n.is_good(now)), None)
-            if doubtful is not None and not doubtful.pending:
-                to_ping = doubtful
+            doubtful = [near for near in bucket.nodes if not near.is_good(now)]
+            to_ping = next((near for near in doubtful if not near.pending), to_ping)
             may_split = is_own or (self._is_bootstrap and bucket.depth < BOOTSTRAP_DEPTH)
-            if may_split and (doubtful is None or len(self.buckets) == 1) and self._split(index):
+            if may_split and (not doubtful or len(self.buckets) == 1) and self._split(index):
                 continue
             if confidence is not Confidence.HEARSAY or bucket.cached is None:
-                bucket.cached = node
+                bucket.let_wait(node)
             return confidence is Confidence.REPLIED, to_ping
 
     def candidates(self, number: int, now: float) -> list[tuple[int, bytes]]:
@@ -150,7 +157,7 @@ class RoutingTable:
                 bucket.nodes.remove(node)
                 node.uses -= 1
             if bucket.cached is not None and bucket.cached.is_expired:
-                bucket.cached = None
+                bucket.let_wait(None)
             if gone and bucket.cached is not None:
                 to_ping.append(bucket.cached)
         return to_ping
@@ -182,7 +189,7 @@ class RoutingTable:
         bucket._good_until = -inf  # noqa: SLF001
         node.uses += 1
         if bucket.cached is node:
-            bucket.cached = None
+            bucket.let_wait(None)
         return True
 
     def _split(self, index: int) -> bool:

@@ -178,6 +178,10 @@ class TypeRegistry:
         """Return for how many seconds values of type *number* are kept."""
         return self.type_of(number).life
 
+    def is_authentic(self, value: Value) -> bool:
+        """Whether *value* is signed by the owner that it names."""
+        return self._verify(value)
+
     def accept(self, key: InfoHash, value: Value, sender: Address) -> Value | None:
         """Return what to store for the new *value*, or None to refuse it."""
         if value.is_signed and value.type not in self._insecure:

@@ -29,9 +29,20 @@ def test_good_needs_a_reply_and_a_recent_sign_of_life() -> None:
     fresh.replied_at = 7000.0
     assert fresh.is_good(7600.0)
     assert not fresh.is_good(7601.0)
-    assert fresh.is_old(7601.0)
-    fresh.is_expired = True
+    fresh.lose(7000.0)
     assert not fresh.is_good(7000.0)
+
+
+def test_hearsay_revives_after_ten_minutes() -> None:
+    """A node that was given up, or was heard of, less than ten minutes ago stays as it is."""
+    gone = node()
+    assert not gone.may_revive(5000.0)  # nothing to revive
+    gone.lose(1000.0)
+    assert not gone.may_revive(1600.0)
+    assert gone.may_revive(1601.0)
+    gone.heard_at = 1500.0
+    assert not gone.may_revive(2100.0)
+    assert gone.may_revive(2101.0)
 
 
 def test_tokens_age_and_do_not_move() -> None:

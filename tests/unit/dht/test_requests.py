@@ -235,3 +235,15 @@ def test_every_request_ends_exactly_once(script: list[tuple[str, int]]) -> None:
     assert quiet.union(lost) == {request.tid for request in requests}
     assert bench.node.in_flight == 0
     assert bench.node.is_idle
+
+
+def test_an_unreachable_address_fails_what_was_asked_of_it() -> None:
+    """A ping of an address ends at once when the system says that nobody is there."""
+    bench = Bench()
+    for tid, addr in ((1, ADDR), (2, ELSEWHERE)):
+        bench.engine.ask_address(wire.Ping(tid, OWN), addr, bench.diary, 0, 0.0)
+    bench.engine.address_is_lost(ADDR, 0.5)
+    bench.engine.address_is_lost(ADDR, 0.5)
+    assert bench.diary.entries == [("lost", 1)]
+    assert bench.engine.peek(1, None, ADDR) is None
+    assert bench.engine.peek(2, None, ELSEWHERE) is not None

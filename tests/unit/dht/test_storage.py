@@ -173,3 +173,34 @@ def test_sums_and_bounds_hold_whatever_happens(
                 assert gone.expires <= moment
             assert all(one.expires > moment for one in model.storage)
         model.check()
+
+
+def test_a_version_that_does_not_fit_takes_the_older_one_along() -> None:
+    """The caller is told what is gone, so that listeners are."""
+    cost = 100 + OVERHEAD
+    storage = Storage(2 * cost, None, 10)
+    older = entry(1, size=50, expires=100.0)
+    storage.store(older)
+    storage.store(entry(2, expires=500.0))
+    heavier = entry(1, size=160, expires=50.0)
+    assert storage.store(heavier) == (False, [older])
+    assert ids(storage) == {2}
+
+
+def test_our_own_limit_counts_a_new_version_instead_of_the_older() -> None:
+    """Replacing a value of ours by one as large always fits."""
+    storage = Storage(10_000, 100 + OVERHEAD, 10)
+    assert storage.store(entry(1, storer=None)) == (True, [])
+    assert storage.store(entry(1, storer=None, expires=700.0)) == (True, [])
+    assert storage.store(entry(2, storer=None)) == (False, [])
+    assert ids(storage) == {1}
+
+
+def test_reading_by_id_and_more() -> None:
+    """An id is looked up; the other conditions hold nevertheless."""
+    storage = Storage(10_000, None, 10)
+    storage.store(entry(1))
+    assert storage.values(KEY, (Condition(Field.TYPE, 0), Condition(Field.ID, 1)))
+    assert storage.values(KEY, (Condition(Field.TYPE, 3), Condition(Field.ID, 1))) == []
+    assert storage.values(KEY, (Condition(Field.ID, 2),)) == []
+    assert storage.values(KEY, (Condition(Field.USER_TYPE, ""),))

@@ -39,7 +39,8 @@ def test_buckets_partition_the_id_space(ids: list[InfoHash]) -> None:
         assert all(bucket.covers(node.number) for node in bucket.nodes)
         assert bucket.covers(bucket.first)
     inside = {node.id for node in table}
-    assert all(node.uses == (node.id in inside) for node in nodes)
+    cached = [bucket.cached for bucket in table.buckets if bucket.cached is not None]
+    assert all(node.uses == (node.id in inside) + cached.count(node) for node in nodes)
     assert len(table) == len(inside)
 
 
@@ -159,3 +160,17 @@ def test_connectivity_states() -> None:
     assert not table.has_dubious(GOOD_HEARD_WITHIN + 1)
     table.forget_times()
     assert table.buckets[0].replied_at < 0
+
+
+def test_every_doubtful_node_gets_its_question() -> None:
+    """While one doubtful node is being asked, the next newcomer has the next one asked."""
+    table = RoutingTable(OWN)
+    doubtful = [make(far(number), now=-GOOD_HEARD_WITHIN - 1) for number in range(BUCKET_SIZE)]
+    for node in doubtful:
+        table.offer(node, Confidence.REPLIED, 0.0)
+    _, first = table.offer(make(far(20)), Confidence.REQUESTED, 0.0)
+    assert first in doubtful
+    first.pending = {1: None}  # type: ignore[dict-item]  # anything
+    _, second = table.offer(make(far(21)), Confidence.REQUESTED, 0.0)
+    assert second in doubtful
+    assert second is not first
