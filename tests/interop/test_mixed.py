@@ -193,14 +193,16 @@ def test_expirations_are_heard(network: Network, key: str) -> None:
 
 def test_cancelled_listen_is_silent(network: Network, key: str) -> None:
     """After a cancel nothing more is heard."""
-    for peer in network.others.values():
-        quiet, loud = peer.listen(key), None
+    for kind, peer in network.others.items():
+        quiet = peer.listen(key)
         quiet.cancel()
-        before = len(quiet.heard())
         loud = peer.listen(key)
-        data = f"after-{peer.process.name}".encode()
-        assert network.way_in.put(key, data).ok
-        until(is_heard(loud, data), "the listen that goes on")
+        # a peer does one thing after the other: once this is heard, the cancel is done
+        assert network.way_in.put(key, f"{kind}-1".encode()).ok
+        until(is_heard(loud, f"{kind}-1".encode()), "the listen that goes on")
+        before = len(quiet.heard())
+        assert network.way_in.put(key, f"{kind}-2".encode()).ok
+        until(is_heard(loud, f"{kind}-2".encode()), "the listen that goes on")
         assert len(quiet.heard()) == before
         loud.cancel()
 
