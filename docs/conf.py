@@ -19,6 +19,7 @@ nitpicky = False  # signatures name types of libraries whose inventories we do n
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 
+napoleon_use_ivar = True  # else fields with a description are described twice
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
