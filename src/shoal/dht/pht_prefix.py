@@ -7,11 +7,10 @@ Its node in the DHT is
 
 so all indexes share the same nodes, and the root of each is SHA-1(00).
 
-OpenDHT's arithmetic has peculiarities, which are part of the format: they decide what lies where.
+In an index with one field, the size of a key counts its own bits, while its content is padded.
 
-- flipping bit n changes `1 << (-n mod 8)` in byte n // 8: for n mod 8 = 0 the lowest bit of the
-  byte, else the bit before n. So a "sibling" seldom is one;
-- in an index with one field, a key's size counts its own bits, while its content is padded.
+OpenDHT up to 4.3 flips another bit than the last one to find the sibling of a node, so it marks
+nodes that are none; 4.4 marks the true sibling, as is done here. See docs/protocol/pht.md.
 
 Source: OpenDHT indexation/pht.h, struct Prefix; pht.cpp, zcurve and linearize.
 """
@@ -68,8 +67,12 @@ class Prefix:
         return bool(self.content[position // _BYTE] >> (7 - position % _BYTE) & 1)
 
     def sibling(self) -> Prefix:
-        """Return what OpenDHT takes for the sibling of this node; the root has none but itself."""
-        return Prefix(_flip(self.content, self.size - 1), self.size) if self.size else self
+        """Return the prefix that differs in the last bit only; the root has none but itself."""
+        if not self.size:
+            return self
+        changed = bytearray(self.content)
+        changed[(self.size - 1) // _BYTE] ^= 0x80 >> (self.size - 1) % _BYTE
+        return Prefix(bytes(changed), self.size)
 
     def starts_with(self, other: Prefix) -> bool:
         """Whether the node *other* is this one or above it, going by the bits of the content."""
@@ -133,14 +136,7 @@ class KeySpec:
 
     def _pad(self, data: bytes) -> bytes:
         """Fill *data* up with zeros; the bit after it is set, so that lengths can be told apart."""
-        return _flip(data.ljust(self._width, b"\0"), _BYTE * len(data) + 1)
-
-
-def _flip(content: bytes, position: int) -> bytes:
-    """Change a bit as OpenDHT addresses it: see the peculiarities above."""
-    changed = bytearray(content)
-    changed[position // _BYTE] ^= 1 << (-position % _BYTE)
-    return bytes(changed)
+        return (data + b"\x80").ljust(self._width, b"\0")
 
 
 def _interleave(fields: list[bytes]) -> bytes:

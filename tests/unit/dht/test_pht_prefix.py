@@ -41,23 +41,16 @@ def test_node_keys() -> None:
     assert prefix.cut(300).key == InfoHash.of(b"\xff" * 37 + b"\xf0\x2c")
 
 
-@pytest.mark.parametrize(
-    ("size", "content"),
-    [
-        (1, "01"),  # bit 0: the lowest of the byte
-        (2, "80"),  # bit 1: the one before it
-        (3, "40"),
-        (8, "02"),
-        (9, "0001"),
-        (10, "0080"),
-    ],
-)
-def test_siblings_are_what_opendht_takes_for_them(size: int, content: str) -> None:
-    """Its way of addressing a bit to flip differs from its way of reading one."""
-    sibling = Prefix.whole(bytes(4)).cut(size).sibling()
+@given(contents, st.data())
+def test_siblings_differ_in_the_last_bit(content: bytes, data: st.DataObject) -> None:
+    """As in OpenDHT 4.4; and are siblings of each other."""
+    whole = Prefix.whole(content)
+    node = whole.cut(data.draw(st.integers(1, whole.bits)))
+    sibling = node.sibling()
 
-    assert sibling == Prefix(bytes.fromhex(content), size)
-    assert sibling.sibling() == Prefix.whole(bytes(4)).cut(size)
+    assert sibling.common_bits(node) == node.size - 1
+    assert sibling.cut(node.size) == sibling
+    assert sibling.sibling() == node
 
 
 def test_the_root_has_no_sibling() -> None:
