@@ -1,8 +1,12 @@
-"""An index byte by byte: what OpenDHT writes into the nodes of the tree is what we would write."""
+"""An index byte by byte: what OpenDHT writes into the nodes of the tree is what we would write.
+
+And with Debian's `dhtnode`, whose console knows indexes. Its siblings aren't those of OpenDHT 4.4.
+"""
 
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +14,9 @@ import pytest
 from shoal.core import InfoHash
 from shoal.dht.pht_entry import CANARY, USER_TYPE, IndexEntry, IndexValue
 from shoal.dht.pht_prefix import KeySpec, Prefix
+from tests.peers.dhtnode import DhtnodeProcess
 from tests.peers.peer import key_of
-from tests.peers.pool import OPENDHT, SHOAL, PeerPool, connected
+from tests.peers.pool import DHTNODE, OPENDHT, SHOAL, PeerPool, connected
 from tests.peers.waiting import until
 from tests.peers.worker_peer import Index, WorkerPeer
 
@@ -93,3 +98,49 @@ def test_nodes_of_a_split(pair: Pair) -> None:
     mark = USER_TYPE + name + CANARY
     for marked in (node, node.sibling(), node.cut(0)):
         until(lambda marked=marked: mark in pair.node(marked, name), f"canary at {marked}")  # type: ignore[misc]
+
+
+class OldPair:
+    """A `dhtnode`, and a Shoal node, and twenty words: more than a leaf holds."""
+
+    words = tuple(f"{letter}xyz" for letter in "abcdefghijklmnopqrst")
+
+    def __init__(self, pool: PeerPool) -> None:
+        first = pool.start(SHOAL)
+        old, ours = (pool.start(kind, bootstrap=first) for kind in (DHTNODE, SHOAL))
+        connected(first, old, ours)
+        assert isinstance(old, DhtnodeProcess)
+        assert isinstance(ours, WorkerPeer)
+        self.old = old
+        self.ours = ours
+
+
+@pytest.fixture(scope="module")
+def old_pair(shared_pool: PeerPool) -> OldPair:
+    """The nodes of the tests with `dhtnode`."""
+    return OldPair(shared_pool)
+
+
+def test_an_index_written_by_dhtnode(old_pair: OldPair) -> None:
+    """Its canaries at places that are no siblings lead nobody astray."""
+    name = f"old-{next(_names)}"
+    for word in old_pair.words:
+        line = f"ii {name} word:{word} {key_of(word)}"
+        assert old_pair.old.console(line, re.compile(r"Pht::insert: (\w+)"))[1] == "done"
+    index = Index(name, {"word": 4})
+    found = {
+        word: old_pair.ours.index_lookup(index, {"word": word.encode()}) for word in old_pair.words
+    }
+    assert found == {word: {(key_of(word), 0)} for word in old_pair.words}
+
+
+def test_an_index_read_by_dhtnode(old_pair: OldPair) -> None:
+    """It finds what we wrote, split leaves included."""
+    name = f"new-{next(_names)}"
+    index = Index(name, {"word": 4})
+    for number, word in enumerate(old_pair.words):
+        fields = {"word": word.encode()}
+        assert old_pair.ours.index_insert(index, fields, key_of(word), number + 1)
+    for number, word in enumerate(old_pair.words):
+        line, entry = f"il {name} word:{word}", f"{key_of(word)}\\[vid: {number + 1:x}\\]"
+        assert old_pair.old.console(line, re.compile(entry))[0]
