@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from shoal.core import DecodeError
 
+# X.690 sections 8.2 to 8.26, with the bit for "constructed" where the type is.
 BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
 BIT_STRING: Final = 0x03

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-_SHA1_LENGTH: Final = 20
-_SHA256_LENGTH: Final = 32
+_SHA1_LENGTH: Final = 20  # FIPS 180-4
+_SHA256_LENGTH: Final = 32  # FIPS 180-4
 
 
 def hash_data(data: bytes, length: int) -> bytes:

@@ -17,8 +17,8 @@ from shoal.dht import wire
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_IPV4_LENGTH: Final = 4
-_IPV6_LENGTH: Final = 16
+_IPV4_LENGTH: Final = 4  # bytes; RFC 791
+_IPV6_LENGTH: Final = 16  # bytes; RFC 4291
 
 
 class LookupResult(NamedTuple):
