@@ -22,16 +22,11 @@ from shoal.dht.effects import (
 from shoal.dht.errors import TooManyOperationsError, ValueTooLargeError
 from shoal.dht.proxy import engine as engine_module
 from shoal.dht.proxy import wire
+from shoal.dht.proxy.client_context import RENEWAL, RENEWAL_SPREAD
 from shoal.dht.proxy.config import ProxyClientConfig, PushRegistration
 from shoal.dht.proxy.effects import HttpCancel, HttpRequest, PushResult
-from shoal.dht.proxy.engine import (
-    HEARTBEAT_PATIENCE,
-    OPERATIONS_MAX,
-    PATIENCE_MAX,
-    RENEWAL,
-    RENEWAL_SPREAD,
-    ProxyEngine,
-)
+from shoal.dht.proxy.engine import OPERATIONS_MAX, ProxyEngine
+from shoal.dht.proxy.following import HEARTBEAT_PATIENCE, PATIENCE_MAX
 from shoal.dht.proxy.reachability import DOWN_INTERVAL, UP_INTERVAL
 from shoal.dht.proxy.request_queue import RUNNING_MAX
 from shoal.dht.proxy.wire import FamilyCounts, NodeInfo
@@ -451,7 +446,7 @@ def test_edits_are_news() -> None:
     proxy = listening()
     owner = {"owner": b"\0", "signature": b"\0"}
     old, new = (Value(str(seq).encode(), id=1, seq=seq, **owner) for seq in (1, 2))  # type: ignore[arg-type]
-    listen = proxy.engine._listens[KEY]  # noqa: SLF001 - such an owner has no JSON
+    listen = proxy.engine._following._listens[KEY]  # noqa: SLF001 - such an owner has no JSON
 
     assert listen.found(old) == [ValuesFound(7, (old,))]
     assert listen.found(new) == [ValuesFound(7, (new,))]
@@ -572,7 +567,7 @@ def test_values_of_a_hostile_proxy_are_bounded(monkeypatch: pytest.MonkeyPatch) 
 
 def test_listens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the number of keys."""
-    monkeypatch.setattr(engine_module, "LISTENS_MAX", 1)
+    monkeypatch.setattr("shoal.dht.proxy.following.LISTENS_MAX", 1)
     proxy = listening()
 
     with pytest.raises(TooManyOperationsError):
@@ -946,5 +941,5 @@ def test_every_operation_ends_once(script: list[tuple[Any, ...]]) -> None:
     assert player.expected <= set(done) <= player.used
     for op in range(10, 20):
         proxy.take(proxy.engine.cancel(op, proxy.now))
-    assert proxy.engine._listens == {}  # noqa: SLF001 - nothing is left
+    assert len(proxy.engine._following) == 0  # noqa: SLF001 - nothing is left
     assert not any(request.is_stream for request in proxy.running.values())
