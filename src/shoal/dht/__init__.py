@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from shoal.dht.config import DhtConfig
     from shoal.dht.driver.node import DhtNode
     from shoal.dht.driver.operations import Added, Expired, Lagged, ListenEvent, PutResult
+    from shoal.dht.driver.pht import Pht
     from shoal.dht.driver.stats import NodeStats
     from shoal.dht.effects import Status
     from shoal.dht.engine import DhtEngine
+    from shoal.dht.pht_entry import IndexValue
     from shoal.dht.query import Condition, Field, Query, Row, Where
     from shoal.dht.secure import SecureEngine
     from shoal.dht.types import TypeRegistry, ValueType
@@ -27,9 +29,11 @@ __all__ = [
     "DhtNode",
     "Expired",
     "Field",
+    "IndexValue",
     "Lagged",
     "ListenEvent",
     "NodeStats",
+    "Pht",
     "PutResult",
     "Query",
     "Row",
@@ -45,9 +49,11 @@ _MODULES = {
     "config": ("DhtConfig",),
     "driver.node": ("DhtNode",),
     "driver.operations": ("Added", "Expired", "Lagged", "ListenEvent", "PutResult"),
+    "driver.pht": ("Pht",),
     "driver.stats": ("NodeStats",),
     "effects": ("Status",),
     "engine": ("DhtEngine",),
+    "pht_entry": ("IndexValue",),
     "query": ("Condition", "Field", "Query", "Row", "Where"),
     "secure": ("SecureEngine",),
     "types": ("TypeRegistry", "ValueType"),
