@@ -22,14 +22,10 @@ from shoal.dht.proxy.effects import (
     StopListen,
     Withdraw,
 )
+from shoal.dht.proxy.permanent_puts import OPERATION_LIFE, OPERATION_MARGIN
 from shoal.dht.proxy.push import Platform, PushTarget
-from shoal.dht.proxy.server_engine import (
-    GATHER_MAX,
-    OPERATION_LIFE,
-    OPERATION_MARGIN,
-    SAVE_WAIT,
-    ProxyServerEngine,
-)
+from shoal.dht.proxy.server_engine import SAVE_WAIT, ProxyServerEngine
+from shoal.dht.proxy.subscriptions import GATHER_MAX
 from shoal.dht.value import Value
 from shoal.sim import SeededEntropy
 
@@ -162,7 +158,6 @@ def test_puts_are_bounded() -> None:
             engine.put_permanent(KEY, Value(b"x", id=3), NOBODY, client, 0.0)
     with pytest.raises(TooManyOperationsError):
         engine.put_permanent(KEY, Value(bytes(200), id=1), NOBODY, "a", 0.0)
-    assert engine.stats.refused == 3
 
     run(engine, OPERATION_LIFE)
 
@@ -290,7 +285,7 @@ def test_unsendable(config: ProxyServerConfig, target: PushTarget) -> None:
     engine = make(config)
 
     assert engine.ping_push(target, 0.0) == []
-    assert engine.stats.pushes_unsendable == 1
+    assert engine.counters()["pushes_unsendable"] == 1
 
 
 def test_unified_push_needs_no_gateway() -> None:
@@ -451,5 +446,5 @@ def test_deadlines_move_and_quotas_hold(
 
     run(engine, now + 3 * OPERATION_LIFE)
     assert engine.next_deadline() is None
-    assert engine._put_quota.used == engine._subscription_quota.used == 0  # noqa: SLF001
-    assert engine._put_sizes.used == 0  # noqa: SLF001
+    puts, subscriptions = engine._puts, engine._subscriptions  # noqa: SLF001 - nothing is left
+    assert puts.numbers.used == puts.sizes.used == subscriptions.numbers.used == 0

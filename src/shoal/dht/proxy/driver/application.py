@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shoal.core import DecodeError, Family, InfoHash
+from shoal.core import DecodeError, InfoHash
 from shoal.dht.driver import Added, Expired, Lagged
 from shoal.dht.errors import (
     DhtError,
@@ -17,6 +16,7 @@ from shoal.dht.errors import (
     TooManyOperationsError,
 )
 from shoal.dht.proxy import wire
+from shoal.dht.proxy.driver.backlog import Backlog
 from shoal.dht.proxy.driver.exchange import (
     CLOSE,
     HEADERS,
@@ -24,6 +24,7 @@ from shoal.dht.proxy.driver.exchange import (
     Exchange,
     RefusedError,
 )
+from shoal.dht.proxy.driver.figures import RequestRate, info_of, public_host
 from shoal.dht.proxy.driver.tasks import TaskSet
 from shoal.dht.proxy.quotas import Quota
 from shoal.dht.proxy.routes import Action, Route, route
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
     from shoal.core import Entropy
-    from shoal.dht.driver import NodeStats, PutResult
-    from shoal.dht.driver.stats import FamilyStats
+    from shoal.dht.driver import PutResult
     from shoal.dht.proxy.config import ProxyServerConfig
     from shoal.dht.proxy.driver.node import ServedNode
     from shoal.dht.proxy.effects import ServerEffect
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-RATE_WINDOW: Final = 120.0  # seconds; OpenDHT dht_proxy_server.cpp, PRINT_STATS_PERIOD
 _METHODS: Final = b"OPTIONS, GET, POST, LISTEN"
 _ID_LENGTH: Final = 8
 _EMPTY: Final = b"{}\n"
@@ -61,44 +60,6 @@ class Host(Protocol):
     def apply(self, effects: Iterable[ServerEffect]) -> None:
         """Carry out *effects*."""
         ...
-
-
-class Backlog:
-    """Lines that wait for a client to read them, up to a number of bytes."""
-
-    def __init__(self, size_max: int) -> None:
-        self._size_max = size_max
-        self._lines: deque[bytes] = deque()
-        self._size = 0
-        self._news = asyncio.Event()
-        self.is_open = True
-        self.is_overfull = False
-
-    def push(self, line: bytes) -> None:
-        """Add a line."""
-        self._size += len(line)
-        self.is_overfull |= self._size > self._size_max
-        self._lines.append(line)
-        self._news.set()
-
-    def finish(self) -> None:
-        """No more lines will come."""
-        self.is_open = False
-        self._news.set()
-
-    async def take(self, timeout: float) -> bytes:  # noqa: ASYNC109 - silence is an answer here
-        """Return the lines there are, after waiting for one for at most *timeout* seconds."""
-        if not self._lines and self.is_open:
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._news.wait()
-            except TimeoutError:
-                return b""
-        self._news.clear()
-        lines = b"".join(self._lines)
-        self._lines.clear()
-        self._size = 0
-        return lines
 
 
 class Application:
@@ -117,7 +78,7 @@ class Application:
         self._streams: set[asyncio.Timeout] = set()
         self._quiet = asyncio.Event()
         self._is_closing = False
-        self._rate = _Rate()
+        self._rate = RequestRate(_now())
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -130,6 +91,7 @@ class Application:
         try:
             await self._answer(exchange)
         except RefusedError as refusal:
+            self._engine.stats.refused += refusal.body == wire.TOO_MANY
             headers = (*HEADERS, *CLOSE) if refusal.is_last else HEADERS
             await exchange.respond(refusal.status, refusal.body, headers)
         except DisconnectedError:
@@ -158,7 +120,7 @@ class Application:
             return
         match wanted.action:
             case Action.INFO:
-                info = replace(self._info(), public_ip=_public(exchange.host))
+                info = replace(self._info(), public_ip=public_host(exchange.host))
                 await exchange.respond(200, wire.encode(info.to_json()))
             case Action.STATS:
                 await exchange.respond(200, wire.encode(self._stats()))
@@ -416,7 +378,7 @@ class Application:
             stats = self._node.stats()
         except NodeClosedError:
             raise RefusedError(503, wire.UNAVAILABLE) from None
-        return _info_of(stats)
+        return info_of(stats)
 
 
 class _Hold:
@@ -435,30 +397,6 @@ class _Hold:
         self._quota.give_back(self._client)
 
 
-class _Rate:
-    """Requests per second: of the window before, once there is one."""
-
-    def __init__(self) -> None:
-        self._began = _now()
-        self._count = 0
-        self._last = 0.0
-
-    def count(self, now: float) -> None:
-        """Note a request."""
-        self._roll(now)
-        self._count += 1
-
-    def per_second(self, now: float) -> float:
-        """Return the rate of the last whole window, or of the time since the start."""
-        self._roll(now)
-        return self._last or self._count / max(now - self._began, 1.0)
-
-    def _roll(self, now: float) -> None:
-        if now - self._began >= RATE_WINDOW:
-            self._last = self._count / (now - self._began)
-            self._began, self._count = now, 0
-
-
 async def _end_when_gone(exchange: Exchange, scope: asyncio.Timeout) -> None:
     await exchange.disconnected()
     _expire(scope)
@@ -467,33 +405,6 @@ async def _end_when_gone(exchange: Exchange, scope: asyncio.Timeout) -> None:
 def _expire(scope: asyncio.Timeout) -> None:
     if not scope.expired():
         scope.reschedule(_now())
-
-
-def _info_of(stats: NodeStats) -> wire.NodeInfo:
-    """Return what clients are told about the node."""
-    ipv4, ipv6 = stats.families.get(Family.IPV4), stats.families.get(Family.IPV6)
-    return wire.NodeInfo(
-        stats.node_id,
-        _counts_of(ipv4),
-        _counts_of(ipv6),
-        stats.key_id,
-        stats.operations,
-        stats.values,
-        stats.values_bytes,
-        port4=ipv4.bound.port if ipv4 else 0,
-        port6=ipv6.bound.port if ipv6 else 0,
-    )
-
-
-def _counts_of(stats: FamilyStats | None) -> wire.FamilyCounts:
-    if stats is None:
-        return wire.FamilyCounts()
-    return wire.FamilyCounts(stats.good, stats.dubious, stats.incoming, stats.table_depth)
-
-
-def _public(host: str) -> str:
-    """Return an address as text; IPv4 in an IPv6 socket is IPv4."""
-    return host.removeprefix("::ffff:")
 
 
 def _now() -> float:
