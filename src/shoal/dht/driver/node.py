@@ -49,7 +49,7 @@ Items: TypeAlias = "Sequence[tuple[int, Item]] | None"
 class DhtNode(NodeLifecycle):
     """A node of the DHT: it routes and stores for others, and works for you.
 
-    Use it as an async context manager, from the event loop that opened it:
+    Use it as an async context manager, from the event loop that opened it::
 
         async with DhtNode(bootstrap=["bootstrap.example.org"]) as node:
             await node.put("a key", "a value")
