@@ -364,6 +364,8 @@ class SecureEngine:
 
         They leave in order. What ours lead to is worked off at once, depth first.
         """
+        if ROUTED.isdisjoint(map(type, effects)):  # most are datagrams alone
+            return [*effects, *self._checker.start()]
         out: list[object] = []
         pending = deque(effects)
         while pending:

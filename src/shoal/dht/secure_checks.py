@@ -127,6 +127,8 @@ class Checker:
 
     def start(self) -> list[Compute]:
         """Return the jobs that may run now, one operation after the other."""
+        if not self._queues:
+            return []
         started: list[Compute] = []
         while self._queues and len(self._running) < RUNNING_MAX:
             op, queue = self._queues.popitem(last=False)

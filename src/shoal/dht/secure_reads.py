@@ -92,13 +92,13 @@ class Readings:
         reading = self._readings.get(event.op)
         if reading is None or reading.end is not None:
             return ()
-        if reading.is_raw and not reading.is_listen:
+        is_clear = reading.is_raw or _are_plain(event.values)
+        if is_clear and not reading.is_listen and not reading.queue:
             return (event,)
-        identity = reading.identity
-        if reading.is_raw:
+        if is_clear:
             batch = Batch(event.op, event.values, list(event.values))
         else:
-            batch = self._checker.examine(event.op, event.values, identity)
+            batch = self._checker.examine(event.op, event.values, reading.identity)
         reading.queue.append(batch)
         return self._flush(reading)
 
@@ -156,6 +156,11 @@ class Readings:
             del self._readings[reading.op]
             events.append(reading.end)
         return events
+
+
+def _are_plain(values: tuple[Value, ...]) -> bool:
+    """Whether there is nothing to check in *values*."""
+    return all(value.cypher is None and value.owner is None for value in values)
 
 
 def _kept(batch: Batch) -> tuple[Value, ...]:
