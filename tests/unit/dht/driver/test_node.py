@@ -252,12 +252,14 @@ async def test_a_taken_port_names_itself(open_node: OpenNode) -> None:
         await open_node(bind=["192.0.2.1"])
 
 
-async def test_ping_tells_whether_a_node_lives(pair: Pair) -> None:
-    """By address or by name."""
+async def test_ping_tells_whether_a_node_lives(pair: Pair, silent_host: str) -> None:
+    """Where nobody listens, the system may say so at once; else only patience tells."""
     alice, bob = pair
     assert 0 < await alice.ping(f"127.0.0.1:{bob.port}") < 10
     with pytest.raises(TimeoutError):
-        await alice.ping("127.0.0.1:1", timeout=0.01)
+        await alice.ping(silent_host, timeout=0.01)
+    with pytest.raises(NotConnectedError, match="127.0.0.1:1"):
+        await alice.ping("127.0.0.1:1", timeout=20)
 
 
 async def test_closing_ends_every_operation(open_node: OpenNode, silent_host: str) -> None:
