@@ -302,6 +302,41 @@ def test_hostile_values_are_ignored() -> None:
     assert user.engine.stats.malformed >= 5
 
 
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 39),
+            st.binary(max_size=80)
+            | st.builds(
+                lambda prefix, n: IndexEntry(prefix, target(n)).pack("test", 1).data,
+                st.binary(max_size=6),
+                st.integers(0, 30),
+            ),
+            st.sampled_from(["index.pht.test", "index.pht.test.canary", "index.pht.other", ""]),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_peers_store_operations_end(stored: list[tuple[int, bytes, str]]) -> None:
+    """Rubbish at the nodes of a path raises nothing, and what is inserted is found all the same."""
+    world = IndexWorld(FIELDS)
+    (user,) = world.users
+    whole = Prefix.whole(path(b"abcd").content)
+    for n, (depth, data, user_type) in enumerate(stored):
+        value = Value(data, id=n + 100, user_type=user_type)
+        world.dht.store(whole.cut(depth).key, value, world.now)
+    nearest = user.lookup({"key": b"abcd"}, world.now, is_exact=False)
+    inserted = user.insert({"key": b"abcd"}, target(99), world.now)
+    world.run(60.0)
+    found = user.lookup({"key": b"abcd"}, world.now)
+    world.run(60.0)
+
+    assert user.done[nearest].ok
+    assert user.done[inserted] == InsertDone(inserted, ok=True)
+    assert target(99) in user.values(found)
+
+
 def test_a_hostile_leaf_costs_a_bounded_number_of_puts() -> None:
     """Sixteen false entries like ours up to the last bit don't make us mark hundreds of nodes."""
     world = IndexWorld({"key": 200})
