@@ -216,6 +216,19 @@ def test_asks_now_and_then() -> None:
     assert len(proxy.requests("GET", "/")) == 2
 
 
+def test_an_address_that_is_none() -> None:
+    """A proxy that doesn't say where we are is a proxy all the same."""
+    proxy = Proxy(is_up=False)
+    proxy.wait(0.0)
+    for request in proxy.requests("GET", "/"):
+        info = NodeInfo(NODE, FamilyCounts(good=1), public_ip="somewhere")
+        proxy.line(request, wire.encode(info.to_json()))
+        proxy.end(request)
+
+    assert proxy.engine.status == CONNECTED
+    assert not any(isinstance(event, PublicAddressChanged) for event in proxy.events)
+
+
 @pytest.mark.parametrize("body", [b"{}", b"<html>", b'{"node_id":"x"}'])
 def test_nonsense_is_no_proxy(body: bytes) -> None:
     """A server that answers something else isn't one."""

@@ -242,3 +242,13 @@ def test_almost_right(item: dict[str, Any]) -> None:
             continue
         if isinstance(message, PutBody):
             assert message.value.packed()
+
+
+def test_foreign_counts() -> None:
+    """Counts that are none are 0."""
+    info = wire.decode_info(
+        b'{"node_id":"12f6e88d2b14a7a1d667e71a89d2b06cd3016347","ipv4":[],"ipv6":{"good":-1},'
+        b'"ops":"many","public_ip":5}'
+    )
+
+    assert info == NodeInfo(NODE)
