@@ -846,6 +846,22 @@ class TestWant:
         assert len(entries) == (1 if kind == SHOAL else 2)
 
 
+class TestAmplification:
+    """Ours: a get that would be answered by very many datagrams gets the ids instead."""
+
+    def test_large_answers_are_paged(self, pool: PeerPool, key: bytes) -> None:
+        """Whoever forges the source address of a get cannot have megabytes sent there."""
+        peer = pool.start(SHOAL)
+        wire, to = pool.wire(is_client=True), ("127.0.0.1", peer.port)
+        for number in range(1, 11):
+            put_one(wire, to, key, plain_value(number, bytes(20_000)))
+        body = get(wire, to, key).body
+        assert "values" not in body
+        assert body["fileds"] == {"f": [1], "v": list(range(1, 11))}
+        one = get(wire, to, key, q={"s": [], "w": [{"f": 1, "v": 4}]})
+        assert one.values == [plain_value(4, bytes(20_000))]
+
+
 class TestQuota:
     """Case 22: whoever uses most loses the value that would expire first."""
 
@@ -858,7 +874,8 @@ class TestQuota:
         put_one(modest, to, key, plain_value(1, bytes(20_000)))
         for number in range(2, 14):
             put_one(greedy, to, key, plain_value(number, bytes(20_000)))
-        ids = sorted(held(modest, to, key))
+        rows = get(modest, to, key, q={"s": [1], "w": []}).body["fileds"]["v"]
+        ids = sorted(rows)
         assert ids == [1, *range(14 - len(ids) + 1, 14)]
         assert len(ids) == 9
 
