@@ -155,8 +155,9 @@ class _Writer:
             near.node.auth_errors = 0
             if near.acks is None:
                 near.acks = {}
-            life = operation.life
-            near.acks[operation.value.id] = now + max(life - MARGIN, life / 2)
+            if self.search.puts.get(operation.value.id) is operation:  # else nobody cares any more
+                life = operation.life
+                near.acks[operation.value.id] = now + max(life - MARGIN, life / 2)
         self.search.step(now)
 
     def on_refusal(self, request: Request, error: wire.Error, now: float) -> None:

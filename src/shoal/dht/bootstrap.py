@@ -51,6 +51,12 @@ class Bootstrap:
         """Connected: no more questions."""
         self._next = inf
 
+    def clear(self) -> None:
+        """Know no hosts any more; what is being resolved does not matter either."""
+        self.hosts.clear()
+        self._resolving.clear()
+        self.stop()
+
     def is_stopped(self) -> bool:
         """Whether nothing is going to be asked."""
         return self._next == inf
@@ -74,6 +80,7 @@ class Bootstrap:
 
     def resolved(self, host: str, port: int, addrs: list[Address], now: float) -> None:
         """Ping what the name stands for."""
-        self._resolving.pop((host, port), None)
-        for addr in addrs:
-            self._ping(addr, now)
+        if (host, port) in self._resolving:
+            del self._resolving[host, port]
+            for addr in addrs:
+                self._ping(addr, now)

@@ -63,9 +63,10 @@ class Connectivity:
             self.status = status
             self._context.out.append(StatusChanged(*status))
             if Status.CONNECTED in status and not was_connected:
-                self.bootstrap.stop()
                 for side in self._sides.values():
                     side.revive_searches(now)
+        if Status.CONNECTED in status:
+            self.bootstrap.stop()
         is_lost = status == (Status.DISCONNECTED, Status.DISCONNECTED)
         if is_lost and self.bootstrap.hosts and self.bootstrap.is_stopped():
             self.bootstrap.start(now)

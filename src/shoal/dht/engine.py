@@ -46,7 +46,6 @@ SEARCHES_SPARE: Final = 64  # ours: searches that operations leave for the node'
 QUEUED_MAX: Final = 15.0  # ours: a request and a half; then an operation is tried as things are
 LISTEN_KEPT: Final = 60.0  # OpenDHT: a listen that comes back within a minute is free
 TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
-UNHEARD: Final = 0  # stands for the caller of an operation that nobody called for
 
 
 class DhtEngine:
@@ -218,15 +217,19 @@ class DhtEngine:
         self._check_room()
         place = (key, value.id)
         older = self._context.puts.get(place)
-        if older is not None and older.value.content_equals(value):
-            older.is_permanent = older.is_permanent or permanent
+        is_known = older is not None and older.value.content_equals(value)
+        if older is not None and is_known and (older.is_permanent or not permanent):
             self._put_ops[op] = older
             older.join(op)
             return self._flush(now)
+        callers = [op]
         if older is not None:
+            if is_known:  # from now on for good: the new operation tells the callers of the old
+                callers = [*older.hand_over(), op]
             self._withdraw(older, now)
-        operation = self._make_put(op, key, value, now, created, is_permanent=permanent)
-        self._context.puts[place] = self._put_ops[op] = operation
+        operation = self._make_put(callers, key, value, now, created, is_permanent=permanent)
+        self._context.puts[place] = operation
+        self._put_ops.update(dict.fromkeys(callers, operation))
         self._start(op, partial(self._start_put, operation), now)
         return self._flush(now)
 
@@ -289,8 +292,7 @@ class DhtEngine:
 
     def clear_bootstrap(self, now: float) -> list[Effect]:
         """Forget all bootstrap hosts."""
-        self._bootstrap.hosts.clear()
-        self._bootstrap.stop()
+        self._bootstrap.clear()
         return self._flush(now)
 
     def resolved(self, host: str, port: int, addrs: list[Address], now: float) -> list[Effect]:
@@ -454,7 +456,7 @@ class DhtEngine:
 
     def _make_put(
         self,
-        op: int,
+        ops: list[int],
         key: InfoHash,
         value: Value,
         now: float,
@@ -466,7 +468,7 @@ class DhtEngine:
         since = self._keeper.monotonic(created, now)
         is_past = created is not None and not is_permanent and since < now - 1.0
         operation = PutOperation(
-            op,
+            ops,
             key,
             value,
             self._sides,
@@ -483,7 +485,7 @@ class DhtEngine:
     def _hand_on(self, stored: StoredValue, side: Side, now: float) -> None:
         """Announce a value that we keep for another node, with the life that is left to it."""
         operation = PutOperation(
-            UNHEARD,
+            [],
             stored.key,
             stored.value,
             (side.family,),

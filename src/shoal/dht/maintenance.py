@@ -145,7 +145,7 @@ class Maintenance:
 
     def _find(self, node: Node, target: InfoHash, now: float, *, both: bool) -> None:
         context = self._side.context
-        want = (int(Family.IPV4), int(Family.IPV6))
+        want: tuple[int, ...] = (int(Family.IPV4), int(Family.IPV6))
         if not both or len(context.config.families) < len(want):
             want = (int(self._side.family),)
         context.count_request("find")

@@ -106,7 +106,7 @@ class PutOperation:
 
     def __init__(
         self,
-        op: int,
+        ops: list[int],
         key: InfoHash,
         value: Value,
         families: Iterable[Family],
@@ -116,7 +116,7 @@ class PutOperation:
         wall_created: int | None,
         life: float,
     ) -> None:
-        self.ops = [op]
+        self.ops = ops
         self.key = key
         self.value = value
         self.is_permanent = is_permanent
@@ -143,6 +143,12 @@ class PutOperation:
         self.is_told = True
         self.is_over = self.is_over or not self.is_permanent
         self._out.extend(Done(op, ok, self.nodes) for op in self.ops)
+
+    def hand_over(self) -> list[int]:
+        """Return the callers that heard nothing yet; another operation will tell them."""
+        callers = [] if self.is_told else self.ops
+        self.is_told = True
+        return callers
 
     def join(self, op: int) -> None:
         """Another caller puts an equal value."""

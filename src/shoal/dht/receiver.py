@@ -27,6 +27,8 @@ QUERIES: Final = frozenset(
 )
 CARRIERS: Final = frozenset((wire.Put, wire.Update, wire.Reply))  # of values
 WRITES: Final = frozenset((wire.Put, wire.Listen, wire.Refresh))
+WIDTH_4: Final = 26  # bytes of a node in a compact list, by family
+WIDTH_6: Final = 38
 UNAUTHORIZED: Final = 401
 NOT_FOUND: Final = 404
 
@@ -143,6 +145,9 @@ class Receiver:
     def _on_reply(
         self, side: Side, reply: wire.Reply, addr: Address, now: float, *, is_client: bool
     ) -> None:
+        if len(reply.nodes4) % WIDTH_4 or len(reply.nodes6) % WIDTH_6:
+            self._context.stats.malformed += 1  # as the reference does, not only the list
+            return
         known = side.cache.find(reply.sender)
         request = self._context.requests.match(reply.tid, known, addr, now)
         if request is None:
@@ -150,7 +155,7 @@ class Receiver:
         node = side.hear_from(reply.sender, addr, Confidence.REPLIED, now, is_client=is_client)
         if reply.token is not None and 0 < len(reply.token) <= TOKEN_SIZE_MAX:
             node.token, node.token_at = reply.token, now
-        if type(request.message) in {wire.Find, wire.Get} and reply.token is None:
+        elif type(request.message) in {wire.Find, wire.Get}:
             self._context.stats.blacklisted += 1
             side.ban(node, now)
             if request.owner is not None:

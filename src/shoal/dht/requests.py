@@ -26,7 +26,8 @@ from shoal.dht.nodes import Node
 ATTEMPTS_MAX: Final = 3  # OpenDHT request.h: MAX_ATTEMPT_COUNT
 FIRST_WAIT: Final = 0.5  # seconds; doubled, plus jitter, before each attempt; reference 1.12
 JITTER: Final = 0.25  # seconds; reference 1.12
-IN_FLIGHT_PER_NODE: Final = 32  # ours: fits the default UDP receive buffer of Linux
+IN_FLIGHT_PER_NODE: Final = 32  # ours: no node is to get more at once from us than others leave it
+IN_FLIGHT_MAX: Final = 256  # ours: their answers fit the default UDP receive buffer of Linux
 BURST: Final = 100.0  # ours: requests that may leave at once before the pace holds
 
 PING_ID: Final = InfoHash(bytes(20))  # stands for the unknown id of a node pinged by address
@@ -127,7 +128,8 @@ class RequestEngine:
         self._network = network
         self._is_client = is_client
         self._interval = 1.0 / pace if pace > 0 else 0.0
-        self._in_flight_max = IN_FLIGHT_PER_NODE
+        self._in_flight = 0
+        self._crowd: deque[Node] = deque()  # nodes whose lines wait for others' answers
         self._wakeups = wakeups
         self._pings: dict[int, Request] = {}  # to addresses whose node id is not known yet
 
@@ -142,11 +144,7 @@ class RequestEngine:
     ) -> Request:
         """Send *message* (made with `node.take_tid()`) when it is the node's turn."""
         request = Request(self, node, message, owner, purpose, context, now)
-        if (
-            node.waiting is None
-            and node.in_flight < self._in_flight_max
-            and self._may_leave(node, now)
-        ):
+        if node.waiting is None and self._has_room(node) and self._may_leave(node, now):
             self._send_first(request, now)
         else:
             self._enqueue(request, now)
@@ -165,7 +163,7 @@ class RequestEngine:
     def drop(self, request: Request, now: float) -> None:
         """Forget *request*: its owner no longer cares. A late answer counts as unsolicited."""
         self._close(request)
-        self._serve_line(request.node, now)
+        self._serve(request.node, now)
 
     def match(self, tid: int, sender: Node | None, addr: Address, now: float) -> Request | None:
         """Take the request that this answer ends; None (and counted) if there is none."""
@@ -173,7 +171,7 @@ class RequestEngine:
         if request is not None:
             self.stats.answered += 1
             self._close(request)
-            self._serve_line(request.node, now)
+            self._serve(request.node, now)
         return request
 
     def peek(self, tid: int, sender: Node | None, addr: Address) -> Request | None:
@@ -202,6 +200,7 @@ class RequestEngine:
                 self._close(request)
                 if request.owner is not None:
                     request.owner.on_lost(request, now)
+        self._serve_crowd(now)
 
     def address_is_lost(self, addr: Address, now: float) -> None:
         """Fail at once what was asked of *addr* without knowing who is there."""
@@ -222,6 +221,9 @@ class RequestEngine:
         if request.owner is not None:
             request.owner.on_lost(request, now)
 
+    def _has_room(self, node: Node) -> bool:
+        return self._in_flight < IN_FLIGHT_MAX and node.in_flight < IN_FLIGHT_PER_NODE
+
     def _may_leave(self, node: Node, now: float) -> bool:
         """Take one turn of *node*: a leaky bucket that holds `BURST` requests."""
         pulse = max(node.pulse, now - BURST * self._interval)
@@ -235,7 +237,9 @@ class RequestEngine:
         self.stats.delayed += 1
         if node.waiting is None:
             node.waiting = deque()
-            if node.in_flight < self._in_flight_max:  # else the next answer serves the line
+            if self._in_flight >= IN_FLIGHT_MAX:
+                self._join_crowd(node)
+            elif node.in_flight < IN_FLIGHT_PER_NODE:  # else its next answer serves the line
                 self._schedule_turn(node, now)
         node.waiting.append(request)
 
@@ -249,9 +253,29 @@ class RequestEngine:
         node.has_turn = False
         self._serve_line(node, now)
 
+    def _serve(self, node: Node, now: float) -> None:
+        """The end of a request to *node* made room: for whoever waits longest."""
+        if not self._crowd:
+            self._serve_line(node, now)
+            return
+        if node.waiting:
+            self._join_crowd(node)
+        self._serve_crowd(now)
+
+    def _serve_crowd(self, now: float) -> None:
+        while self._crowd and self._in_flight < IN_FLIGHT_MAX:
+            node = self._crowd.popleft()
+            node.has_turn = False
+            self._serve_line(node, now)
+
+    def _join_crowd(self, node: Node) -> None:
+        if not node.has_turn:
+            node.has_turn = True
+            self._crowd.append(node)
+
     def _serve_line(self, node: Node, now: float) -> None:
-        """Let waiting requests leave, as far as pace and window allow."""
-        while node.waiting and node.in_flight < self._in_flight_max:
+        """Let waiting requests leave, as far as pace and windows allow."""
+        while node.waiting and self._has_room(node):
             if node.waiting[0].is_over:
                 node.waiting.popleft()
             elif self._may_leave(node, now):
@@ -259,8 +283,10 @@ class RequestEngine:
             else:
                 self._schedule_turn(node, now)
                 return
-        if node.waiting is not None and not node.waiting:
+        if not node.waiting:
             node.waiting = None
+        elif self._in_flight >= IN_FLIGHT_MAX:
+            self._join_crowd(node)
 
     def _send_first(self, request: Request, now: float) -> None:
         node = request.node
@@ -269,6 +295,7 @@ class RequestEngine:
                 node.pending = {}
             node.pending[request.tid] = request
         node.in_flight += 1
+        self._in_flight += 1
         self.stats.sent += 1
         request.datagrams = wire.encode(
             request.message, network=self._network, is_client=self._is_client
@@ -298,6 +325,7 @@ class RequestEngine:
         if request.datagrams is not None:
             request.datagrams = None
             node.in_flight -= 1
+            self._in_flight -= 1
         if self._pings.get(request.tid) is request:
             del self._pings[request.tid]
         elif node.pending:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal.core import Address, Family, InfoHash, SendDatagram
 from shoal.core.ids import ZERO_HASH
 from shoal.dht import wire
-from shoal.dht.query import FieldTable, Query
+from shoal.dht.query import Field, FieldTable, Query
+from shoal.dht.subscribers import DATAGRAM
 from shoal.dht.table import closest_compact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from shoal.dht.keeper import Keeper
     from shoal.dht.nodes import Node
@@ -29,6 +30,13 @@ NOT_FOUND: Final = 404
 TOKEN_SIZE_MAX: Final = 64  # OpenDHT: longer tokens are not stored
 IPV6_NUMBERS: Final = frozenset({10, 23, 30})  # AF_INET6 of Linux, Windows and macOS
 CLOSER_NODES: Final = 14  # OpenDHT dht.cpp: SEARCH_NODES
+PUT_VALUES_MAX: Final = 64  # ours: OpenDHT sends one per put
+# ours: a get is answered whole in at most so many datagrams, or with the ids of the values, which
+# can be asked for one by one (OpenDHT always does). Whoever forges the source address of a get
+# would have all that a key holds sent there, else.
+DATAGRAMS_MAX: Final = 128
+TABLE_ROWS_MAX: Final = 8192  # ours: rows of an answer, which has to fit one datagram
+TABLE_SIZE_MAX: Final = 60_000  # ours: bytes of them
 CLOSER_NODES_MIN: Final = 8  # OpenDHT dht.cpp: TARGET_NODES
 
 
@@ -123,7 +131,9 @@ class Responder:
         values = self._context.storage.values(key, query.where if query is not None else ())
         fields = None
         if values and query is not None and query.select:
-            fields, values = FieldTable.of(query.select, values), []
+            fields, values = _table(query.select, values), []
+        elif len(values) > 1 and _datagrams(values) > DATAGRAMS_MAX:
+            fields, values = _table((Field.ID,), values), []
         self._reply(
             message.tid,
             addr,
@@ -144,7 +154,8 @@ class Responder:
         is_ours = not self._side.table.is_beyond(
             int.from_bytes(key), CLOSER_NODES, CLOSER_NODES_MIN, now
         )
-        for value in message.values:
+        self._context.stats.refused += max(0, len(message.values) - PUT_VALUES_MAX)
+        for value in message.values[:PUT_VALUES_MAX]:
             if not value.id:
                 self._refuse(message.tid, addr, NON_AUTHORITATIVE, "Put with invalid ID")
                 return
@@ -196,3 +207,19 @@ class Responder:
         if node.addr != addr:
             node.move(addr)
         return True
+
+
+def _datagrams(values: Sequence[Value]) -> int:
+    """About how many datagrams carry *values*."""
+    return len(values) + sum(value.size for value in values) // DATAGRAM
+
+
+def _table(select: Iterable[Field], values: Sequence[Value]) -> FieldTable:
+    """Return the fields of as many *values* as one datagram can carry."""
+    table = FieldTable.of(select, values[:TABLE_ROWS_MAX])
+    room = TABLE_SIZE_MAX
+    for count, line in enumerate(table.cells):
+        room -= sum(9 if isinstance(cell, int) else 5 + 4 * len(cell) for cell in line)
+        if room < 0:
+            return FieldTable(table.fields, table.cells[:count])
+    return table

@@ -45,6 +45,10 @@ IDS: Final = (Field.ID,)
 ANYTHING: Final = Query()
 PAGE_MAX: Final = 4096  # ours: values of one node fetched one by one
 
+ANSWERS_MAX: Final = 256  # ours: nodes that may answer a get; liars can name closer ones for ever
+RETRY_FIRST: Final = 10.0  # ours: seconds until a lasting search that found nobody tries again
+RETRY_MAX: Final = 300.0  # ours: doubled up to here
+
 FIND, GET, PAGE = range(3)  # purposes of requests
 
 
@@ -70,6 +74,13 @@ class SearchNode:
         """Passed over for now."""
         return self.node.is_expired or (self.slow is not None and not self.slow.is_over)
 
+    def forget_value(self, value_id: int) -> None:
+        """Forget whether the node keeps a value."""
+        if self.acks:
+            self.acks.pop(value_id, None)
+        if self.probes:
+            self.probes.pop(value_id, None)
+
     def is_synced(self, now: float) -> bool:
         """It answered this search lately, and we may write to it."""
         return now - self.replied_at <= SYNCED_WITHIN and self.node.fresh_token(now) is not None
@@ -78,9 +89,9 @@ class SearchNode:
 class Search:
     """Everything under way about one key in one family."""
 
-    __slots__ = ("_distances", "_wake_at", "gets", "is_expired", "is_locating", "key",
-                 "listenings", "nodes", "number", "puts", "refilled_at", "side",
-                 "used_at")  # fmt: skip
+    __slots__ = ("_distances", "_retry_wait", "_wake_at", "gets", "is_expired", "is_gone",
+                 "is_locating", "key", "listenings", "nodes", "number", "puts", "refilled_at",
+                 "side", "used_at")  # fmt: skip
 
     is_over = False  # it always wants to be woken
 
@@ -94,15 +105,30 @@ class Search:
         self.puts: dict[int, PutOperation] = {}
         self.listenings: dict[Query, Listening] = {}
         self.is_expired = False
+        self.is_gone = False  # forgotten; late answers find nobody
         self.is_locating = False
         self.used_at = now
         self.refilled_at = -inf
+        self._retry_wait = RETRY_FIRST
         self._wake_at = inf
 
     @property
     def is_attached(self) -> bool:
         """Whether anybody wants anything of this search."""
         return bool(self.gets or self.puts or self.listenings or self.is_locating)
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether nobody would miss it: values handed on unasked may be handed on later."""
+        return not (self.gets or self.listenings or self.is_locating) and all(
+            put.is_told and not put.is_permanent for put in self.puts.values()
+        )
+
+    def forget(self) -> None:
+        """Let go of everything; requests under way end unheard."""
+        self.is_gone = True
+        self._let_nodes_go()
+        self.puts.clear()
 
     # ---- nodes -----------------------------------------------------------------------------
 
@@ -114,7 +140,7 @@ class Search:
 
     def offer(self, node: Node) -> bool:
         """Take in *node* at its place, unless 14 usable ones are closer; return if it is in."""
-        if node.is_client or node.is_expired:
+        if node.is_client or node.is_expired or self.is_gone:
             return False
         distance = node.number ^ self.number
         place = bisect_left(self._distances, distance)
@@ -129,10 +155,6 @@ class Search:
             self._trim()
         self.is_expired = False
         return True
-
-    def is_full_before(self, distance: int) -> bool:
-        """Whether a node at *distance* would be too far to be taken in."""
-        return len(self._distances) >= WIDTH and distance > self._distances[-1]
 
     def _trim(self) -> None:
         """Let go of what lies beyond 14 usable nodes, and of expired ones when they pile up."""
@@ -185,10 +207,7 @@ class Search:
         if operation.is_permanent:
             self.side.make_lasting(self)
         for near in self.nodes:  # an earlier version says nothing about this one
-            if near.acks:
-                near.acks.pop(value_id, None)
-            if near.probes:
-                near.probes.pop(value_id, None)
+            near.forget_value(value_id)
             if near.writing and (request := near.writing.pop(value_id, None)) is not None:
                 self.side.context.requests.drop(request, now)
         self._use(now)
@@ -203,6 +222,8 @@ class Search:
     def remove_put(self, value_id: int) -> None:
         """Announce that value no more."""
         self.puts.pop(value_id, None)
+        for near in self.nodes:
+            near.forget_value(value_id)
         self._settle()
 
     def remove_listening(self, query: Query, now: float) -> None:
@@ -269,7 +290,8 @@ class Search:
     def _finish_gets(self, front: list[SearchNode]) -> None:
         for operation in list(self.gets):
             answered = operation.answered
-            if operation.is_over or all(near.node.id in answered for near in front):
+            is_enough = len(answered) >= ANSWERS_MAX
+            if operation.is_over or is_enough or all(near.node.id in answered for near in front):
                 self.gets.remove(operation)
                 operation.family_ended(self.side.family, ok=True)
 
@@ -370,10 +392,8 @@ class Search:
         """Nobody answered: gets and ordinary puts fail, the others wait for better times."""
         self.is_expired = True
         self.is_locating = False
-        for near in self.nodes:
-            near.node.uses -= 1
-        self.nodes.clear()
-        self._distances.clear()
+        were_there_any = bool(self.nodes)
+        self._let_nodes_go()
         gets, self.gets = self.gets, []
         for operation in gets:
             operation.family_ended(self.side.family, ok=False)
@@ -381,19 +401,29 @@ class Search:
             if not put.is_permanent:
                 del self.puts[value_id]
             put.family_ended(self.side.family, ok=False)
-        self.side.search_expired(now)
+        if self.puts or self.listenings:
+            self.wake_at(now + self._retry_wait, now)
+            self._retry_wait = min(2 * self._retry_wait, RETRY_MAX)
+        if were_there_any:
+            self.side.search_expired(now)
+
+    def _let_nodes_go(self) -> None:
+        for near in self.nodes:
+            near.node.uses -= 1
+        self.nodes.clear()
+        self._distances.clear()
 
     # ---- answers ---------------------------------------------------------------------------
 
     def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
         """Learn from an answer, then go on."""
-        near: SearchNode
-        near, operation = request.context  # type: ignore[misc]  # made in this module
+        near, operation = _asked(request)
         if request.purpose == PAGE:
             operation.take_values(reply.values)
             self._count_page(near, operation)
         else:
             near.replied_at = now
+            self._retry_wait = RETRY_FIRST
             if near.asking:
                 near.asking.pop(operation, None)
             if request.purpose == GET:
@@ -410,10 +440,11 @@ class Search:
     ) -> None:
         query = operation.query
         asked = request.message.query or ANYTHING  # type: ignore[union-attr]  # a get
-        if asked.select != query.select:  # it was asked for ids only
-            if reply.fields is not None:
-                self._fetch_pages(near, operation, reply, now)
-                return
+        if reply.fields is not None and not query.select:  # ids, as asked or as there is much
+            operation.is_paged = True
+            self._fetch_pages(near, operation, reply, now)
+            return
+        if asked.select != query.select:
             asked = query  # a node that does not know selections sends whole values
         for waiting in self.gets:
             if request.asked_at < waiting.begun or not waiting.query.is_satisfied_by(asked):
@@ -431,6 +462,8 @@ class Search:
     ) -> None:
         """Ask *near* for those values of its list that too few others have delivered."""
         assert reply.fields is not None, "the caller looked"
+        if operation.is_over:
+            return
         ids = dict.fromkeys(row.id for row in reply.fields.rows() if row.id is not None)
         wanted = [value_id for value_id in ids if operation.wants_copy(value_id)][:PAGE_MAX]
         if near.pages is None:
@@ -454,7 +487,7 @@ class Search:
 
     def is_large(self, request: Request, now: float) -> None:
         """The answer to *request* turns out to be large: ask for ids first, then value by value."""
-        near, operation = request.context  # type: ignore[misc]  # made in this module
+        near, operation = _asked(request)
         if request.purpose != GET or operation.is_paged or operation.query.select:
             return
         operation.is_paged = True
@@ -469,18 +502,23 @@ class Search:
 
     def on_slow(self, request: Request, now: float) -> None:
         """Pass over the node, so that another one is asked meanwhile."""
-        near = request.context[0]  # type: ignore[index]  # made in this module
+        near, _ = _asked(request)
         near.slow = request
         self.step(now)
 
     def on_lost(self, request: Request, now: float) -> None:
         """Go on without that node."""
-        near, operation = request.context  # type: ignore[misc]  # made in this module
+        near, operation = _asked(request)
         if request.purpose == PAGE:
             self._count_page(near, operation)
         elif near.asking:
             near.asking.pop(operation, None)
         self.step(now)
+
+
+def _asked(request: Request) -> tuple[SearchNode, GetOperation]:
+    """Return whom a request of this module asked, and for what; a find has no operation."""
+    return request.context  # type: ignore[return-value]
 
 
 def _sync_level(front: list[SearchNode], now: float) -> int:

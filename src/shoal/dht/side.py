@@ -24,6 +24,7 @@ VOTES_MAX: Final = 32  # OpenDHT dht.cpp: reported addresses per family
 PING: Final = 0  # purpose of requests
 BOTH_FAMILIES: Final = (int(Family.IPV4), int(Family.IPV6))
 IP_LENGTHS: Final = {Family.IPV4: 4, Family.IPV6: 16}
+NAMED_MAX: Final = 16  # ours: nodes believed of one list; nodes name 8 at most
 FAMILIAR: Final = 5.0  # ours: a node heard of so lately was offered to the table then
 BLACKLIST_MAX: Final = 65_536  # ours: an address costs an attacker more than it costs us
 IDLE_SEARCHES_MAX: Final = 256  # ours: searches kept for the nodes they know
@@ -108,7 +109,7 @@ class Side:
         """Note nodes that somebody named in a compact list; offer them to *search*."""
         length, width = 20, 20 + self._ip_length + 2
         find, own_id = self.cache.find, self.context.own_id
-        for start in range(0, len(nodes), width):
+        for start in range(0, min(len(nodes), NAMED_MAX * width), width):
             node_id = nodes[start : start + length]
             node = find(node_id)  # type: ignore[arg-type]  # equal bytes are found
             if node is None or node.may_revive(now):
@@ -227,11 +228,12 @@ class Side:
             self.maintenance.suspect_connectivity(now)
 
     def _recycle(self) -> None:
-        for key, search in self.searches.items():
-            if not search.is_attached:
-                self._remove(key)
-                return
-        raise TooManyOperationsError
+        idle = (key for key, search in self.searches.items() if not search.is_attached)
+        spare = (key for key, search in self.searches.items() if search.is_spare)
+        key = next(idle, None) or next(spare, None)
+        if key is None:
+            raise TooManyOperationsError
+        self._remove(key)
 
     def _forget_idle(self, now: float) -> None:
         """Let go of the searches longest unused; a few per new one keeps them bounded."""
@@ -244,8 +246,7 @@ class Side:
                 self._remove(key)
 
     def _remove(self, key: InfoHash) -> None:
-        for near in self.searches.pop(key).nodes:
-            near.node.uses -= 1
+        self.searches.pop(key).forget()
 
     # ---- connectivity ----------------------------------------------------------------------
 
@@ -277,8 +278,8 @@ class Side:
         """Our own network changed: believe nothing learned over the old one."""
         self.table.forget_times()
         for node in self.cache:
-            node.heard_at = node.replied_at = -inf
-            node.is_expired = False
+            node.heard_at = node.replied_at = node.lost_at = -inf
+            node.is_expired = node.addr in self.blacklist
         self.votes.clear()
         self.maintenance.hasten(now)
 

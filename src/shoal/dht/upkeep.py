@@ -5,7 +5,7 @@ Off unless asked for, as in the reference (section 3.9).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core.deadlines import Alarm
@@ -46,31 +46,36 @@ class Upkeep:
             self._alarm.set(now + INTERVAL)
 
     def wake(self, now: float) -> None:
-        """Hand on what is no longer ours, and stop keeping what is ours in no family."""
+        """Hand on what is not ours in some family; stop keeping what is ours in none."""
         if not self._alarm.rings(now):
             return
-        for key in self._context.storage.key_list():
-            if self._is_elsewhere(key, now):
-                self._pass_on(key, now)
-                for stored in self._context.storage.entries(key):
-                    if stored.storer is not None:
-                        self._keeper.remove(key, stored.value.id, now)
+        connected = [side for side in self._sides.values() if side.table.has_good(now)]
+        for key in self._context.storage.key_list() if connected else ():
+            number = int.from_bytes(key)
+            closer = [
+                side
+                for side in connected
+                if side.table.is_beyond(number, BUCKET_SIZE, BUCKET_SIZE, now)
+            ]
+            self._pass_on(key, closer, LIFE_LEFT_MIN, now)
+            if len(closer) == len(connected):
+                self._let_go(key, now)
         self._alarm.set(now + INTERVAL)
 
     def hand_over(self, now: float) -> None:
         """Announce everything once more: we are leaving."""
         for key in self._context.storage.key_list():
-            self._pass_on(key, now, life_left_min=0.0)
+            self._pass_on(key, self._sides.values(), 0.0, now)
 
-    def _is_elsewhere(self, key: InfoHash, now: float) -> bool:
-        number = int.from_bytes(key)
-        connected = [side for side in self._sides.values() if side.table.has_good(now)]
-        return bool(connected) and all(
-            side.table.is_beyond(number, BUCKET_SIZE, BUCKET_SIZE, now) for side in connected
-        )
-
-    def _pass_on(self, key: InfoHash, now: float, life_left_min: float = LIFE_LEFT_MIN) -> None:
+    def _pass_on(
+        self, key: InfoHash, sides: Iterable[Side], life_left_min: float, now: float
+    ) -> None:
         for stored in self._context.storage.entries(key):
             if stored.storer is not None and stored.expires - now > life_left_min:
-                for side in self._sides.values():
+                for side in sides:
                     self._hand_on(stored, side, now)
+
+    def _let_go(self, key: InfoHash, now: float) -> None:
+        for stored in self._context.storage.entries(key):
+            if stored.storer is not None:
+                self._keeper.remove(key, stored.value.id, now)

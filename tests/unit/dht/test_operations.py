@@ -135,7 +135,7 @@ def put(*, is_permanent: bool = False) -> tuple[PutOperation, list[Any]]:
     out: list[Any] = []
     value = Value(b"x", id=1)
     operation = PutOperation(
-        7, KEY, value, BOTH, out, is_permanent=is_permanent, wall_created=None, life=600.0
+        [7], KEY, value, BOTH, out, is_permanent=is_permanent, wall_created=None, life=600.0
     )
     return operation, out
 

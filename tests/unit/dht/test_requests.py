@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -12,7 +13,14 @@ from shoal.core import Address, InfoHash, SendDatagram
 from shoal.core.deadlines import Deadlines, Sleeper
 from shoal.dht import wire
 from shoal.dht.nodes import Node
-from shoal.dht.requests import BURST, IN_FLIGHT_PER_NODE, Pinger, Request, RequestEngine
+from shoal.dht.requests import (
+    BURST,
+    IN_FLIGHT_MAX,
+    IN_FLIGHT_PER_NODE,
+    Pinger,
+    Request,
+    RequestEngine,
+)
 from shoal.sim import SeededEntropy
 
 OWN = InfoHash(b"o" * 20)
@@ -82,7 +90,7 @@ def test_three_attempts_with_doubling_waits() -> None:
         moments.append(moment)
         bench.advance(moment)
         assert bench.sent() in (first, [])
-    waits = [late - early for early, late in zip(moments, moments[1:], strict=False)]
+    waits = [late - early for early, late in pairwise(moments)]
     assert 1.0 <= waits[0] <= 1.25
     assert 2.0 <= waits[1] <= 2.75
     assert 4.0 <= waits[2] <= 5.75
@@ -247,3 +255,47 @@ def test_an_unreachable_address_fails_what_was_asked_of_it() -> None:
     assert bench.diary.entries == [("lost", 1)]
     assert bench.engine.peek(1, None, ADDR) is None
     assert bench.engine.peek(2, None, ELSEWHERE) is not None
+
+
+def test_all_nodes_together_get_no_more_than_fits_our_buffer() -> None:
+    """256 requests are in flight at most; every node gets its share of what becomes free."""
+    bench = Bench(pace=-1)
+    nodes = [Node(InfoHash(bytes([number]) * 20), ADDR, 1) for number in range(1, 21)]
+    waiting = 0
+    for _ in range(40):
+        for node in nodes:
+            message = wire.Ping(node.take_tid(), OWN)
+            bench.engine.ask(node, message, bench.diary, 0, None, 0.0)
+            waiting += 1
+    in_flight = len(bench.sent())
+    assert in_flight == IN_FLIGHT_MAX
+    waiting -= in_flight
+    now = 0.0
+    while waiting:
+        now += 0.01
+        for node in nodes:  # one answer of each, in turn
+            if node.pending:
+                tid = next(iter(node.pending))
+                assert bench.engine.match(tid, node, ADDR, now) is not None
+        sent = len(bench.sent())
+        waiting -= sent
+        assert sent > 0
+        assert sum(node.in_flight for node in nodes) <= IN_FLIGHT_MAX
+    assert all(node.waiting is None for node in nodes)
+    for node in nodes:
+        bench.engine.node_is_lost(node, now)
+    assert all(node.is_idle for node in nodes)
+
+
+def test_a_lost_node_makes_room_for_others() -> None:
+    """When those that hold the window fall silent, the others' lines move on."""
+    bench = Bench(pace=-1)
+    silent = [Node(InfoHash(bytes([number]) * 20), ADDR, 1) for number in range(1, 9)]
+    for _ in range(IN_FLIGHT_PER_NODE):
+        for node in silent:
+            bench.engine.ask(node, wire.Ping(node.take_tid(), OWN), None, 0, None, 0.0)
+    request = bench.ask()
+    assert len(bench.sent()) == IN_FLIGHT_MAX
+    bench.engine.node_is_lost(silent[0], 1.0)
+    (datagram,) = bench.sent()
+    assert wire.decode(datagram.data).message == request.message

@@ -13,6 +13,7 @@ from shoal.dht.config import DhtConfig
 from shoal.dht.effects import ValuesExpired, ValuesFound
 from shoal.dht.engine import DhtEngine
 from shoal.dht.query import Condition, Field, Query
+from shoal.dht.responder import PUT_VALUES_MAX
 from shoal.dht.subscribers import PER_SENDER_MAX
 from shoal.dht.value import Value
 from shoal.sim import SeededEntropy
@@ -449,3 +450,55 @@ def test_garbage_is_counted(datagrams: list[tuple[bytes, int]]) -> None:
     assert engine.stats.received == len(datagrams)
     asker = Stranger(engine)
     assert asker.reply(wire.Ping(1, asker.id)).tid == 1
+
+
+def test_a_get_of_much_is_answered_with_ids() -> None:
+    """Else whoever forges the source of a get has megabytes sent there; one value comes whole."""
+    engine = make()
+    asker = Stranger(engine)
+    asker.take_token()
+    for number in range(1, 8):
+        asker.put(Value(bytes(60_000), id=number))
+    (answer,) = [
+        wire.decode(one).message for one in sent_to(asker, wire.Get(1, asker.id, KEY, None, None))
+    ]
+    assert isinstance(answer, wire.Reply)
+    assert answer.values == ()
+    assert answer.sizes is None
+    assert answer.fields is not None
+    assert {row.id for row in answer.fields.rows()} == set(range(1, 8))
+    one = Query(where=(Condition(Field.ID, 3),))
+    parts = sent_to(asker, wire.Get(2, asker.id, KEY, one, None))
+    assert 45 < len(parts) < 60
+
+
+def test_rows_fit_one_datagram() -> None:
+    """However many values there are, and however long their fields."""
+    engine = make(DhtConfig(rate_limit_total=-1, rate_limit_per_address=-1, storage_limit=10**8))
+    asker = Stranger(engine)
+    asker.take_token()
+    for first in range(1, 9000, 50):
+        values = tuple(Value(user_type="t" * 30, id=first + place) for place in range(50))
+        asker.put(*values)
+    assert engine.storage_size()[0] == 9000
+    for query in (Query((Field.ID,)), Query((Field.ID, Field.USER_TYPE))):
+        (answer,) = sent_to(asker, wire.Get(1, asker.id, KEY, query, None))
+        assert 15_000 < len(answer) < 65_000
+
+
+def test_a_put_of_many_values_is_cut() -> None:
+    """A datagram of thousands of tiny values does not cost thousands of answers."""
+    engine = make()
+    asker = Stranger(engine)
+    asker.take_token()
+    values = tuple(Value(id=number) for number in range(1, 101))
+    assert len(asker.put(*values)) == PUT_VALUES_MAX
+    assert engine.storage_size()[0] == PUT_VALUES_MAX
+    assert engine.stats.refused == 100 - PUT_VALUES_MAX
+
+
+def sent_to(asker: Stranger, message: wire.Message) -> list[bytes]:
+    """Return the datagrams that answer *message*."""
+    (datagram,) = wire.encode(message)
+    effects = asker.engine.receive(datagram, asker.addr, asker.now)
+    return [one.data for one in effects if isinstance(one, SendDatagram) and one.addr == asker.addr]

@@ -13,7 +13,7 @@ from shoal.dht.query import Query, Row
 from shoal.sim import Conditions, Constant, Host, Network, SeededEntropy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from shoal.dht.value import Value
 
@@ -173,7 +173,7 @@ class Stranger:
             effects += self.engine.receive(datagram, self.addr, self.now)
         return self.read(effects)
 
-    def read(self, effects: list[object]) -> list[wire.Message]:
+    def read(self, effects: Sequence[object]) -> list[wire.Message]:
         """Decode what is addressed to us, and keep the events."""
         self.events += [effect for effect in effects if not isinstance(effect, SendDatagram)]
         return [
