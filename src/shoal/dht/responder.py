@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from shoal.dht.keeper import Keeper
     from shoal.dht.nodes import Node
+    from shoal.dht.query import Cell
     from shoal.dht.side import Side
     from shoal.dht.value import Value
 
@@ -219,7 +220,15 @@ def _table(select: Iterable[Field], values: Sequence[Value]) -> FieldTable:
     table = FieldTable.of(select, values[:TABLE_ROWS_MAX])
     room = TABLE_SIZE_MAX
     for count, line in enumerate(table.cells):
-        room -= sum(9 if isinstance(cell, int) else 5 + 4 * len(cell) for cell in line)
+        room -= sum(map(_size, line))
         if room < 0:
             return FieldTable(table.fields, table.cells[:count])
     return table
+
+
+def _size(cell: Cell) -> int:
+    """About how many bytes a field takes."""
+    if isinstance(cell, int):
+        return 9
+    is_wide = isinstance(cell, str) and not cell.isascii()
+    return 5 + (4 if is_wide else 1) * len(cell)
