@@ -93,11 +93,12 @@ class Maintenance:
         side = self._side
         if not len(side.table):
             return False
-        if side.context.own_id not in side.searches:
+        is_new = side.context.own_id not in side.searches
+        if is_new:
             with suppress(TooManyOperationsError):  # then enough is learned from those
                 side.search_for(side.context.own_id, now).locate(now)
-        if self._maintain_buckets(now):
-            return True
+        if self._maintain_buckets(now) or is_new:
+            return True  # splits have left buckets empty: see to them within seconds, not minutes
         if side.table.grown_at >= now - GROWTH_WINDOW:
             return self._maintain_neighbourhood(now)
         return False
@@ -131,8 +132,13 @@ class Maintenance:
 
     def _bucket_to_ask(self, index: int) -> Bucket:
         buckets = self._side.table.buckets
-        is_empty = not buckets[index].nodes
-        if is_empty or not self._entropy.below(NEIGHBOUR_ONE_IN):
+        if not buckets[index].nodes:
+            # Ours: anybody, from a bucket drawn at random. The neighbours that OpenDHT asks lack
+            # the same nodes where a whole region grew around one bootstrap node, and values put
+            # from such a region land where nobody looks for them.
+            filled = [bucket for bucket in buckets if bucket.nodes]
+            return filled[self._entropy.below(len(filled))] if filled else buckets[index]
+        if not self._entropy.below(NEIGHBOUR_ONE_IN):
             near = [buckets[i] for i in (index - 1, index + 1) if 0 <= i < len(buckets)]
             filled = [bucket for bucket in near if bucket.nodes]
             if filled:
