@@ -206,4 +206,21 @@ def churn(seed: int) -> None:
     assert report.samples[-1].connected >= 99
 
 
-WORLDS: Final[dict[str, Callable[[int], None]]] = {"faults": faults, "nats": nats, "churn": churn}
+def young(seed: int) -> None:
+    """Three hundred nodes join around a single one within half a minute, and use the DHT at once.
+
+    Whole regions then know nobody elsewhere at first, and must not settle for one another.
+    """
+    scenario = DhtScenario(
+        nodes=300, seed=seed, join_time=30.0, duration=120.0, lookups=600, bootstraps=1
+    )
+    report = run_dht(scenario)
+    assert report.found == 600, f"{report.found} of 600 found"
+
+
+WORLDS: Final[dict[str, Callable[[int], None]]] = {
+    "faults": faults,
+    "nats": nats,
+    "churn": churn,
+    "young": young,
+}
