@@ -264,8 +264,6 @@ def test_wrong_token_leads_to_a_new_one(pool: PeerPool, wire: WirePeer, kind: st
 
 def test_tokenless_reply(pool: PeerPool, wire: WirePeer, kind: str) -> None:
     """Case 5: a find or get reply without token ends the acquaintance, until restart."""
-    if kind == SHOAL:
-        pytest.skip("ours: unit tests say what we make of it; the peers' rule is the fact here")
     node = started(pool, kind, wire)
     wire.mute |= {"find", "get"}
     in_background(lambda: node.get(KEY))
