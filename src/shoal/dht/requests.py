@@ -59,8 +59,8 @@ class PingEnd(Protocol):
 class Request:
     """One question to one node."""
 
-    __slots__ = ("asked_at", "attempts", "context", "datagrams", "deadline", "engine", "is_over",
-                 "message", "node", "owner", "purpose", "tid", "wait")  # fmt: skip
+    __slots__ = ("asked_at", "attempts", "context", "datagrams", "deadline", "engine", "is_counted",
+                 "is_over", "message", "node", "owner", "purpose", "tid", "wait")  # fmt: skip
 
     def __init__(
         self,
@@ -85,6 +85,9 @@ class Request:
         self.wait = FIRST_WAIT
         self.deadline = inf
         self.is_over = False
+        # Whether an answer may come at any moment that the receive buffer must have room for. How
+        # many updates there are is up to others, and their answers are small.
+        self.is_counted = type(message) is not wire.Update
 
     def wake(self, now: float) -> None:
         """Notice that no answer came."""
@@ -144,7 +147,7 @@ class RequestEngine:
     ) -> Request:
         """Send *message* (made with `node.take_tid()`) when it is the node's turn."""
         request = Request(self, node, message, owner, purpose, context, now)
-        if node.waiting is None and self._has_room(node) and self._may_leave(node, now):
+        if node.waiting is None and self._has_room(request) and self._may_leave(node, now):
             self._send_first(request, now)
         else:
             self._enqueue(request, now)
@@ -221,8 +224,11 @@ class RequestEngine:
         if request.owner is not None:
             request.owner.on_lost(request, now)
 
-    def _has_room(self, node: Node) -> bool:
-        return self._in_flight < IN_FLIGHT_MAX and node.in_flight < IN_FLIGHT_PER_NODE
+    def _has_room(self, request: Request) -> bool:
+        return request.node.in_flight < IN_FLIGHT_PER_NODE and not self._is_crowded_out(request)
+
+    def _is_crowded_out(self, request: Request) -> bool:
+        return request.is_counted and self._in_flight >= IN_FLIGHT_MAX
 
     def _may_leave(self, node: Node, now: float) -> bool:
         """Take one turn of *node*: a leaky bucket that holds `BURST` requests."""
@@ -237,7 +243,7 @@ class RequestEngine:
         self.stats.delayed += 1
         if node.waiting is None:
             node.waiting = deque()
-            if self._in_flight >= IN_FLIGHT_MAX:
+            if self._is_crowded_out(request):
                 self._join_crowd(node)
             elif node.in_flight < IN_FLIGHT_PER_NODE:  # else its next answer serves the line
                 self._schedule_turn(node, now)
@@ -275,9 +281,11 @@ class RequestEngine:
 
     def _serve_line(self, node: Node, now: float) -> None:
         """Let waiting requests leave, as far as pace and windows allow."""
-        while node.waiting and self._has_room(node):
+        while node.waiting:
             if node.waiting[0].is_over:
                 node.waiting.popleft()
+            elif not self._has_room(node.waiting[0]):
+                break
             elif self._may_leave(node, now):
                 self._send_first(node.waiting.popleft(), now)
             else:
@@ -285,7 +293,7 @@ class RequestEngine:
                 return
         if not node.waiting:
             node.waiting = None
-        elif self._in_flight >= IN_FLIGHT_MAX:
+        elif self._is_crowded_out(node.waiting[0]):
             self._join_crowd(node)
 
     def _send_first(self, request: Request, now: float) -> None:
@@ -295,7 +303,7 @@ class RequestEngine:
                 node.pending = {}
             node.pending[request.tid] = request
         node.in_flight += 1
-        self._in_flight += 1
+        self._in_flight += request.is_counted
         self.stats.sent += 1
         request.datagrams = wire.encode(
             request.message, network=self._network, is_client=self._is_client
@@ -305,6 +313,8 @@ class RequestEngine:
     def _repeat(self, request: Request, now: float) -> None:
         self.stats.repeated += 1
         self._attempt(request, now)
+        self._count_no_more(request)
+        self._serve_crowd(now)
         if request.attempts == 2 and request.owner is not None:  # noqa: PLR2004 - the second
             request.owner.on_slow(request, now)
 
@@ -317,6 +327,11 @@ class RequestEngine:
         for datagram in request.datagrams or ():
             self._out.append(SendDatagram(datagram, addr))
 
+    def _count_no_more(self, request: Request) -> None:
+        """Its answer came, or nobody expects one any more: the silent must not stop the others."""
+        self._in_flight -= request.is_counted
+        request.is_counted = False
+
     def _close(self, request: Request) -> None:
         if request.is_over:
             return
@@ -325,7 +340,7 @@ class RequestEngine:
         if request.datagrams is not None:
             request.datagrams = None
             node.in_flight -= 1
-            self._in_flight -= 1
+            self._count_no_more(request)
         if self._pings.get(request.tid) is request:
             del self._pings[request.tid]
         elif node.pending:

@@ -299,3 +299,27 @@ def test_a_lost_node_makes_room_for_others() -> None:
     bench.engine.node_is_lost(silent[0], 1.0)
     (datagram,) = bench.sent()
     assert wire.decode(datagram.data).message == request.message
+
+
+def test_the_silent_do_not_stop_us() -> None:
+    """Requests to nodes that do not answer leave room for others after the first wait."""
+    bench = Bench()
+    for number in range(IN_FLIGHT_MAX):
+        silent = Node(InfoHash.of(number.to_bytes(2)), ADDR, 1)
+        bench.engine.ask(silent, wire.Ping(silent.take_tid(), OWN), None, 0, None, 0.0)
+    bench.sent()
+    bench.ask()
+    assert bench.sent() == []
+    bench.advance(1.3)
+    assert bench.engine.stats.sent == IN_FLIGHT_MAX + 1
+
+
+def test_updates_of_listeners_never_stop_us() -> None:
+    """Others decide how many updates there are: thousands of silent listeners cost no question."""
+    bench = Bench()
+    for number in range(IN_FLIGHT_MAX):
+        listener = Node(InfoHash.of(number.to_bytes(2)), ADDR, 1)
+        update = wire.Update(listener.take_tid(), OWN, 1, b"", None, (), None, (1,), (), 1)
+        bench.engine.ask(listener, update, None, 0, None, 0.0)
+    bench.ask()
+    assert bench.engine.stats.sent == IN_FLIGHT_MAX + 1
