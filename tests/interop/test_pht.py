@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shoal.core import InfoHash
-from shoal.dht.pht_entry import CANARY, USER_TYPE, IndexEntry, IndexValue
-from shoal.dht.pht_prefix import KeySpec, Prefix
+from shoal.dht.pht.entry import CANARY, USER_TYPE, IndexEntry, IndexValue
+from shoal.dht.pht.prefix import KeySpec, Prefix
 from tests.peers.dhtnode import DhtnodeProcess
 from tests.peers.peer import key_of
 from tests.peers.pool import DHTNODE, OPENDHT, SHOAL, PeerPool, connected

@@ -16,7 +16,7 @@ from shoal.crypto import generate_identity
 from shoal.dht import DhtConfig, DhtNode, Expired, Lagged, Value
 from shoal.dht.driver.pht import Pht
 from shoal.dht.errors import DhtError, NotConnectedError
-from shoal.dht.pht_entry import IndexValue
+from shoal.dht.pht.entry import IndexValue
 from tests.peers.worker import answerer, commands, say
 
 if TYPE_CHECKING:

@@ -26,7 +26,6 @@ HOSTS: Final = {"bot", "cli", "lab", "node", "sim", "testing", "web"}
 # Modules that declare and do nothing, which other modules' tests exercise.
 DECLARATIONS: Final = {
     *("__init__", "__main__", "backend", "config", "effects", "errors"),
-    *("pht_effects", "secure_effects"),
 }
 # Parts that make sense only together: the test that plays them is that of the whole.
 TESTED_BY: Final = {
@@ -51,8 +50,8 @@ TESTED_BY: Final = {
     "dht/proxy/reachability": "dht/proxy/test_engine",
     "dht/proxy/request_queue": "dht/proxy/test_engine",
     "dht/proxy/subscriptions": "dht/proxy/test_server_engine",
-    "dht/secure_operations": "dht/test_secure",
-    "dht/secure_orders": "dht/test_secure",
+    "dht/secure/operations": "dht/secure/test_engine",
+    "dht/secure/orders": "dht/secure/test_engine",
     "dht/side": "dht/test_engine",
     "dht/upkeep": "dht/test_engine",
     "sim/hosts": "sim/test_network",

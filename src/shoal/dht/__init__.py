@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from shoal.dht.driver.stats import NodeStats
     from shoal.dht.effects import Status
     from shoal.dht.engine import DhtEngine
-    from shoal.dht.pht_entry import IndexValue
+    from shoal.dht.pht.entry import IndexValue
     from shoal.dht.query import Condition, Field, Query, Row, Where
-    from shoal.dht.secure import SecureEngine
+    from shoal.dht.secure.engine import SecureEngine
     from shoal.dht.types import TypeRegistry, ValueType
     from shoal.dht.value import Value
 
@@ -53,9 +53,9 @@ _MODULES = {
     "driver.stats": ("NodeStats",),
     "effects": ("Status",),
     "engine": ("DhtEngine",),
-    "pht_entry": ("IndexValue",),
+    "pht.entry": ("IndexValue",),
     "query": ("Condition", "Field", "Query", "Row", "Where"),
-    "secure": ("SecureEngine",),
+    "secure.engine": ("SecureEngine",),
     "types": ("TypeRegistry", "ValueType"),
     "value": ("Value",),
 }

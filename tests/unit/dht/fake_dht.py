@@ -21,7 +21,7 @@ from shoal.dht.value import VALUE_SIZE_MAX, Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from shoal.dht.secure import SecureEngine
+    from shoal.dht.secure.engine import SecureEngine
 
 LATENCY = 0.1
 LIFE = 600.0

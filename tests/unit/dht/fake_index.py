@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shoal.dht.effects import Done, ValuesExpired, ValuesFound
-from shoal.dht.pht import PhtEngine
-from shoal.dht.pht_effects import (
+from shoal.dht.pht.effects import (
     CancelRequest,
     InsertDone,
     LookupDone,
@@ -16,13 +15,14 @@ from shoal.dht.pht_effects import (
     ReadNode,
     WatchNode,
 )
+from shoal.dht.pht.engine import PhtEngine
 from shoal.sim.entropy import SeededEntropy
 from tests.unit.dht.fake_dht import FakeBackend, FakeDht
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shoal.dht.pht_entry import IndexValue
+    from shoal.dht.pht.entry import IndexValue
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shoal.core import DecodeError, InfoHash
 from shoal.dht.packing import unpack
-from shoal.dht.secure_suite import StandardSuite
+from shoal.dht.secure.suite import StandardSuite
 from shoal.dht.value import Value
 
 if TYPE_CHECKING:

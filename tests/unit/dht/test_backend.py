@@ -10,7 +10,7 @@ import pytest
 from shoal.dht.backend import DhtCommands
 from shoal.dht.engine import DhtEngine
 from shoal.dht.proxy.engine import ProxyEngine
-from shoal.dht.secure import SecureEngine
+from shoal.dht.secure.engine import SecureEngine
 from tests.unit.dht.fake_dht import FakeBackend
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from shoal.dht.driver.stats import FamilyStats, NodeStats, counters_of
 from shoal.dht.effects import Status
 from shoal.dht.engine import DhtEngine
 from shoal.dht.errors import NodeClosedError, NotConnectedError
-from shoal.dht.secure import SecureEngine
+from shoal.dht.secure.engine import SecureEngine
 from shoal.dht.state import NodeState, encode_state
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from shoal.dht.errors import (
     StoredOnlyHereError,
 )
 from shoal.dht.query import Condition, Field, Query, Row
-from shoal.dht.secure_effects import CertificateFound, OperationFailed
+from shoal.dht.secure.effects import CertificateFound, OperationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

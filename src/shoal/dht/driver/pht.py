@@ -1,4 +1,4 @@
-"""`Pht`: an index over the DHT, as an asyncio object. What it is and does: `shoal.dht.pht`."""
+"""`Pht`: an index over the DHT, as an asyncio object. What it is and does: `shoal.dht.pht.engine`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, assert_never
 from shoal.core.driver import SystemEntropy
 from shoal.dht.driver.operations import Added
 from shoal.dht.errors import DhtError, NodeClosedError, NotConnectedError
-from shoal.dht.pht import PhtEngine
-from shoal.dht.pht_effects import (
+from shoal.dht.pht.effects import (
     CancelRequest,
     InsertDone,
     LookupDone,
@@ -21,6 +20,7 @@ from shoal.dht.pht_effects import (
     ReadNode,
     WatchNode,
 )
+from shoal.dht.pht.engine import PhtEngine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from shoal.core import InfoHash
     from shoal.dht.driver.operations import ListenEvent, PutResult
-    from shoal.dht.pht_entry import IndexValue
-    from shoal.dht.pht_search import PhtStats
+    from shoal.dht.pht.entry import IndexValue
+    from shoal.dht.pht.search import PhtStats
     from shoal.dht.value import Value
 
 _log = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ from shoal.dht.effects import (
     ValuesFound,
 )
 from shoal.dht.errors import DhtError, NodeClosedError
-from shoal.dht.secure_effects import CertificateFound, IdentityAnnounced, OperationFailed
+from shoal.dht.secure.effects import CertificateFound, IdentityAnnounced, OperationFailed
 
 if TYPE_CHECKING:
     import socket
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from shoal.core import Address
     from shoal.dht.engine import DhtEngine
-    from shoal.dht.secure import SecureEngine
+    from shoal.dht.secure.engine import SecureEngine
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import pytest
 from shoal.core import InfoHash
 from shoal.dht.driver.pht import Pht
 from shoal.dht.errors import IndexKeyError, NodeClosedError, NotConnectedError
-from shoal.dht.pht_entry import IndexValue
+from shoal.dht.pht.entry import IndexValue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable

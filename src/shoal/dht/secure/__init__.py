@@ -1,0 +1,1 @@
+"""Signed and encrypted values, and certificates, over any backend of DHT operations."""
