@@ -117,6 +117,7 @@ def test_values_and_certificates_cross_the_network() -> None:
     assert world.read(5, 3) == {b"to all": alice.id}
 
     world.do(0, 4, lambda e, now: e.put_signed(4, KEY, Value(b"edited", id=5), now))
+    world.network.run(world.network.now + 10.0)  # what was lost on the way is repeated
     assert world.read(5, 4) == {b"edited": alice.id}
 
 
