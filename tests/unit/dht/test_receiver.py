@@ -12,29 +12,12 @@ from shoal.dht.engine import DhtEngine
 from shoal.dht.side import NAMED_MAX
 from shoal.dht.value import Value
 from shoal.sim import SeededEntropy
-from tests.unit.dht.world import KEY, WALL_NOW, Stranger
-
-TOKEN = b"t" * 32
+from tests.unit.dht.world import KEY, TOKEN, WALL_NOW, Stranger, answer, meet
 
 
 def make(config: DhtConfig | None = None) -> DhtEngine:
     """Make a node that knows nobody."""
     return DhtEngine(config or DhtConfig(), SeededEntropy(5), 0.0, wall_offset=WALL_NOW)
-
-
-def reply(tid: int, peer: Stranger, **fields: object) -> wire.Reply:
-    """Make a reply of *peer* with a token."""
-    plain = wire.Reply(tid, peer.id, None, b"", b"", TOKEN, (), None, None)
-    return plain._replace(**fields)  # type: ignore[arg-type]  # names are checked
-
-
-def meet(engine: DhtEngine, name: bytes = b"p") -> Stranger:
-    """Let *engine* know a node that answers its ping."""
-    peer = Stranger(engine, name)
-    (ping,) = peer.read(list(engine.insert_node(peer.id, peer.addr, 0.0)))
-    assert isinstance(ping, wire.Ping)
-    peer.say(reply(ping.tid, peer))
-    return peer
 
 
 def asked(peer: Stranger, op: int = 1) -> wire.Get:
@@ -62,10 +45,10 @@ def test_a_crooked_list_of_nodes_spoils_the_whole_answer(nodes4: bytes, nodes6: 
     peer = meet(make())
     question = asked(peer)
     value = (Value(b"x", id=1),)
-    peer.say(reply(question.tid, peer, nodes4=nodes4, nodes6=nodes6, values=value))
+    peer.say(answer(question, peer, nodes4=nodes4, nodes6=nodes6, values=value))
     assert found(peer) == []
     assert peer.engine.stats.malformed == 1
-    peer.say(reply(question.tid, peer, values=value))
+    peer.say(answer(question, peer, values=value))
     assert found(peer) == [b"x"]
 
 
@@ -76,7 +59,7 @@ def test_an_answer_without_a_token_that_serves_is_none(token: bytes | None) -> N
     peer.read(list(peer.engine.put(1, KEY, Value(b"x", id=1), 0.0)))
     (find,) = peer.read(list(peer.engine.put(2, InfoHash.of(b"k"), Value(b"x", id=1), 0.0)))
     assert isinstance(find, wire.Find)
-    assert peer.say(reply(find.tid, peer, token=token)) == []
+    assert peer.say(answer(find, peer, token=token)) == []
     assert peer.engine.stats.blacklisted == 1
     peer.wait(60.0)
     assert peer.say(wire.Ping(1, peer.id)) == []
@@ -91,7 +74,7 @@ def test_few_nodes_of_a_list_are_believed() -> None:
         for number in range(2000)
     ]
     before = cache_size(peer.engine)
-    peer.say(reply(question.tid, peer, nodes4=wire.compact_nodes(crowd)))
+    peer.say(answer(question, peer, nodes4=wire.compact_nodes(crowd)))
     assert cache_size(peer.engine) == before + NAMED_MAX
 
 
@@ -101,12 +84,12 @@ def test_answers_are_for_those_who_were_asked() -> None:
     peer, other = meet(engine), meet(engine, b"q")
     question = asked(peer)
     value = (Value(b"x", id=1),)
-    other.say(reply(question.tid, other, values=value))
-    peer.say(reply(question.tid + 1, peer, values=value))
+    other.say(answer(question, other, values=value))
+    peer.say(answer(question._replace(tid=question.tid + 1), peer, values=value))
     elsewhere = Stranger(engine, b"p", port=1)
-    elsewhere.say(reply(question.tid, elsewhere, values=value))
+    elsewhere.say(answer(question, elsewhere, values=value))
     assert found(peer) + found(other) + found(elsewhere) == []
-    peer.say(reply(question.tid, peer, values=value))
+    peer.say(answer(question, peer, values=value))
     assert found(peer) == [b"x"]
 
 
@@ -121,7 +104,7 @@ def test_errors_that_end_nothing() -> None:
         wire.Error(question.tid, None, 401, "no"),
     ):
         assert peer.say(error) == []
-    peer.say(reply(question.tid, peer, values=(Value(b"x", id=1),)))
+    peer.say(answer(question, peer, values=(Value(b"x", id=1),)))
     assert found(peer) == [b"x"]
 
 
@@ -134,7 +117,7 @@ def test_legacy_notices_are_nobodys() -> None:
 def test_parts_of_an_answer_that_nobody_awaits() -> None:
     """A large reply out of the blue opens nothing."""
     peer = meet(make())
-    peer.say(reply(99, peer, values=(Value(bytes(5000), id=1),)))
+    peer.say(answer(wire.Ping(99, peer.id), peer, values=(Value(bytes(5000), id=1),)))
     assert peer.engine.request_stats.unsolicited >= 1  # type: ignore[attr-defined]
     assert found(peer) == []
 

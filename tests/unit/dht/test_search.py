@@ -15,29 +15,14 @@ from shoal.dht.query import Condition, Field, FieldTable, Query
 from shoal.dht.search import ANSWERS_MAX, RETRY_MAX
 from shoal.dht.value import Value
 from shoal.sim import Conditions, Constant, SeededEntropy
-from tests.unit.dht.world import KEY, WALL_NOW, Peer, Stranger, World
+from tests.unit.dht.world import KEY, WALL_NOW, Peer, World, answer, meet
 
-TOKEN = b"t" * 32
 IPV4 = DhtConfig(families=(Family.IPV4,))
 
 
 def make(config: DhtConfig = IPV4) -> DhtEngine:
     """Make a node that knows nobody."""
     return DhtEngine(config, SeededEntropy(5), 0.0, wall_offset=WALL_NOW)
-
-
-def reply(question: wire.Message, peer: Stranger, **fields: object) -> wire.Reply:
-    """Make a reply of *peer* with a token."""
-    plain = wire.Reply(question.tid, peer.id, None, b"", b"", TOKEN, (), None, None)
-    return plain._replace(**fields)  # type: ignore[arg-type]  # names are checked
-
-
-def meet(engine: DhtEngine, name: bytes = b"p") -> Stranger:
-    """Let *engine* know a node that answers its ping."""
-    peer = Stranger(engine, name)
-    (ping,) = peer.read(list(engine.insert_node(peer.id, peer.addr, 0.0)))
-    peer.say(reply(ping, peer))
-    return peer
 
 
 def gets(messages: list[wire.Message]) -> list[wire.Get]:
@@ -98,7 +83,7 @@ def test_a_late_answer_finds_no_forgotten_search() -> None:
     assert KEY not in [search.key for search in engine.searches(Family.IPV4)]
     named = (InfoHash.of(b"named"), Address(bytes((203, 0, 113, 7)), 7))
     forgotten = sum(near.node.uses for s in engine.searches(Family.IPV4) for near in s.nodes)
-    peer.say(reply(question, peer, nodes4=wire.compact_nodes([named])))
+    peer.say(answer(question, peer, nodes4=wire.compact_nodes([named])))
     after = sum(near.node.uses for s in engine.searches(Family.IPV4) for near in s.nodes)
     assert after == forgotten
     bucket = engine.routing_table(Family.IPV4)[0]
@@ -117,9 +102,9 @@ def test_liars_cannot_lead_a_get_on_for_ever() -> None:
             break
         liar.id, question = waiting.pop(0)
         named = [(next(closer), liar.addr) for _ in range(8)]
-        answer = reply(question, liar, nodes4=wire.compact_nodes(named))
+        told = answer(question, liar, nodes4=wire.compact_nodes(named))
         (search,) = engine.searches(Family.IPV4)
-        for asked in gets(liar.say(answer)):
+        for asked in gets(liar.say(told)):
             whom = [n.node.id for n in search.nodes if asked.tid in (n.node.pending or ())]
             waiting += [(who, asked) for who in whom]  # less those that closer ones pushed out
     (done,) = [event for event in liar.events if isinstance(event, Done)]
@@ -133,13 +118,13 @@ def test_what_is_much_is_fetched_value_by_value() -> None:
     (question,) = gets(peer.read(list(peer.engine.get(1, KEY, 0.0))))
     assert question.query is None
     table = FieldTable((Field.ID,), ((5,), (6,)))
-    pages = gets(peer.say(reply(question, peer, fields=table)))
+    pages = gets(peer.say(answer(question, peer, fields=table)))
     assert [page.query for page in pages] == [
         Query(where=(Condition(Field.ID, value_id),)) for value_id in (5, 6)
     ]
     for page, value_id in zip(pages, (5, 6), strict=True):
         assert not [event for event in peer.events if isinstance(event, Done)]
-        peer.say(reply(page, peer, values=(Value(b"x", id=value_id),)))
+        peer.say(answer(page, peer, values=(Value(b"x", id=value_id),)))
     assert [v.id for e in peer.events if isinstance(e, ValuesFound) for v in e.values] == [5, 6]
     assert [event for event in peer.events if isinstance(event, Done)] == [Done(1, True, 1)]
 
@@ -150,14 +135,14 @@ def test_a_cancelled_get_fetches_nothing_more() -> None:
     (question,) = gets(peer.read(list(peer.engine.get(1, KEY, 0.0))))
     peer.engine.cancel(1, 0.0)
     table = FieldTable((Field.ID,), ((5,), (6,)))
-    assert peer.say(reply(question, peer, fields=table)) == []
+    assert peer.say(answer(question, peer, fields=table)) == []
 
 
 def test_a_list_whose_owner_dies_does_not_hold_up_a_get() -> None:
     """Pages that are lost count as fetched."""
     peer = meet(make())
     (question,) = gets(peer.read(list(peer.engine.get(1, KEY, 0.0))))
-    peer.say(reply(question, peer, fields=FieldTable((Field.ID,), ((5,), (6,)))))
+    peer.say(answer(question, peer, fields=FieldTable((Field.ID,), ((5,), (6,)))))
     peer.wait(30.0)
     assert [event.op for event in peer.events if isinstance(event, Done)] == [1]
 
@@ -166,7 +151,7 @@ def test_an_empty_list_ends_at_once() -> None:
     """Nothing to fetch, nothing to wait for."""
     peer = meet(make())
     (question,) = gets(peer.read(list(peer.engine.get(1, KEY, 0.0))))
-    peer.say(reply(question, peer, fields=FieldTable((Field.ID,), ())))
+    peer.say(answer(question, peer, fields=FieldTable((Field.ID,), ())))
     assert [event for event in peer.events if isinstance(event, Done)] == [Done(1, True, 1)]
 
 
@@ -177,18 +162,18 @@ def test_large_answers_turn_into_pages_for_all() -> None:
     effects = list(engine.get(1, KEY, 0.0))
     (asked_first,), (asked_second,) = gets(first.read(effects)), gets(second.read(effects))
     values = tuple(Value(bytes([number]) * 9000, id=number) for number in (1, 2, 3))
-    header, *parts = wire.encode(reply(asked_first, first, values=values))
+    header, *parts = wire.encode(answer(asked_first, first, values=values))
     again = gets(second.read(list(engine.receive(header, first.addr, 0.1))))
     assert [one.query for one in again] == [Query(select=(Field.ID,))]
     for part in parts:
         first.read(list(engine.receive(part, first.addr, 0.1)))
     ids = FieldTable((Field.ID,), ((1,), (2,), (3,), (4,)))
-    pages = gets(second.say(reply(again[0], second, fields=ids)))
+    pages = gets(second.say(answer(again[0], second, fields=ids)))
     assert len(pages) == 4
-    late = reply(asked_second, second, values=values)
+    late = answer(asked_second, second, values=values)
     second.say(late)
     for page in pages:
-        second.say(reply(page, second))
+        second.say(answer(page, second))
     events = first.events + second.events
     assert sorted(v.id for e in events if isinstance(e, ValuesFound) for v in e.values) == [1, 2, 3]
     assert [event for event in events if isinstance(event, Done)] == [Done(1, True, 2)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WALL_NOW = 1_700_000_000.0
 KEY = InfoHash.from_text("the key")
+TOKEN = b"t" * 32
 
 
 class Peer:
@@ -218,3 +219,18 @@ class Stranger:
     def get(self, query: Query | None = None, key: InfoHash = KEY) -> wire.Reply:
         """Get."""
         return self.reply(wire.Get(self.tid(), self.id, key, query, None))
+
+
+def answer(question: wire.Message, peer: Stranger, **fields: object) -> wire.Reply:
+    """Make *peer*'s reply to *question*, with a token unless *fields* say otherwise."""
+    plain = wire.Reply(question.tid, peer.id, None, b"", b"", TOKEN, (), None, None)
+    return plain._replace(**fields)  # type: ignore[arg-type]  # names are checked
+
+
+def meet(engine: DhtEngine, name: bytes = b"p", now: float = 0.0) -> Stranger:
+    """Let *engine* know a node that answers its ping."""
+    peer = Stranger(engine, name)
+    peer.now = now
+    (ping,) = peer.read(engine.insert_node(peer.id, peer.addr, now))
+    peer.say(answer(ping, peer))
+    return peer
