@@ -168,7 +168,7 @@ def test_a_week_under_load_is_flat() -> None:
             host.events.clear()
 
     assert highest["bytes"] <= STORAGE_LIMIT + 100
-    assert highest["bytes"] > STORAGE_LIMIT - 4000  # eviction was at work
+    assert highest["bytes"] > STORAGE_LIMIT // 2  # contents alone: eviction was at work
     assert highest["nodes"] <= 1000
     assert highest["searches"] <= 64
     assert 1 <= highest["subscriptions"] <= 100
