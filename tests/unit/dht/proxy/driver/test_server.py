@@ -729,3 +729,14 @@ def test_secure_by_default() -> None:
     assert config.host == "127.0.0.1"
     assert not config.is_private_push
     assert config.trusted_proxies == ()
+
+
+async def test_small_chunks_are_sent_at_once(serve: Serve) -> None:
+    """Nagle's algorithm is off; and TCP looks whether silent clients are still there."""
+    server = await serve()
+    async with Stream(server.port):
+        (connection,) = server._http.state.connections  # noqa: SLF001 - no other way to its socket
+        taken = connection.transport.get_extra_info("socket")
+
+        assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert taken.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
