@@ -87,8 +87,9 @@ def command_line(arguments: list[str]) -> tuple[click.Command, click.Context]:
     context = click.Context(main, info_name="shoal")
     command: click.Command = main
     while isinstance(command, click.Group):
-        name, command, arguments = command.resolve_command(context, arguments)
-        assert command is not None
+        name, found, arguments = command.resolve_command(context, arguments)
+        assert found is not None
+        command = found
         if isinstance(command, click.Group):
             context = click.Context(command, info_name=name, parent=context)
     return command, command.make_context(command.name, arguments, parent=context)

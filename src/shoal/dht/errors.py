@@ -87,7 +87,7 @@ class ProxyError(DhtError):
 
 
 class UnsuitableKeyError(DhtError):
-    """DHT values are signed with and encrypted to RSA keys only. Make or ask for an RSA identity."""
+    """DHT values are signed with and encrypted to RSA keys only. Take an RSA identity."""
 
 
 class SequenceExhaustedError(DhtError):

@@ -41,7 +41,7 @@ def test_the_key_of_a_long_id() -> None:
 @pytest.mark.parametrize("text", ["", "zz", "fa71", "fa7137cfa582de9fe93ad7d50673e154a755d7e "])
 def test_bad_hex_says_so(text: str) -> None:
     """What is not 40 digits is refused, and the message shows it."""
-    with pytest.raises(DecodeError, match="hexadecimal|takes 20 bytes"):
+    with pytest.raises(DecodeError, match=r"hexadecimal|takes 20 bytes"):
         InfoHash.from_hex(text)
 
 

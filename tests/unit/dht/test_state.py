@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import msgpack
 import pytest
@@ -57,7 +58,7 @@ def test_socket_addresses_are_those_of_linux(addr: Address, raw: str) -> None:
 
 
 def test_socket_addresses_of_other_systems_are_read() -> None:
-    """macOS has a length first and 30 for IPv6; Windows has 23. A mapped address is IPv4."""
+    """Apple's have a length first and 30 for IPv6; Windows has 23. A mapped address is IPv4."""
     assert unpack_sockaddr(b"\x10\x02" + pack_sockaddr(V4)[2:]) == V4
     assert unpack_sockaddr(b"\x1c\x1e" + pack_sockaddr(V6)[2:]) == V6
     assert unpack_sockaddr(b"\x17\x00" + pack_sockaddr(V6)[2:]) == V6
@@ -68,10 +69,8 @@ def test_socket_addresses_of_other_systems_are_read() -> None:
 @given(st.binary(max_size=40))
 def test_any_socket_address_is_read_or_refused(data: bytes) -> None:
     """Nothing else than DecodeError comes out."""
-    try:
+    with suppress(DecodeError):
         assert isinstance(unpack_sockaddr(data), Address)
-    except DecodeError:
-        pass
 
 
 def test_what_is_written_is_read_again() -> None:
@@ -166,10 +165,8 @@ def test_an_oversize_state_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_any_bytes_give_a_state_or_an_error(data: bytes) -> None:
     """Disks fail too."""
     for content in (data, file_with(data), b"\x81\xa5nodes" + data, b"\x81\xa6values" + data):
-        try:
+        with suppress(DecodeError):
             assert isinstance(decoded(content), NodeState)
-        except DecodeError:
-            pass
 
 
 def test_the_port_file_is_two_lines() -> None:

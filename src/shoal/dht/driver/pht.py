@@ -1,4 +1,4 @@
-"""`Pht`: an index over the DHT, as an asyncio object. What it is and does: `shoal.dht.pht.engine`."""
+"""`Pht`: an index over the DHT, as an asyncio object. How it works: `shoal.dht.pht.engine`."""
 
 from __future__ import annotations
 
