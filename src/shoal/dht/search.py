@@ -89,7 +89,7 @@ class SearchNode:
 class Search:
     """Everything under way about one key in one family."""
 
-    __slots__ = ("_distances", "_retry_wait", "_wake_at", "gets", "is_expired", "is_gone",
+    __slots__ = ("_distances", "_retry_wait", "_wake_at", "gets", "heard", "is_expired", "is_gone",
                  "is_locating", "key", "listenings", "nodes", "number", "puts", "refilled_at",
                  "side", "used_at")  # fmt: skip
 
@@ -104,6 +104,9 @@ class Search:
         self.gets: list[GetOperation] = []
         self.puts: dict[int, PutOperation] = {}
         self.listenings: dict[Query, Listening] = {}
+        # Ids that answers named and that have been judged: the same ones are named again and again.
+        # Looked into only; emptied when a node drops out, for others may be wanted then.
+        self.heard: set[bytes] = set()
         self.is_expired = False
         self.is_gone = False  # forgotten; late answers find nobody
         self.is_locating = False
@@ -135,6 +138,7 @@ class Search:
     def refill(self, now: float) -> None:
         """Take in the closest nodes that the cache knows."""
         self.refilled_at = now
+        self.heard.clear()
         for node in self.side.cache.closest(self.number, WIDTH):
             self.offer(node)
 
@@ -169,14 +173,6 @@ class Search:
             self._distances.pop()
             usable -= not gone.is_bad
             gone.node.uses -= 1
-
-    def place_of(self, node: Node) -> SearchNode | None:
-        """Return this search's entry for *node*."""
-        distance = node.number ^ self.number
-        place = bisect_left(self._distances, distance)
-        if place < len(self.nodes) and self._distances[place] == distance:
-            return self.nodes[place]
-        return None
 
     def front(self) -> list[SearchNode]:
         """Return the first 8 usable nodes."""
@@ -253,6 +249,7 @@ class Search:
     def step(self, now: float) -> None:
         """Do whatever the present state of the nodes allows."""
         if not (self.gets or self.puts or self.listenings or self.is_locating):
+            self.heard.clear()
             return
         front = self.front()
         if not front:
@@ -309,12 +306,16 @@ class Search:
                     self._ask_get(near, operation, now)
                     allowed -= 1
         if self.puts or self.listenings or self.is_locating:
+            is_found = level >= min(
+                QUORUM, len(front)
+            )  # tokens may come by other searches till then
             for place, near in enumerate(front):
                 if allowed <= 0:
                     return
                 is_wanted = self.is_locating or place < QUORUM
                 needs_sync = is_wanted and not near.is_synced(now)
-                if (needs_sync or near.node.fresh_token(now) is None) and not near.asking:
+                needs_token = is_found and near.node.fresh_token(now) is None
+                if (needs_sync or needs_token) and not near.asking:
                     self._ask_find(near, now)
                     allowed -= 1
 
@@ -504,10 +505,12 @@ class Search:
         """Pass over the node, so that another one is asked meanwhile."""
         near, _ = _asked(request)
         near.slow = request
+        self.heard.clear()
         self.step(now)
 
     def on_lost(self, request: Request, now: float) -> None:
         """Go on without that node."""
+        self.heard.clear()
         near, operation = _asked(request)
         if request.purpose == PAGE:
             self._count_page(near, operation)

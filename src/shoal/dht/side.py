@@ -109,8 +109,12 @@ class Side:
         """Note nodes that somebody named in a compact list; offer them to *search*."""
         length, width = 20, 20 + self._ip_length + 2
         find, own_id = self.cache.find, self.context.own_id
+        heard = set() if search is None else search.heard
         for start in range(0, min(len(nodes), NAMED_MAX * width), width):
             node_id = nodes[start : start + length]
+            if node_id in heard:
+                continue
+            heard.add(node_id)
             node = find(node_id)  # type: ignore[arg-type]  # equal bytes are found
             if node is None or node.may_revive(now):
                 if node_id == own_id:
