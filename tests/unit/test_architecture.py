@@ -36,9 +36,7 @@ TESTED_BY: Final = {
     "cli/stats": "cli/test_scan",
     "core/engine": "../engine_laws",
     "core/entropy": "sim/test_entropy",
-    "dht/connectivity": "dht/test_engine",
     "dht/context": "dht/test_engine",
-    "dht/maintenance": "dht/test_engine",
     "dht/proxy/client_context": "dht/proxy/test_engine",
     "dht/proxy/client_tasks": "dht/proxy/test_engine",
     "dht/proxy/following": "dht/proxy/test_engine",
@@ -50,8 +48,6 @@ TESTED_BY: Final = {
     "dht/proxy/subscriptions": "dht/proxy/test_server_engine",
     "dht/secure/operations": "dht/secure/test_engine",
     "dht/secure/orders": "dht/secure/test_engine",
-    "dht/side": "dht/test_engine",
-    "dht/upkeep": "dht/test_engine",
     "sim/hosts": "sim/test_network",
 }
 

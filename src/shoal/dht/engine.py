@@ -64,6 +64,7 @@ class DhtEngine:
         wall_offset: float,
         types: TypeRegistry | None = None,
     ) -> None:
+        assert config.families, "a node is somewhere"
         self.config = config
         self.node_id = config.node_id or InfoHash(entropy.token_bytes(InfoHash.length))
         self.stats = DhtStats()
@@ -423,8 +424,6 @@ class DhtEngine:
     def _start_get(self, operation: GetOperation, now: float) -> None:
         for side in self._sides.values():
             side.search_for(operation.key, now).add_get(operation, now)
-        if not self._sides:
-            self._out.append(Done(operation.op, ok=False, nodes=0))
 
     def _start_listen(self, group: ListenGroup, now: float) -> None:
         for side in self._sides.values():

@@ -102,11 +102,6 @@ class Listening:
         self.renewal = RENEWAL_PUBLIC_STABLE if context.config.is_public_stable else RENEWAL
         self._subscriptions: dict[InfoHash, Subscription] = {}
 
-    @property
-    def open_count(self) -> int:
-        """How many nodes acknowledged."""
-        return sum(subscription.is_open for subscription in self._subscriptions.values())
-
     def step(self, front: list[SearchNode], now: float) -> None:
         """Subscribe, or renew, at the first nodes whose tokens are known."""
         wanted = front[:WIDTH]
