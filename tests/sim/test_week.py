@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from shoal.core import Address, DecodeError, Family, InfoHash, SendDatagram
 from shoal.dht import DhtConfig, DhtEngine, TypeRegistry, Value, wire
 from shoal.dht.effects import ResolveHost
@@ -153,6 +155,7 @@ class Week:
             each.events.clear()
 
 
+@pytest.mark.timeout(400)
 def test_a_week_under_load_is_flat() -> None:
     """After two days nothing grows any more, each part is bounded, and the node still serves."""
     week = Week(seed=1)
