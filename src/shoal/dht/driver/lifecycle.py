@@ -335,7 +335,9 @@ class NodeLifecycle:
 
     def _make_runtime(self, sockets: Sequence[socket.socket], saved: NodeState | None) -> Runtime:
         bound = [Address.parse(*sock.getsockname()[:2]) for sock in sockets]
-        config = replace(self._config, families=tuple(addr.family for addr in bound))
+        # Without sockets (a node behind a proxy) its families don't matter, but it must have some.
+        families = tuple(addr.family for addr in bound) or self._config.families
+        config = replace(self._config, families=families)
         if config.node_id is None and saved is not None:
             config = replace(config, node_id=saved.node_id)
         now = asyncio.get_running_loop().time()
