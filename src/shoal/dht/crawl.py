@@ -8,9 +8,9 @@ at a bounded rate, each node a few times at most.
                             └─ no answer to two attempts: silent
 
 A node knows those nearest to its own id best, and some of every other part: of the other half of
-the id space, of the other quarter of its own half, and so on. Each such part is asked for twice, by
-way of different nodes; whoever it names is asked in turn, so that every part is reached which any
-node knows of.
+the id space, of the other quarter of its own half, and so on. Each such part is asked for, by way
+of different nodes, until eight of them knew somebody there; whoever they name is asked in turn. So
+every part is reached which anybody knows of.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ NODES_MAX: Final = 65_536  # ours: nodes remembered; the rest of a larger networ
 IN_FLIGHT_MAX: Final = 256  # ours: at two seconds each, enough for more than the default rate
 ANSWER_WAIT: Final = 2.0  # seconds; OpenDHT waits 1 to 1.25 before it repeats
 ATTEMPTS_MAX: Final = 2  # ours: enough to tell a lost packet from a dead node
-ASKED_PER_PART: Final = 2  # ours: one node's knowledge may be out of date
-MORE_PER_NODE: Final = 3  # ours: questions to a node beside that for its neighbourhood
+HELPERS_PER_PART: Final = 8  # ours: what one node knows may be little, or out of date
+MORE_PER_NODE: Final = 6  # ours: questions to a node beside that for its neighbourhood
 _ID_BITS: Final = 8 * INFO_HASH_LENGTH
 _IP_LENGTHS: Final = {Family.IPV4: 4, Family.IPV6: 16}
 _LOOPBACK_IPV4: Final = 127  # RFC 1122 section 3.2.1.3
@@ -80,11 +80,23 @@ class CrawlStats:
     left_out: int = 0
 
 
+class _Part(NamedTuple):
+    """The ids that begin with the bits of *prefix*, which are one more than *bit*."""
+
+    family: Family
+    bit: int
+    prefix: int
+
+    def has(self, node_id: InfoHash) -> bool:
+        """Whether *node_id* is one of them."""
+        return int.from_bytes(node_id) >> (_ID_BITS - 1 - self.bit) == self.prefix
+
+
 class _Question(NamedTuple):
     addr: Address
     node_id: InfoHash | None  # None: a seed, known by its address only
     target: InfoHash
-    is_first: bool
+    part: _Part | None = None  # None: the node's own neighbourhood
     attempt: int = 1
 
 
@@ -115,7 +127,7 @@ class CrawlEngine:
         self._nodes_max = nodes_max
         self._seen: set[tuple[InfoHash, Family]] = set()
         self._answered: set[tuple[InfoHash, Family]] = set()
-        self._asked_for: dict[tuple[Family, int, int], int] = {}
+        self._helpers: dict[_Part, int] = {}  # answers that named somebody there
         self._queue: deque[_Question] = deque()
         self._sent: dict[int, _Sent] = {}
         self._expiries: deque[tuple[float, int]] = deque()  # in order: all wait equally long
@@ -132,7 +144,7 @@ class CrawlEngine:
         self._is_running = True
         self._next_send = now
         self._queue += (
-            _Question(addr, None, self._own_id, is_first=True)
+            _Question(addr, None, self._own_id)
             for addr in dict.fromkeys(seeds)
             if addr.family in self._families
         )
@@ -159,8 +171,14 @@ class CrawlEngine:
             self._seen.add(place)
             effects.append(NodeAnswered(message.sender, addr, agent, now - sent.moment))
         neighbours = self._learn(message, addr)
-        if sent.question.is_first:
+        if sent.question.node_id is None:
+            # A seed was asked for anything, its id being unknown: now for its neighbourhood.
+            self._queue.append(_Question(addr, message.sender, message.sender))
+        elif sent.question.part is None:
             self._ask_more(message.sender, addr, neighbours)
+        elif any(map(sent.question.part.has, neighbours)):
+            part = sent.question.part
+            self._helpers[part] = self._helpers.get(part, 0) + 1
         return effects + self.advance(now)
 
     def next_deadline(self) -> float | None:
@@ -175,12 +193,18 @@ class CrawlEngine:
         self._expire(now)
         effects: list[Effect] = []
         while self._queue and now >= self._next_send and len(self._sent) < IN_FLIGHT_MAX:
-            effects.append(self._ask(self._queue.popleft(), now))
+            question = self._queue.popleft()
+            if question.part is not None and self._has_helpers(question.part):
+                continue  # enough of them, since this was queued
+            effects.append(self._ask(question, now))
             self._next_send = max(self._next_send, now - self._interval) + self._interval
         if self._is_running and not self._queue and not self._sent:
             self._is_running = False
             effects.append(CrawlEnded(len(self._answered), self.stats.silent))
         return effects
+
+    def _has_helpers(self, part: _Part) -> bool:
+        return self._helpers.get(part, 0) >= HELPERS_PER_PART
 
     def _ask(self, question: _Question, now: float) -> SendDatagram:
         tid = self._entropy.below(2**32)
@@ -204,7 +228,7 @@ class CrawlEngine:
             question = sent.question
             if question.attempt < ATTEMPTS_MAX:
                 self._queue.appendleft(question._replace(attempt=question.attempt + 1))
-            elif question.is_first:
+            elif question.part is None:
                 self.stats.silent += 1
 
     def _learn(self, reply: wire.Reply, source: Address) -> list[InfoHash]:
@@ -233,10 +257,10 @@ class CrawlEngine:
             self.stats.left_out += 1
             return
         self._seen.add(place)
-        self._queue.append(_Question(addr, node_id, node_id, is_first=True))
+        self._queue.append(_Question(addr, node_id, node_id))
 
     def _ask_more(self, node_id: InfoHash, addr: Address, neighbours: list[InfoHash]) -> None:
-        """Ask a node for parts of the id space that too few were asked for.
+        """Ask a node for parts of the id space that too few have helped with.
 
         The smallest first: few nodes know those, and everybody some of the large ones.
         """
@@ -245,12 +269,11 @@ class CrawlEngine:
         number, asked = int.from_bytes(node_id), 0
         for bit in range(min(depth, _ID_BITS - 1), -1, -1):
             shift = _ID_BITS - 1 - bit
-            part = (addr.family, bit, (number >> shift) ^ 1)
-            if self._asked_for.get(part, 0) >= ASKED_PER_PART:
+            part = _Part(addr.family, bit, (number >> shift) ^ 1)
+            if self._has_helpers(part):
                 continue
-            self._asked_for[part] = self._asked_for.get(part, 0) + 1
             target = InfoHash((number ^ (1 << shift)).to_bytes(INFO_HASH_LENGTH))
-            self._queue.append(_Question(addr, node_id, target, is_first=False))
+            self._queue.append(_Question(addr, node_id, target, part))
             asked += 1
             if asked == MORE_PER_NODE:
                 return

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from shoal.core import Address, Family, InfoHash, SendDatagram
 from shoal.dht import wire
-from shoal.dht.crawl import ANSWER_WAIT, CrawlEnded, CrawlEngine, Effect, NodeAnswered
+from shoal.dht.crawl import (
+    ANSWER_WAIT,
+    MORE_PER_NODE,
+    CrawlEnded,
+    CrawlEngine,
+    Effect,
+    NodeAnswered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,12 +95,17 @@ class World:
         find, network, is_client, _ = wire.decode(question.data)
         assert isinstance(find, wire.Find)
         assert is_client
-        closest = sorted(self.nodes.items(), key=lambda n: find.target.distance(n[1]))[:8]
+        known = self.known_to(question.addr)
+        closest = sorted(known, key=lambda n: find.target.distance(n[1]))[:8]
         nodes = wire.compact_nodes((node_id, addr) for addr, node_id in closest)
         sender = self.nodes[question.addr]
         reply = wire.Reply(find.tid, sender, None, nodes, b"", b"t" * 32, (), None, None)
         (datagram,) = wire.encode(reply, network=network)
         return datagram
+
+    def known_to(self, addr: Address) -> list[tuple[Address, InfoHash]]:
+        """Return whom the node at *addr* knows: here everybody."""
+        return list(self.nodes.items())
 
     def answered(self) -> dict[Address, InfoHash]:
         """Return the nodes that were found."""
@@ -110,6 +122,29 @@ def test_everybody_is_found() -> None:
     assert world.events[-1] == CrawlEnded(500, 0)
 
 
+class DividedWorld(World):
+    """Two halves that do not know each other, as in a young network; only the seed knows both."""
+
+    def known_to(self, addr: Address) -> list[tuple[Address, InfoHash]]:
+        """Leave out the other half."""
+        half = self.nodes[addr][0] >> 7
+        return [
+            (other, node_id)
+            for other, node_id in self.nodes.items()
+            if addr == self.seed or node_id[0] >> 7 == half
+        ]
+
+
+def test_what_only_one_node_knows_is_found() -> None:
+    """Many who cannot help must not keep it from being asked."""
+    for seed in range(5):
+        world = DividedWorld(60)
+
+        world.run(CrawlEngine(Chance(seed), rate=1000), [world.seed])
+
+        assert world.answered() == world.nodes
+
+
 def test_a_node_is_asked_a_few_times_at_most() -> None:
     """And nobody is asked faster than the rate allows."""
     world = World(200)
@@ -119,7 +154,8 @@ def test_a_node_is_asked_a_few_times_at_most() -> None:
     by_node: dict[Address, int] = {}
     for _, addr in world.asked:
         by_node[addr] = by_node.get(addr, 0) + 1
-    assert max(by_node.values()) <= 5  # the seed is asked once more, for its address alone
+    assert max(by_node.values()) <= 2 + MORE_PER_NODE  # the seed is asked once more than others
+    assert len(world.asked) < 6 * 200
     moments = [moment for moment, _ in world.asked]
     assert all(sum(m <= x < m + 1.0 for x in moments) <= 11 for m in moments)
 
