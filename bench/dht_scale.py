@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from bench.figures import PAGE_BEGIN, PAGE_END
+from bench.figures import PAGE_BEGIN, PAGE_END, machine
 from shoal.sim.dht import DhtReport, DhtScenario, Progress, run_dht
 from shoal.sim.dht.plot import ACCENT, DEEP, FAINT, LIGHT, save, styled
 from shoal.sim.dht.report import percentile
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HOUR: Final = 3600.0
 CHURN: Final = 0.2  # of the nodes per hour
-LOOKUPS_PER_NODE: Final = 1  # in the measured hour, the same for all sizes: so costs compare
+LOOKUPS_PER_NODE: Final = 1  # while measuring, the same for all sizes: so costs compare
 TELL_EVERY: Final = 20.0  # seconds between lines of progress
 MARK: Final = "dht-scale"
 COLOURS: Final = (LIGHT, DEEP, ACCENT)
@@ -43,11 +43,10 @@ class Size:
 
     nodes: int
     seeds: int
-    duration: float = HOUR
 
 
 FULL: Final = (Size(100, 20), Size(1000, 4), Size(10_000, 1))
-QUICK: Final = (Size(30, 2, 600.0), Size(100, 1, 600.0))
+QUICK: Final = (Size(30, 2), Size(100, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +136,9 @@ class Row:
 
 @click.command("dht-scale")
 @click.option("--quick", is_flag=True, help="Two small networks: half a minute.")
+@click.option(
+    "--minutes", type=float, default=60.0, show_default=True, help="Virtual time measured."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw to this .png or .svg."
@@ -146,12 +148,14 @@ class Row:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Write the table into this page of the documentation, between its marks.",
 )
-def dht_scale(quick: bool, as_json: bool, plot: Path | None, page: Path | None) -> None:
+def dht_scale(
+    quick: bool, minutes: float, as_json: bool, plot: Path | None, page: Path | None
+) -> None:
     """Simulated DHTs of 100, 1,000 and 10,000 nodes, at rest and with a fifth replaced per hour.
 
     Hops, times, success and the cost per node; about half an hour and 5 GB on one core.
     """
-    rows = measure(QUICK if quick else FULL)
+    rows = measure(QUICK if quick else FULL, 60.0 * minutes)
     if plot is not None:
         draw(rows, str(plot))
     if page is not None:
@@ -162,7 +166,7 @@ def dht_scale(quick: bool, as_json: bool, plot: Path | None, page: Path | None) 
         click.echo(table(rows))
 
 
-def measure(sizes: Sequence[Size]) -> list[Row]:
+def measure(sizes: Sequence[Size], duration: float) -> list[Row]:
     """Run all sizes, at rest and under churn, each run in a process of its own."""
     rows = []
     for churn in (0.0, CHURN):
@@ -172,7 +176,7 @@ def measure(sizes: Sequence[Size]) -> list[Row]:
                     nodes=size.nodes,
                     seed=seed,
                     churn=churn,
-                    duration=size.duration,
+                    duration=duration,
                     lookups=LOOKUPS_PER_NODE * size.nodes,
                 )
                 for seed in range(1, size.seeds + 1)
@@ -267,7 +271,9 @@ def write_page(rows: Sequence[Row], page: Path) -> None:
     _, ended, after = rest.partition(end)
     if not (found and ended):
         raise click.UsageError(f"{page} has no marks {begin} and {end}")
-    page.write_text(f"{before}{begin}\n\n{table(rows)}\n\n{end}{after}")
+    minutes = rows[0].reports[0].scenario.duration / 60.0
+    heading = f"{minutes:g} virtual minutes measured, on {machine()}."
+    page.write_text(f"{before}{begin}\n\n{heading}\n\n{table(rows)}\n\n{end}{after}")
 
 
 def draw(rows: Sequence[Row], path: str) -> None:
@@ -349,7 +355,7 @@ def _draw_times(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_cost(axes: Axes, resting: Sequence[Row], churning: Sequence[Row]) -> None:
-    axes.set_title("What a node sends in an hour, one lookup included")
+    axes.set_title("What a node sends in an hour")
     for rows, colour, label in (
         (resting, DEEP, "at rest"),
         (churning, ACCENT, "20 % replaced per hour"),
