@@ -169,7 +169,8 @@ class Network:
         """Jump from event to event up to and including the moment *until*.
 
         Args:
-            until: where the clock stands afterwards, unless *stop* says otherwise.
+            until: where the clock stands afterwards, unless *stop* says otherwise; infinity runs
+                until nothing is left to happen.
             stop: asked after each event; True ends the run at that moment.
         """
         wire, wakes = self._wire, self._wakes
@@ -177,7 +178,7 @@ class Network:
             arrival = wire[0][0] if wire else NEVER
             moment = wakes[0][0] if wakes else NEVER
             if arrival <= moment:
-                if arrival > until:
+                if arrival > until or arrival == NEVER:
                     break
                 self.now = arrival
                 _, _, target, data, source = heappop(wire)
@@ -193,7 +194,8 @@ class Network:
                     woken()
         else:
             return
-        self.now = max(self.now, until)
+        if until < NEVER:
+            self.now = max(self.now, until)
 
     def call_at(self, moment: float, action: Callable[[], None]) -> None:
         """Run *action* at *moment*, or as soon as the clock moves if that is past."""

@@ -482,3 +482,13 @@ def test_what_a_stopped_host_wanted_to_do_is_still_sent() -> None:
     network.run(until=2.0)
     assert len(sink.received) == 1
     assert engine.advanced == []
+
+
+def test_a_run_without_end_ends_when_nothing_is_left() -> None:
+    """The clock stays at the last event."""
+    network = Network(1, STILL)
+    asker, echo, sink = pair(network, Echo())
+    send(network, asker, echo)
+    network.run(until=float("inf"))
+    assert len(sink.received) == 1
+    assert network.now == 0.1

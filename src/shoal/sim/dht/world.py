@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import Address, Family, InfoHash
 from shoal.dht import DhtConfig, DhtEngine, Status, TypeRegistry, Value
-from shoal.dht.effects import Done, ResolveHost, ValuesFound
+from shoal.dht.effects import (
+    Done,
+    PublicAddressChanged,
+    ResolveHost,
+    StatusChanged,
+    ValuesFound,
+)
 from shoal.sim.dht.lookups import LookupResult, LookupWatch
 from shoal.sim.dht.report import DhtReport, RingPath, Sample, Traffic
 from shoal.sim.dht.scenario import PUTTING, SETTLING, DhtScenario
@@ -117,6 +123,8 @@ class DhtWorld:
             (ValuesFound, self._on_values),
             (Done, self._on_done),
             (ResolveHost, self._on_resolve),
+            (StatusChanged, _ignore),
+            (PublicAddressChanged, _ignore),
         ):
             self.network.on_effect(kind, handler)
         self._plan()
@@ -392,6 +400,10 @@ class DhtWorld:
             events=self.network.trace.count,
             trace=self.network.trace.hexdigest(),
         )
+
+
+def _ignore(host: Host, effect: object) -> None:
+    """Handle what the world does not need to know, or it would pile up in `Host.events`."""
 
 
 def _on_ring(number: InfoHash) -> float:
