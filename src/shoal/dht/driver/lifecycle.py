@@ -27,12 +27,12 @@ from shoal.dht.effects import Status
 from shoal.dht.engine import DhtEngine
 from shoal.dht.errors import NodeClosedError, NotConnectedError
 from shoal.dht.secure.engine import SecureEngine
-from shoal.dht.state import NodeState, encode_state
+from shoal.dht.state import NodeState, decode_state, encode_state
 
 if TYPE_CHECKING:
     import os
     import socket
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -140,7 +140,7 @@ class NodeLifecycle:
         if self._bootstrap:
             runtime.call_engine(lambda now: runtime.engine.bootstrap(self._bootstrap, now))
         if self._persistence is not None:
-            self._persistence.save_regularly(self._export)
+            self._persistence.save_regularly(self.export_state)
         self._watcher = NetworkWatcher(self.connectivity_changed, runtime.keep_wall_clock)
         if self._has_discovery:
             self._discover(runtime)
@@ -168,7 +168,7 @@ class NodeLifecycle:
             await asyncio.sleep(CLOSE_LOOK)
         if runtime.is_closed:
             return
-        state = self._export() if self._persistence is not None else b""
+        state = self.export_state() if self._persistence is not None else b""
         if self._watcher is not None:
             self._watcher.close()
         if self._discovery is not None:
@@ -185,6 +185,11 @@ class NodeLifecycle:
     def node_id(self) -> InfoHash:
         """Our place in the DHT."""
         return self._opened().engine.node_id
+
+    @property
+    def engine(self) -> DhtEngine:
+        """The engine, to look at: routing tables, searches, storage. Commands go by the node."""
+        return self._opened().engine
 
     @property
     def network(self) -> int:
@@ -245,6 +250,20 @@ class NodeLifecycle:
                 f"no node of network {self.network} answered within {timeout:g} seconds"
             ) from None
 
+    async def statuses(self) -> AsyncIterator[dict[Family, Status]]:
+        """Yield the connection over each family, now and whenever it has changed; end on close."""
+        last: dict[Family, Status] | None = None
+        while True:
+            current = self.status_by_family
+            if current != last:
+                last = current
+                yield current
+            elif self._opened().is_closed:
+                return
+            else:
+                self._status_changed.clear()
+                await self._status_changed.wait()
+
     def stats(self) -> NodeStats:
         """Return a snapshot of the node: its neighbours, its storage, its counters."""
         runtime = self._opened()
@@ -302,6 +321,33 @@ class NodeLifecycle:
         runtime = self._opened()
         return runtime.engine.export_nodes(runtime.now)
 
+    def insert_node(self, node_id: InfoHash, addr: Address) -> None:
+        """Know a node that was learned of elsewhere, and ask it."""
+        runtime = self._running()
+        runtime.call_engine(partial(runtime.engine.insert_node, node_id, addr))
+
+    def export_state(self) -> bytes:
+        """Return what a state file holds: our id, good nodes, and values with their times."""
+        runtime = self._opened()
+        engine = runtime.engine
+        return encode_state(
+            engine.node_id, engine.export_nodes(runtime.now), engine.export_values(runtime.now)
+        )
+
+    def import_state(self, data: bytes) -> None:
+        """Take up nodes and values of a state file, not its id.
+
+        Raises:
+            DecodeError: *data* is no state file, of OpenDHT or ours.
+        """
+        runtime = self._running()
+        self._restore(runtime, decode_state(data, runtime.now, time.time()))
+
+    def set_storage_limit(self, limit: int) -> None:
+        """Change how many bytes values of others may use."""
+        runtime = self._running()
+        runtime.call_engine(partial(runtime.engine.set_storage_limit, limit))
+
     def connectivity_changed(self) -> None:
         """Tell the node that the network below has changed; it also looks by itself."""
         runtime = self._running()
@@ -354,13 +400,6 @@ class NodeLifecycle:
             runtime.call_engine(partial(engine.insert_node, node_id, addr))
         _log.info("= took up %d nodes and %d values", len(saved.nodes), len(saved.values))
 
-    def _export(self) -> bytes:
-        runtime = self._opened()
-        engine = runtime.engine
-        return encode_state(
-            engine.node_id, engine.export_nodes(runtime.now), engine.export_values(runtime.now)
-        )
-
     def _discover(self, runtime: Runtime) -> None:
         ports = {family: addr.port for family, addr in self.bound.items()}
         engine = DiscoveryEngine(self.node_id, self.network, ports)
@@ -369,8 +408,7 @@ class NodeLifecycle:
 
     def _discovered(self, event: NodeDiscovered | ServiceDiscovered) -> None:
         if isinstance(event, NodeDiscovered) and not self._opened().is_closed:
-            runtime = self._opened()
-            runtime.call_engine(partial(runtime.engine.insert_node, event.node_id, event.addr))
+            self.insert_node(event.node_id, event.addr)
 
     def _on_status(self, ipv4: Status, ipv6: Status) -> None:
         self._status_changed.set()

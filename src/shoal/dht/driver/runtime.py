@@ -237,7 +237,9 @@ class Runtime:
 
     def _status_changed(self, ipv4: Status, ipv6: Status) -> None:
         for family, status in ((Family.IPV4, ipv4), (Family.IPV6, ipv6)):
-            if family in self.bound and status is not self._statuses.get(family):
+            if family in self.bound and status is not self._statuses.get(
+                family, Status.DISCONNECTED
+            ):
                 self._statuses[family] = status
                 _log.info("= %s over %s", status.value, family.name.replace("IPV", "IPv"))
         for hook in self.status_hooks:

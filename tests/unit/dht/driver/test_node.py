@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shoal.core import InfoHash
+from shoal.core import DecodeError, Family, InfoHash
 from shoal.dht.driver import Added, DhtNode
 from shoal.dht.effects import Status
 from shoal.dht.errors import (
@@ -315,3 +315,50 @@ async def test_stats_are_json(pair: Pair) -> None:
     assert stats["families"]["ipv4"]["good"] == 1
     assert stats["udp"]["received"] > 0
     assert [node_id for node_id, _ in alice.nodes()] == [_bob.node_id]
+
+
+async def test_statuses_are_followed(open_node: OpenNode) -> None:
+    """The present one, each change, and the end."""
+    peer = await open_node()
+    node = await open_node()
+
+    async def follow() -> list[Status]:
+        return [status[Family.IPV4] async for status in node.statuses()]
+
+    task = asyncio.ensure_future(follow())
+    await asyncio.sleep(0)
+    await node.bootstrap([("127.0.0.1", peer.port)])
+    await node.wait_connected(10)
+    await node.close()
+    async with asyncio.timeout(10):
+        seen = await task
+    assert (seen[0], seen[-1]) == (Status.DISCONNECTED, Status.CONNECTED)
+
+
+async def test_state_can_be_carried_by_hand(pair: Pair, open_node: OpenNode) -> None:
+    """Nodes and values, not the id; whoever takes them up joins by them."""
+    alice, _ = pair
+    await alice.put("key", Value(data=b"kept", id=3))
+
+    heir = await open_node()
+    heir.import_state(alice.export_state())
+    await heir.wait_connected(10)
+
+    assert heir.node_id != alice.node_id
+    assert [stored.value.data for stored in heir.engine.storage] == [b"kept"]
+    with pytest.raises(DecodeError):
+        heir.import_state(b"nonsense")
+
+
+async def test_nodes_and_limits_can_be_given(pair: Pair, open_node: OpenNode) -> None:
+    """At run time."""
+    alice, bob = pair
+    third = await open_node()
+    third.insert_node(alice.node_id, alice.bound[Family.IPV4])
+    await third.wait_connected(10)
+    await alice.put("key", bytes(1000))
+    assert bob.stats().values == 1
+
+    bob.set_storage_limit(100)
+
+    assert bob.stats().values == 0
