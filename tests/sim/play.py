@@ -25,12 +25,14 @@ def play(count: int, worlds: tuple[str, ...], seed: int | None) -> None:
     failed = []
     for name in worlds or tuple(WORLDS):
         for one in [seed] if seed is not None else [secrets.randbelow(2**32) for _ in range(count)]:
+            verdict = "holds"
             try:
                 WORLDS[name](one)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
                 traceback.print_exc()
                 failed.append(f"{name} {one}  # {type(error).__name__}: {error}")
-            click.echo(f"{name} {one} {'failed' if failed and str(one) in failed[-1] else 'holds'}")
+                verdict = "failed"
+            click.echo(f"{name} {one} {verdict}")
     for line in failed:
         click.echo(line)
     sys.exit(bool(failed))
