@@ -134,11 +134,6 @@ class CrawlEngine:
         self._next_send = 0.0
         self._is_running = False
 
-    @property
-    def waiting(self) -> int:
-        """Questions still to be asked or answered."""
-        return len(self._queue) + len(self._sent)
-
     def start(self, seeds: Iterable[Address], now: float) -> list[Effect]:
         """Begin at these addresses; without any, the walk has ended."""
         self._is_running = True

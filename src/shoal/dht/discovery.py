@@ -172,7 +172,7 @@ class DiscoveryEngine:
             return []
         try:
             unpacked = msgpack.unpackb(datagram, strict_map_key=False)
-        except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
+        except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException):
             self.stats.malformed += 1
             return []
         match unpacked:
@@ -247,7 +247,7 @@ def _repacked(payload: object) -> bytes | None:
     """Pack what we just unpacked; text that was no UTF-8 never got here, deep nesting can."""
     try:
         packed: bytes = msgpack.packb(payload)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, RecursionError):  # only the packer written in Python
         return None
     return packed
 

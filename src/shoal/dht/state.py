@@ -198,7 +198,7 @@ def _timestamp(wall_time: float) -> msgpack.Timestamp:
 def _unpack(data: bytes) -> object:
     try:
         unpacked: object = msgpack.unpackb(data, strict_map_key=False)
-    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
         raise DecodeError(f"not msgpack: {error}") from error
     return unpacked
 

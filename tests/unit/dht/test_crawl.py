@@ -171,6 +171,22 @@ def test_silent_nodes_are_tried_twice_and_counted() -> None:
     assert sum(addr in world.silent for _, addr in world.asked) == 20
 
 
+def test_a_node_that_falls_silent_meanwhile_was_there() -> None:
+    """It answered once; that the rest goes unanswered doesn't make it silent."""
+    world = World(3)
+    engine = CrawlEngine(Chance(11), rate=1000)
+    answers = 0
+    effects = engine.start([world.seed], 0.0)
+    while (deadline := engine.next_deadline()) is not None:
+        for effect in list(effects):
+            if isinstance(effect, SendDatagram) and effect.addr == world.seed and answers < 2:
+                answers += 1
+                effects += engine.receive(world.answer(effect), effect.addr, deadline)
+        effects = engine.advance(deadline)
+
+    assert effects[-1] == CrawlEnded(1, 2)
+
+
 def test_without_an_answering_seed_it_ends() -> None:
     """After both attempts; without seeds, and with seeds of another family, at once."""
     world = World(3, silent=3)
@@ -230,6 +246,48 @@ def test_impossible_addresses_are_not_asked() -> None:
     targets = {effect.addr for effect in asked if isinstance(effect, SendDatagram)}
     assert targets >= {Address.parse("192.0.2.1", 5), Address.parse("::1", 6)}
     assert targets <= {seed, Address.parse("192.0.2.1", 5), Address.parse("::1", 6)}
+
+
+def test_transaction_ids_are_unique() -> None:
+    """A source of chance that repeats itself must not lose a question."""
+
+    class Stutter(Chance):
+        drawn = 0
+
+        def below(self, bound: int) -> int:
+            """Return each number three times."""
+            self.drawn += 1
+            return self.drawn // 3
+
+    seeds = [Address.parse("192.0.2.1", port) for port in (1, 2, 3, 4)]
+    engine = CrawlEngine(Stutter(9), rate=1000)
+    asked = engine.start(seeds, 0.0)
+    while len(asked) < len(seeds):
+        moment = engine.next_deadline()
+        assert moment is not None
+        asked += engine.advance(moment)
+
+    tids = [wire.decode(e.data).message.tid for e in asked if isinstance(e, SendDatagram)]
+    assert len(set(tids)) == len(seeds)
+
+
+def test_a_list_of_nodes_that_cannot_be_read_is_counted() -> None:
+    """The answer counts all the same: somebody is there."""
+    engine = CrawlEngine(Chance(10), families=[Family.IPV4])
+    seed = Address.parse("192.0.2.1", 4222)
+    (question,) = engine.start([seed], 0.0)
+    assert isinstance(question, SendDatagram)
+    tid = wire.decode(question.data).message.tid
+    six = wire.compact_nodes([(InfoHash.of(b"x"), Address.parse("2001:db8::1", 1))])
+    lists = (b"seven b", six)
+    reply = wire.Reply(tid, InfoHash.of(b"seed"), None, *lists, b"t" * 32, (), None, None)
+
+    effects = engine.receive(wire.encode(reply)[0], seed, 0.1)
+
+    assert engine.stats.malformed == 1
+    assert any(isinstance(effect, NodeAnswered) for effect in effects)
+    targets = [effect.addr for effect in effects if isinstance(effect, SendDatagram)]
+    assert targets == [seed]  # a family that we don't walk is not asked
 
 
 @given(st.binary(max_size=200))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgpack
+import msgpack.fallback
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,6 +92,25 @@ def test_other_services_share_the_map() -> None:
     assert engine().receive(mixed, NEIGHBOUR, 0.0) == [
         ServiceDiscovered("chat", msgpack.packb(["x", 7]), NEIGHBOUR)
     ]
+
+
+def test_what_cannot_be_passed_on_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packer written in Python gives up earlier on nested arrays than the readers do."""
+    deep = b"\x81\xa4deep" + b"\x91" * 1000 + b"\x01"
+    monkeypatch.setattr(msgpack, "packb", msgpack.fallback.Packer().pack)
+    listener = engine()
+
+    assert listener.receive(deep, NEIGHBOUR, 0.0) == []
+    assert listener.stats.ignored == 1
+    assert listener.receive(b"\x93\x01\x02\x03", NEIGHBOUR, 0.0) == []
+    assert listener.stats.malformed == 1
+
+
+def test_who_is_not_published_only_asks() -> None:
+    """On both groups."""
+    effects = engine(is_published=False).start(now=0.0)
+
+    assert [e.data for e in effects if isinstance(e, SendDatagram)] == [QUERY, QUERY]
 
 
 def test_our_own_services_are_announced_beside_the_node() -> None:
