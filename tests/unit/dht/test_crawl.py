@@ -6,6 +6,7 @@ import heapq
 import random
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,12 +14,14 @@ from shoal.core import Address, Family, InfoHash, SendDatagram
 from shoal.dht import wire
 from shoal.dht.crawl import (
     ANSWER_WAIT,
+    IN_FLIGHT_MAX,
     MORE_PER_NODE,
     CrawlEnded,
     CrawlEngine,
     Effect,
     NodeAnswered,
 )
+from tests import engine_laws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -298,3 +301,36 @@ def test_any_bytes_never_raise(noise: bytes) -> None:
     engine.start([seed], 0.0)
 
     assert isinstance(engine.receive(noise, seed, 0.1), list)
+
+
+def _reply(sender: int, nodes: list[tuple[int, int]]) -> bytes:
+    """An answer to whatever has the transaction id 0, which chance may well draw."""
+    compact = wire.compact_nodes(
+        (InfoHash(bytes([first]) * 20), Address(bytes([203, 0, 113, last]), 4000 + last))
+        for first, last in nodes
+    )
+    node_id = InfoHash(bytes([sender]) * 20)
+    return wire.encode(wire.Reply(0, node_id, None, compact, b"", b"t", (), None, None))[0]
+
+
+NODES_MAX = 5
+CASE = engine_laws.Case(
+    make=lambda entropy: CrawlEngine(entropy, rate=10, nodes_max=NODES_MAX),
+    commands=(lambda engine, op, addrs, now: engine.start(addrs, now),),
+    datagrams=st.builds(
+        _reply, st.integers(0, 255), st.lists(st.tuples(st.integers(0, 255), st.integers(1, 3)))
+    ),
+    effects=(SendDatagram, NodeAnswered, CrawlEnded),
+    sizes=lambda engine: {
+        # Whoever answers is counted, named or not: at most whom we asked, seeds included.
+        "seen": (len(engine._seen), NODES_MAX + 3),  # noqa: SLF001
+        "sent": (len(engine._sent), IN_FLIGHT_MAX),  # noqa: SLF001
+    },
+    start=lambda engine, addrs, now: engine.start(addrs, now),
+)
+
+
+@pytest.mark.parametrize("law", engine_laws.LAWS, ids=lambda law: law.__name__)
+def test_laws(law: engine_laws.Law[CrawlEngine]) -> None:
+    """All that is promised of engines."""
+    law(CASE)

@@ -19,6 +19,7 @@ from shoal.dht.discovery import (
     NodeDiscovered,
     ServiceDiscovered,
 )
+from tests import engine_laws
 
 OURS = InfoHash.of(b"ours")
 THEIRS = InfoHash.of(b"theirs")
@@ -152,3 +153,24 @@ def test_any_bytes_never_raise(noise: bytes, tail: bytes) -> None:
 
     for datagram in (noise, b"\x81\xa3dht" + tail, b"\x81\xa4chat" + tail, bytes(70_000)):
         assert isinstance(listener.receive(datagram, NEIGHBOUR, now=0.0), list)
+
+
+CASE = engine_laws.Case(
+    make=lambda entropy: DiscoveryEngine(
+        InfoHash(entropy.token_bytes(20)), 5, {Family.IPV4: 4222}, services={"chat": b"\x07"}
+    ),
+    commands=(
+        lambda engine, op, addrs, now: engine.start(now),
+        lambda engine, op, addrs, now: engine.connected(now),
+        lambda engine, op, addrs, now: engine.disconnected(now),
+    ),
+    datagrams=st.sampled_from([QUERY, ANNOUNCEMENT, b"\x81\xa4chat\x07", b"\x81\xa3dht\x90"]),
+    effects=(SendDatagram, NodeDiscovered, ServiceDiscovered),
+    sizes=lambda engine: {"answers": (engine._answers, ANSWERS_PER_SECOND_MAX)},  # noqa: SLF001
+)
+
+
+@pytest.mark.parametrize("law", engine_laws.LAWS, ids=lambda law: law.__name__)
+def test_laws(law: engine_laws.Law[DiscoveryEngine]) -> None:
+    """All that is promised of engines."""
+    law(CASE)
