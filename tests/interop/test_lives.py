@@ -135,6 +135,23 @@ def test_state_file_of_another_kind(
     other.kill()
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [pair for pair in itertools.product(KINDS, KINDS) if SHOAL in pair]
+)
+def test_over_ipv6(pool: PeerPool, first: str, second: str) -> None:
+    """Joined by an IPv6 address, put by one, got by the other, and the other way round."""
+    one = pool.start(first)
+    two = pool.start(second, bootstrap=f"[::1]:{one.port6}")
+    connected(two, one)
+    assert two.put(key_of("there"), b"over six").ok
+    assert shown(one.get(key_of("there"))) == [b"over six"]
+    assert one.put(key_of("back"), b"over six too").ok
+    assert shown(two.get(key_of("back"))) == [b"over six too"]
+    wire = pool.wire(host="::1", is_client=True)
+    body = wire.ask(("::1", one.port6), "find", {"target": two.node_id, "w": [2, 10]}).body
+    assert two.node_id in body["n6"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_client_mode(pool: PeerPool, kind: str) -> None:
     """A client uses the network; others neither list it nor store anything with it."""
