@@ -47,6 +47,8 @@ _BUS_CONFIGURATION: Final = """<!DOCTYPE busconfig PUBLIC
   </policy>
 </busconfig>
 """
+# Unlike the other peers these two do not end with their standard input, should we be killed.
+_ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
 _START_TIMEOUT: Final = 15.0  # seconds
 
 
@@ -77,12 +79,20 @@ class JamidProcess:
         (home / "bus.conf").write_text(_BUS_CONFIGURATION.format(address=bus))
         self._bus = LoggedProcess(
             f"{name}'s bus",
-            ["dbus-daemon", f"--config-file={home}/bus.conf", "--nofork", "--nopidfile"],
+            [
+                *_ENDS_WITH_US,
+                "dbus-daemon",
+                f"--config-file={home}/bus.conf",
+                "--nofork",
+                "--nopidfile",
+            ],
             env=env,
         )
         until((home / "bus").exists, "the bus's socket")
         self.process = LoggedProcess(
-            name, namespace.inside([str(JAMID_PATH), "-c", "-d", "-p"]), env=env
+            name,
+            [*_ENDS_WITH_US, *namespace.inside([str(JAMID_PATH), "-c", "-d", "-p"])],
+            env=env,
         )
         self._lock = threading.Lock()
         self._connection = open_dbus_connection(bus)

@@ -6,8 +6,11 @@ import atexit
 import contextlib
 import itertools
 import os
+import re
+import signal
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Bench:
     """A switch and the hosts on it; address n of the subnet is the n-th host."""
 
     def __init__(self, *, has_ipv6: bool = False) -> None:
+        remove_left_behind()
         self._prefix = f"shoal{os.getpid()}x{next(_numbers)}"
         self._has_ipv6 = has_ipv6
         self.hosts: list[Namespace] = []
@@ -69,11 +73,7 @@ class Bench:
             return
         _alive.remove(self)
         for space in [*self.hosts, self._switch]:
-            with contextlib.suppress(subprocess.CalledProcessError):
-                for pid in _run("ip", "netns", "pids", space.name).split():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), 9)
-                _run("ip", "netns", "delete", space.name)
+            _remove(space.name)
 
     def _add(self, name: str, address: str) -> Namespace:
         _run("ip", "netns", "add", name)
@@ -88,6 +88,22 @@ class Bench:
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+
+def remove_left_behind() -> None:
+    """Remove the hosts of sessions that were killed before they could."""
+    for line in _run("ip", "netns", "list").splitlines():
+        found = re.match(r"shoal(\d+)x\d+[hs]", line)
+        if found is not None and not Path(f"/proc/{found[1]}").exists():
+            _remove(line.split()[0])
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(subprocess.CalledProcessError):
+        for pid in _run("ip", "netns", "pids", name).split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        _run("ip", "netns", "delete", name)
 
 
 @atexit.register
