@@ -302,7 +302,12 @@ class DhtEngine:
         return self._flush(now)
 
     def ping(self, op: int, addr: Address, now: float) -> list[Effect]:
-        """Ask whoever is at *addr*; ends in Done. An answer makes it known to us."""
+        """Ask whoever is at *addr*; ends in Done. An answer makes it known to us.
+
+        Raises:
+            TooManyOperationsError: too many operations are under way.
+        """
+        self._check_room()
         side = self._side_of(addr)
         if side is None:
             self._out.append(Done(op, ok=False, nodes=0))
@@ -406,7 +411,8 @@ class DhtEngine:
 
     def _check_room(self) -> None:
         context = self._context
-        under_way = len(self._gets) + len(self._listens) + len(context.groups) + len(context.puts)
+        asking = len(self._gets) + len(self._listens) + len(self._pings)
+        under_way = asking + len(context.groups) + len(context.puts)
         if under_way >= self.config.searches_max - SEARCHES_SPARE:
             raise TooManyOperationsError(f"{under_way} operations are under way")
 

@@ -347,6 +347,11 @@ def test_operations_are_bounded() -> None:
         world.network.apply(peer.host, peer.engine.cancel(op, world.network.now))
     world.run(61.0)
     peer.listen(InfoHash.of(b"now there is room"))
+    for port in range(1, 5):
+        addr = Address(bytes((192, 0, 2, 1)), port)
+        peer.do(lambda e, op, now, addr=addr: e.ping(op, addr, now))  # type: ignore[misc]
+    with pytest.raises(TooManyOperationsError):
+        peer.do(lambda e, op, now: e.ping(op, Address(bytes((192, 0, 2, 1)), 5), now))
 
 
 def test_pings() -> None:
