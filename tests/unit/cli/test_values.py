@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.cli.conftest import Peer, shoal
+from shoal.cli.common import Exit
+from shoal.crypto.driver import save_identity
+from tests.unit.cli.conftest import NETWORK, Peer, shoal
+from tests.unit.dht.identities import identity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +130,7 @@ def test_too_large_is_status_4(tmp_path: Path) -> None:
     refused = shoal("dht", "put", "k", "--file", str(tmp_path / "file"), "--network", "5")
 
     assert refused.status == 4
-    assert "larger than 65536 bytes\nhint: Split it" in refused.err
+    assert "larger than 65536 bytes\nhint: Put it in parts" in refused.err
 
 
 def test_not_connected_is_status_3() -> None:
@@ -162,3 +169,70 @@ def test_an_empty_key_and_a_bad_query_are_wrong_usage(peer: Peer) -> None:
     assert shoal("dht", "get", "", peer=peer).status == 2
     assert shoal("dht", "query", "k", "SELECT colour", peer=peer).status == 2
     assert shoal("dht", "get", "k", "--where", "id", peer=peer).status == 2
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """Identities of Alice and Bob, as `--identity` takes them."""
+    for name in ("alice", "bob"):
+        save_identity(identity(name), tmp_path / name)
+    return {name: str(tmp_path / name) for name in ("alice", "bob")}
+
+
+def test_signed_values_show_their_owner(peer: Peer, files: dict[str, str]) -> None:
+    """And are edited by putting the same id again."""
+    words = ("put", "page", "--id", "4", "--sign", "--identity", files["alice"])
+    assert shoal("dht", *words, "draft", peer=peer).status == 0
+    assert shoal("dht", *words, "final", peer=peer).status == 0
+
+    got = shoal("dht", "get", "page", "--long", peer=peer)
+
+    assert got.out == (f"id 4, type 0, 5 bytes, signed by {identity('alice').id}, seq 1\nfinal\n")
+
+
+def test_encrypted_values_are_shown_to_their_reader(peer: Peer, files: dict[str, str]) -> None:
+    """The reader's certificate is found in the network, where a node of his put it."""
+    own = ("--identity", files["alice"], "--encrypt", str(identity("bob").long_id))
+    nobody = shoal("dht", "put", "letter", "for bob", *own, peer=peer)
+    assert nobody.status == 1
+    assert "certificate" in nobody.err
+
+    shoal("dht", "get", "x", "--identity", files["bob"], peer=peer)  # publishes it in passing
+    assert shoal("dht", "put", "letter", "for bob", *own, peer=peer).status == 0
+    reader = ("--identity", files["bob"])
+    assert shoal("dht", "get", "letter", *reader, peer=peer).out == "for bob\n"
+    assert shoal("dht", "get", "letter", peer=peer).status == 1
+
+
+def test_signing_needs_an_identity(peer: Peer) -> None:
+    """And says how to give one."""
+    failed = shoal("dht", "put", "k", "x", "--sign", peer=peer)
+    assert failed.status == 2
+    assert "identity" in failed.err
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)],
+)
+def test_a_permanent_put_stays_until_it_is_stopped(
+    peer: Peer, number: signal.Signals, status: Exit
+) -> None:
+    """By Ctrl-C or SIGTERM, each with its own status; others keep the value for its life."""
+    process = subprocess.Popen(  # noqa: S603 - our own
+        [
+            *(sys.executable, "-m", "shoal", "dht", "put", "k", "kept", "--permanent", "--json"),
+            *("--network", str(NETWORK), "--bootstrap", peer.host, "--no-ipv6"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["nodes"] == 1
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+
+    assert (process.returncode, out) == (status, "")
+    assert err == "renewing it until stopped (Ctrl-C)\n"
+    assert shoal("dht", "get", "k", peer=peer).out == "kept\n"
