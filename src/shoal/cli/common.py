@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import enum
 import functools
+import importlib.util
 import inspect
 import json
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
@@ -29,6 +31,7 @@ R = TypeVar("R")
 TIMEOUT: Final = 30.0  # seconds; ours: joining through a slow host, then a lookup
 NETWORK_MAX: Final = 2**32 - 1  # the wire carries 32 bits
 BOOTSTRAP_FILE: Final = "bootstrap.txt"
+PLOT_SUFFIXES: Final = (".png", ".svg", ".pdf")
 
 
 class Exit(enum.IntEnum):
@@ -186,6 +189,21 @@ async def guest_node(
         yield node
 
 
+def check_plot(path: str | Path) -> None:
+    """Fail before the work, not after it, if the plot cannot be drawn.
+
+    Raises:
+        UsageError: matplotlib is missing, the format unknown, or there is no such directory.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise click.UsageError("--plot needs matplotlib: pip install 'shoal[sim]'")
+    path = Path(path)
+    if path.suffix.lower() not in PLOT_SUFFIXES:
+        raise click.UsageError(f"--plot draws {', '.join(PLOT_SUFFIXES)}: name the file so")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"--plot: there is no directory {path.parent}")
+
+
 def emit(event: str, **fields: Any) -> None:
     """Write one event as a line of JSON."""
     click.echo(json.dumps({"event": event, **fields}))
@@ -244,10 +262,14 @@ def explain(error: Exception) -> str:
     text = str(error)
     # The docstring of an error is written for those who see it on the screen.
     general = " ".join((inspect.getdoc(type(error)) or "").partition("\n\nAttributes:")[0].split())
-    if not text:
-        return general
-    advice = general.partition(". ")[2]
+    what, _, advice = general.partition(". ")
+    text = text or what
     return f"{text}\nhint: {advice}" if advice else text
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are, as in "1 node" and "2 nodes"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def status_of(error: Exception) -> Exit:
@@ -263,7 +285,9 @@ def status_of(error: Exception) -> Exit:
             return Exit.REFUSED
         case errors.BindError() | errors.StateFileError() | CryptoError():
             return Exit.UNAVAILABLE
-        case errors.KeyFormatError() | errors.BootstrapFormatError() | DecodeError():
+        case errors.KeyFormatError() | errors.BootstrapFormatError() | errors.NoIdentityError():
+            return Exit.USAGE
+        case DecodeError():
             return Exit.USAGE
         case _:
             return Exit.FAILED

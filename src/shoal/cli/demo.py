@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from shoal.cli.common import Exit, explain, json_option, runs_async
+from shoal.cli.common import Exit, counted, explain, json_option, runs_async
 from shoal.core.errors import ShoalError
 from shoal.dht import Added, DhtNode
 
@@ -121,7 +121,7 @@ class Network:
             values = await self.nodes[reader - 1].get(key, timeout=OPERATION_TIMEOUT)
             outcome.is_failure = text.encode() not in {value.data for value in values}
             is_there = "is not" if outcome.is_failure else "is"
-            outcome.text = f"{text!r} {is_there} among {len(values)} values"
+            outcome.text = f"{text!r} {is_there} among {counted(len(values), 'value')}"
 
     async def _listen(self, node: int, key: str) -> None:
         async for event in self.nodes[node - 1].listen(key):

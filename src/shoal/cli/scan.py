@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import statistics
 import sys
 from collections import Counter
@@ -18,6 +17,8 @@ from shoal.cli import ring
 from shoal.cli.common import (
     Exit,
     bootstrap_options,
+    check_plot,
+    counted,
     emit,
     hosts_of,
     json_option,
@@ -78,7 +79,7 @@ async def scan(
     from shoal.dht.driver.lifecycle import ANY_ADDRESS
 
     if plot is not None:
-        _check_plot(plot)
+        check_plot(plot)
     hosts = hosts_of(bootstrap, network)
     if not hosts:
         raise click.UsageError(
@@ -97,25 +98,16 @@ async def scan(
                 if as_json or not quiet:
                     _show_node(event, as_json=as_json)
                 if sys.stderr.isatty() and not sys.stdout.isatty():
-                    click.echo(f"\r{len(nodes)} nodes found ", nl=False, err=True)
+                    click.echo(f"\r{counted(len(nodes), 'node')} found ", nl=False, err=True)
     _show_map(nodes, end, network, as_json=as_json)
     if plot is not None and nodes:
         _plot(nodes, plot, network)
     return Exit.OK if nodes else Exit.NOT_CONNECTED
 
 
-def _check_plot(path: str) -> None:
-    """Fail before the walk, not after it."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise click.UsageError("--plot needs: pip install 'shoal[sim]'")
-    kinds = ("png", "svg", "pdf")
-    if path.rpartition(".")[2].lower() not in kinds:
-        raise click.UsageError(f"--plot writes {', '.join(kinds)}: name the file so")
-
-
 def _plot(nodes: list[NodeAnswered], path: str, network: int) -> None:
     try:
-        ring.plot(nodes, path, f"DHT network {network}: {len(nodes)} nodes")
+        ring.plot(nodes, path, f"DHT network {network}: {counted(len(nodes), 'node')}")
     except OSError as error:
         raise click.ClickException(f"cannot write {path}: {error.strerror}") from error
     click.echo(f"map drawn into {path}", err=True)
@@ -155,8 +147,8 @@ def _show_map(
             rtt_median_ms=rtt_ms,
         )
         return
-    click.echo(ring.draw(ids, f"{len(ids)} node{'s' * (len(ids) != 1)}"))
-    click.echo(f"network {network}: {len(ids)} nodes answered", nl=False)
+    click.echo(ring.draw(ids, counted(len(ids), "node")))
+    click.echo(f"network {network}: {counted(len(ids), 'node')} answered", nl=False)
     click.echo("; the walk was cut short" if end is None else f", {end.silent} did not")
     if nodes:
         named = ", ".join(f"{agent or '(none)'} {count}" for agent, count in agents.most_common(8))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shoal.cli.common import check_plot
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -70,11 +72,14 @@ def dht(
     """Simulate a DHT: nodes join over the Internet, put values, come and go, and look values up.
 
     The engines are those of real nodes. Equal options give equal reports, bit for bit; the report
-    ends in a digest of every datagram. Exit code 1 if a lookup failed, 2 for impossible options.
+    ends in a digest of every datagram. Exit status: 1
+    if a lookup failed, or none could begin.
     """
     from shoal.sim.dht import DhtScenario, run_dht  # noqa: PLC0415 - only this command needs it
     from shoal.sim.errors import ScenarioError  # noqa: PLC0415 - as above
 
+    if plot is not None:
+        check_plot(plot)
     try:
         scenario = DhtScenario(
             nodes=nodes, seed=seed, churn=churn, loss=loss, duration=duration, lookups=lookups
@@ -93,7 +98,8 @@ def dht(
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
         _print(report, plot)
-    if report.found < len(report.results):
+    is_idle = bool(lookups) and not report.results  # as when no value could be put
+    if is_idle or report.found < len(report.results):
         raise SystemExit(1)
 
 
@@ -149,10 +155,14 @@ def _print(report: DhtReport, plot: Path | None) -> None:
         return "median {:.0f} ms, 90 % {:.0f} ms, 99 % {:.0f} ms".format(*marks) if marks else "-"
 
     found, counted = report.found, len(report.results)
+    looked_up = f"{found:,} of {counted:,} found their value"
+    looked_up += f" ({report.success:.3%})" if counted else ""
+    if not_begun := scenario.lookups - counted - report.void:
+        looked_up += f"; {not_begun:,} could not begin"
     rows = [
         ("nodes", f"{scenario.nodes:,}, {report.replaced:,} replaced, {scenario.loss:.1%} loss"),
         ("values", f"{report.puts:,} put, {report.puts_failed:,} not acknowledged"),
-        ("lookups", f"{found:,} of {counted:,} found their value ({report.success:.3%})"),
+        ("lookups", looked_up),
         ("hops", ", ".join(f"{hops}: {count:,}" for hops, count in report.hops.items()) or "-"),
         ("", f"mean {report.mean_hops:.2f}, {report.requests_per_lookup:.1f} requests per lookup"),
         ("to the value", times(report.first_value_times())),

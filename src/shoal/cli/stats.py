@@ -16,6 +16,7 @@ from shoal.cli.common import (
     Budget,
     Exit,
     bootstrap_options,
+    counted,
     emit,
     guest_node,
     json_option,
@@ -88,9 +89,11 @@ def _fetch(url: str, timeout: float) -> dict[str, Any]:
             figures = json.loads(answer.read(ANSWER_SIZE_MAX))
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        if isinstance(reason, OSError) and reason.strerror:
+            reason = reason.strerror
         raise click.ClickException(
             f"no node's figures at {parts.netloc}: {reason}\n"
-            "start one with: shoal dht node --metrics PORT"
+            "hint: Start the node with --metrics PORT, and name that port."
         ) from error
     if not isinstance(figures, dict) or "node_id" not in figures:
         raise click.ClickException(f"what answers at {parts.netloc} is no Shoal node")
@@ -105,19 +108,22 @@ def _show(figures: Mapping[str, Any]) -> None:
     click.echo(f", up {figures['uptime']:.0f} s")
     if figures.get("public_addresses"):
         click.echo(f"seen as    {', '.join(figures['public_addresses'])}")
-    click.echo(f"stores     {figures['values']} values, {figures['values_bytes']} bytes")
+    click.echo(
+        f"stores     {counted(figures['values'], 'value')}, "
+        f"{counted(figures['values_bytes'], 'byte')}"
+    )
     for family, one in figures["families"].items():
         click.echo(
-            f"{family:<10} {one['status']} on {one['bound']}: {one['good']} good nodes, "
+            f"{family:<10} {one['status']} on {one['bound']}: {one['good']} good, "
             f"{one['dubious']} dubious, {one['cached']} cached, {one['incoming']} incoming; "
-            f"about {one['size_estimate']} nodes in the network"
+            f"about {counted(one['size_estimate'], 'node')} in the network"
         )
     udp = figures["udp"]
     click.echo(
-        f"datagrams  {udp['received']} in ({udp['received_bytes']} bytes), "
-        f"{udp['sent']} out ({udp['sent_bytes']} bytes)"
+        f"datagrams  {udp['received']} in ({counted(udp['received_bytes'], 'byte')}), "
+        f"{udp['sent']} out ({counted(udp['sent_bytes'], 'byte')})"
     )
     for part, counters in figures["counters"].items():
-        told = ", ".join(f"{name} {count}" for name, count in counters.items() if count)
+        told = ", ".join(f"{name} {count:,}" for name, count in counters.items() if count)
         if told:
             click.echo(f"{part:<10} {told}")

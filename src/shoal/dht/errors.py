@@ -32,7 +32,7 @@ class DhtError(ShoalError):
 
 
 class ValueTooLargeError(DhtError):
-    """The value is larger than the 65,536 bytes that DHT nodes store. Split it, or send a file."""
+    """The value is larger than the 65,536 bytes that DHT nodes store. Put it in parts."""
 
 
 class NotConnectedError(DhtError):
@@ -51,7 +51,7 @@ class BindError(DhtError):
 
 
 class PortTakenError(BindError):
-    """Another program uses this UDP port. Stop it, choose another port, or take port 0 for any."""
+    """The port is taken. Stop what has it, choose another port, or take port 0 for any."""
 
 
 class KeyFormatError(DhtError):

@@ -62,7 +62,7 @@ def test_failed_lookups_show_in_the_exit_code() -> None:
     [
         (("--nodes", "1"), "nodes is 2 to"),
         (("--loss", "2"), "loss is 0.0 to 0.9"),
-        ((*SMALL, "--plot", "run.nonsense"), "use .png, .svg or .pdf"),
+        ((*SMALL, "--plot", "run.nonsense"), "draws .png, .svg, .pdf"),
     ],
 )
 def test_impossible_options_are_explained(
@@ -77,8 +77,8 @@ def test_impossible_options_are_explained(
 
 
 def test_a_plot_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """With the path and the reason."""
+    """Before anything is simulated, with the directory that is missing."""
     pytest.importorskip("matplotlib")
     result = run(*SMALL, "--plot", str(tmp_path / "missing" / "run.png"))
-    assert result.exit_code == 1
-    assert "No such file" in result.stderr
+    assert result.exit_code == 2
+    assert f"no directory {tmp_path / 'missing'}" in result.stderr

@@ -102,6 +102,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, FileNotFoundError):
+            raise StateFileError(f"there is no directory {path.parent}") from error
         raise StateFileError(f"{path} cannot be written: {error.strerror}") from error
 
 

@@ -105,7 +105,8 @@ class Resolver:
             for *_, sockaddr in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
                 addrs.append(Address.parse(str(sockaddr[0]), port))
         except (OSError, UnicodeError) as error:  # UnicodeError: a label of no or too many letters
-            _log.warning("cannot resolve %s: %s", host, error)
+            reason = error.strerror if isinstance(error, OSError) else error
+            _log.warning("cannot resolve %s: %s", host, reason)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(
                 self._done, found, tuple(dict.fromkeys(addrs))[:ADDRESSES_MAX]

@@ -246,8 +246,9 @@ class NodeLifecycle:
                     self._status_changed.clear()
                     await self._status_changed.wait()
         except TimeoutError:
+            patience = f"{round(timeout or 0, 1):g} seconds"
             raise NotConnectedError(
-                f"no node of network {self.network} answered within {timeout:g} seconds"
+                f"no node of network {self.network} answered within {patience}"
             ) from None
 
     async def statuses(self) -> AsyncIterator[dict[Family, Status]]:

@@ -61,8 +61,11 @@ class MetricsServer:
                 self._serve, host, port, limit=REQUEST_SIZE_MAX
             )
         except OSError as error:
-            kind = PortTakenError if error.errno == errno.EADDRINUSE else BindError
-            raise kind(f"TCP port {port} of {host} for metrics: {error.strerror}") from error
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(f"TCP port {port} of {host} is taken") from error
+            raise BindError(
+                f"cannot serve metrics on {host} port {port}: {error.strerror}"
+            ) from error
         return self
 
     async def __aexit__(
