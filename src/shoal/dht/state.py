@@ -31,7 +31,7 @@ from shoal.core.addresses import unmapped
 from shoal.dht.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 STATE_SIZE_MAX: Final = 256 * 1024 * 1024  # ours: the largest store a reference node may hold, x4
 STATE_NODES_MAX: Final = 65_536  # ours: far above what any routing table exports
@@ -75,22 +75,34 @@ class NodeState(NamedTuple):
 
 def encode_state(
     node_id: InfoHash,
-    nodes: Iterable[tuple[InfoHash, Address]],
+    nodes: Sequence[tuple[InfoHash, Address]],
     values: Iterable[SavedValue],
 ) -> bytes:
     """Return the bytes of a state file in the form of OpenDHT 4.x, which 2.4 reads as well."""
+    return b"".join(state_chunks(node_id, nodes, values))
+
+
+def state_chunks(
+    node_id: InfoHash,
+    nodes: Sequence[tuple[InfoHash, Address]],
+    values: Iterable[SavedValue],
+) -> Iterator[bytes]:
+    """Yield the bytes of a state file piece by piece: a store can be large, and is not copied."""
     by_key: dict[InfoHash, list[SavedValue]] = {}
     for stored in values:
         by_key.setdefault(stored.key, []).append(stored)
-    packed: bytes = msgpack.packb(
-        {
-            "v": _VERSION,
-            "id": bytes(node_id),
-            "nodes": [{"id": bytes(id_), "addr": pack_sockaddr(addr)} for id_, addr in nodes],
-            "values": [[bytes(key), _pack_values(stored)] for key, stored in by_key.items()],
-        }
-    )
-    return packed
+    packer = msgpack.Packer(autoreset=False)
+    packer.pack_map_header(4)
+    for field in ("v", _VERSION, "id", bytes(node_id), "nodes"):
+        packer.pack(field)
+    packer.pack_array_header(len(nodes))
+    for id_, addr in nodes:
+        packer.pack({"id": bytes(id_), "addr": pack_sockaddr(addr)})
+    packer.pack("values")
+    packer.pack_array_header(len(by_key))
+    yield packer.bytes()
+    for key, entries in by_key.items():
+        yield msgpack.packb([bytes(key), _pack_values(entries)])
 
 
 def decode_state(data: bytes, now: float, wall_now: float) -> NodeState:

@@ -19,6 +19,7 @@ from shoal.dht.state import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -82,8 +83,10 @@ def port_file(path: Path) -> Path:
     return path.with_name(path.name + "_port.txt")
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Replace *path* by *data*: written beside it, flushed to disk, renamed, readable by us alone.
+
+    *data* may come in chunks, so that what is large need not be in memory at once.
 
     Raises:
         StateFileError: it cannot be written.
@@ -94,7 +97,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             temporary.unlink()  # of a crashed process that had our id
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(descriptor)
         temporary.replace(path)

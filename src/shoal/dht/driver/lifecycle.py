@@ -27,12 +27,12 @@ from shoal.dht.effects import Status
 from shoal.dht.engine import DhtEngine
 from shoal.dht.errors import NodeClosedError, NotConnectedError
 from shoal.dht.secure.engine import SecureEngine
-from shoal.dht.state import NodeState, decode_state, encode_state
+from shoal.dht.state import NodeState, decode_state, state_chunks
 
 if TYPE_CHECKING:
     import os
     import socket
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -140,7 +140,7 @@ class NodeLifecycle:
         if self._bootstrap:
             runtime.call_engine(lambda now: runtime.engine.bootstrap(self._bootstrap, now))
         if self._persistence is not None:
-            self._persistence.save_regularly(self.export_state)
+            self._persistence.save_regularly(self._state_chunks)
         self._watcher = NetworkWatcher(self.connectivity_changed, runtime.keep_wall_clock)
         if self._has_discovery:
             self._discover(runtime)
@@ -168,7 +168,7 @@ class NodeLifecycle:
             await asyncio.sleep(CLOSE_LOOK)
         if runtime.is_closed:
             return
-        state = self.export_state() if self._persistence is not None else b""
+        state = self._state_chunks() if self._persistence is not None else iter(())
         if self._watcher is not None:
             self._watcher.close()
         if self._discovery is not None:
@@ -329,11 +329,7 @@ class NodeLifecycle:
 
     def export_state(self) -> bytes:
         """Return what a state file holds: our id, good nodes, and values with their times."""
-        runtime = self._opened()
-        engine = runtime.engine
-        return encode_state(
-            engine.node_id, engine.export_nodes(runtime.now), engine.export_values(runtime.now)
-        )
+        return b"".join(self._state_chunks())
 
     def import_state(self, data: bytes) -> None:
         """Take up nodes and values of a state file, not its id.
@@ -392,6 +388,13 @@ class NodeLifecycle:
         engine = DhtEngine(config, self._entropy, now, wall_offset=wall_offset, types=self._types)
         secure = SecureEngine(engine, self._entropy, identity=self._identity)
         return Runtime(engine, secure, sockets)
+
+    def _state_chunks(self) -> Iterator[bytes]:
+        """Take a snapshot now, and pack it as the chunks are drawn, in whatever thread."""
+        runtime = self._opened()
+        engine = runtime.engine
+        nodes = engine.export_nodes(runtime.now)
+        return state_chunks(engine.node_id, nodes, engine.export_values(runtime.now))
 
     def _restore(self, runtime: Runtime, saved: NodeState) -> None:
         """Take up values and nodes of the last run, and see which of those still live."""

@@ -11,7 +11,7 @@ from shoal.dht.driver.files import read_ports, read_state, write_atomic, write_p
 from shoal.dht.errors import StateFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from shoal.dht.state import NodeState
@@ -45,8 +45,11 @@ class Persistence:
         """
         write_ports(self._path, ports.get(Family.IPV4, 0), ports.get(Family.IPV6, 0))
 
-    def save_regularly(self, export: Callable[[], bytes]) -> None:
-        """Save what *export* returns every `SAVE_INTERVAL`, until `close`."""
+    def save_regularly(self, export: Callable[[], Iterable[bytes]]) -> None:
+        """Save what *export* returns every `SAVE_INTERVAL`, until `close`.
+
+        *export* is called on the event loop; its chunks are drawn, and written, in a thread.
+        """
 
         def save() -> None:
             self._timer = loop.call_later(SAVE_INTERVAL, save)
@@ -58,7 +61,7 @@ class Persistence:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(SAVE_INTERVAL, save)
 
-    async def close(self, data: bytes) -> None:
+    async def close(self, data: Iterable[bytes]) -> None:
         """Save once more, and no more.
 
         Raises:

@@ -189,14 +189,14 @@ async def test_the_state_is_saved_now_and_then(
     monkeypatch.setattr("shoal.dht.driver.persistence.SAVE_INTERVAL", 0.001)
     persistence = Persistence(tmp_path / "state")
     persistence.save_ports({Family.IPV4: 1})
-    persistence.save_regularly(lambda: b"saved")
+    persistence.save_regularly(lambda: iter([b"sa", b"ved"]))
     await until((tmp_path / "state").exists)
-    await persistence.close(b"last")
+    await persistence.close([b"last"])
     assert (tmp_path / "state").read_bytes() == b"last"
 
     lost = Persistence(tmp_path / "missing" / "state")
-    lost.save_regularly(lambda: b"saved")
+    lost.save_regularly(lambda: iter([b"sa", b"ved"]))
     caplog.set_level(logging.WARNING)
     await until(lambda: "not saved" in caplog.text)
     with pytest.raises(StateFileError):
-        await lost.close(b"last")
+        await lost.close([b"last"])
