@@ -122,17 +122,13 @@ class NodeLifecycle:
         ports: dict[Family, int] = {}
         if self._persistence is not None:
             saved, ports = await self._persistence.load()
-        sockets = open_sockets(self._bind, self._port, ports)
-        try:
-            runtime = self._runtime = self._make_runtime(sockets, saved)
-            if self._persistence is not None:
-                self._persistence.save_ports(
-                    {family: addr.port for family, addr in self.bound.items()}
-                )
-        except BaseException:
-            for sock in sockets:
-                sock.close()
-            raise
+        runtime = self._runtime = self._make_runtime(ports, saved)
+        if self._persistence is not None:
+            try:
+                self._persistence.save_ports({f: addr.port for f, addr in runtime.bound.items()})
+            except BaseException:
+                runtime.close()
+                raise
         self._opened_at = runtime.now
         runtime.status_hooks.append(self._on_status)
         if saved is not None:
@@ -376,7 +372,16 @@ class NodeLifecycle:
         Resolver(loop).resolve(host, port, set_found)
         return await found
 
-    def _make_runtime(self, sockets: Sequence[socket.socket], saved: NodeState | None) -> Runtime:
+    def _make_runtime(self, ports: dict[Family, int], saved: NodeState | None) -> Runtime:
+        sockets = open_sockets(self._bind, self._port, ports)
+        try:
+            return self._make_engines(sockets, saved)
+        except BaseException:  # an identity that can't sign values, for one
+            for sock in sockets:
+                sock.close()
+            raise
+
+    def _make_engines(self, sockets: Sequence[socket.socket], saved: NodeState | None) -> Runtime:
         bound = [Address.parse(*sock.getsockname()[:2]) for sock in sockets]
         # Without sockets (a node behind a proxy) its families don't matter, but it must have some.
         families = tuple(addr.family for addr in bound) or self._config.families

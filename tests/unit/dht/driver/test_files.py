@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shoal.core import Address, Family, InfoHash
-from shoal.dht.driver import files
+from shoal.dht.driver import DhtNode, files
 from shoal.dht.driver.files import port_file, read_ports, read_state, write_atomic, write_ports
 from shoal.dht.driver.persistence import Persistence
-from shoal.dht.errors import StateFileError
+from shoal.dht.errors import NodeClosedError, StateFileError, UnsuitableKeyError
 from shoal.dht.state import encode_state
 from shoal.dht.value import Value
+from tests.unit.dht.identities import ec_identity
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
-
-    from shoal.dht.driver import DhtNode
 
     OpenNode = Callable[..., Awaitable[DhtNode]]
 
@@ -200,3 +199,22 @@ async def test_the_state_is_saved_now_and_then(
     await until(lambda: "not saved" in caplog.text)
     with pytest.raises(StateFileError):
         await lost.close([b"last"])
+
+
+async def test_a_state_that_cannot_be_written_leaves_nothing_open(
+    open_node: OpenNode, tmp_path: Path
+) -> None:
+    """The port is free again, and the loop watches no closed socket."""
+    port = (await open_node()).port
+    lost = DhtNode(bind=["127.0.0.1"], state=tmp_path / "missing" / "state")
+    with pytest.raises(StateFileError, match="missing"):
+        await lost.start()
+    with pytest.raises(NodeClosedError):
+        await lost.get("key")
+    assert (await open_node()).port != port
+
+
+async def test_an_identity_that_cannot_sign_values_is_refused(open_node: OpenNode) -> None:
+    """Before the node is open, and without leaving a socket behind."""
+    with pytest.raises(UnsuitableKeyError):
+        await open_node(identity=ec_identity())
