@@ -13,9 +13,7 @@ another serial; serial, signed bytes and signature are read here, from the origi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
-
-from cryptography import x509
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import DecodeError, InfoHash, PublicKeyId
 from shoal.crypto import der, pem
@@ -23,6 +21,9 @@ from shoal.crypto.errors import InvalidCertificateError
 from shoal.crypto.fields import COMMON_NAME, USER_ID, Extensions, read_attribute, read_extensions
 from shoal.crypto.keys import PublicKey
 from shoal.crypto.signatures import has_valid_signature
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 CHAIN_LENGTH_MAX: Final = 16  # GnuTLS: DEFAULT_MAX_VERIFY_DEPTH
 CERTIFICATE_SIZE_MAX: Final = 16_384  # ours: ten times what Jami's have
@@ -218,6 +219,8 @@ def _split(data: bytes) -> list[bytes]:
 
 def _parse(data: bytes, issuer: Certificate | None) -> Certificate:
     """Read one certificate and set it on top of its *issuer*."""
+    from cryptography import x509  # noqa: PLC0415 - a sixth of what a node takes to import
+
     if len(data) > CERTIFICATE_SIZE_MAX:
         raise InvalidCertificateError(f"{len(data)} bytes; {CERTIFICATE_SIZE_MAX} at most")
     signed = _take_apart(data)
