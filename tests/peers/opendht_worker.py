@@ -172,8 +172,14 @@ class Worker:
         answer()
 
     def cancel(self, order: Facts, answer: Callable[..., None]) -> None:
-        """Cancel a listen."""
-        self.runner.cancelListen(self._listens.pop(order["listen"]))
+        """Cancel a listen.
+
+        The binding then releases a callback: not that of this listen, but of the one begun last,
+        since all tokens share one dictionary. A reference more makes up for it.
+        """
+        token = self._listens.pop(order["listen"])
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(token._cb["cb"]))  # noqa: SLF001
+        self.runner.cancelListen(token)
         answer()
 
     def probe(self, order: Facts, answer: Callable[..., None]) -> None:
