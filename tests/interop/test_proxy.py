@@ -90,6 +90,9 @@ async def debian(pool: PeerPool) -> DhtnodeProcess:
     first = await in_thread(lambda: start_dhtnode(pool, has_proxy=False))
     second = await in_thread(lambda: start_dhtnode(pool, bootstrap=first))
     await wait_until(lambda: second.good_nodes() > 0, "two nodes connected")
+    await wait_until(
+        lambda: second.proxy("GET", "/node/info")[1][0]["ipv4"]["good"], "a proxy that knows it"
+    )
     return second
 
 
