@@ -81,7 +81,7 @@ class Upkeep:
         self._watches: dict[InfoHash, _Watch] = {}
         self._watched: dict[int, InfoHash] = {}  # by request
         self._line: deque[tuple[Record, bool]] = deque()  # who waits, and whether to move
-        self._busy: dict[EntryId, None] = {}  # who waits or is under way
+        self._busy: dict[EntryId, bool] = {}  # who waits or is under way; and whether once more
 
     def __contains__(self, record: object) -> bool:
         return isinstance(record, Record) and self._records.get(record.id) is record
@@ -180,7 +180,9 @@ class Upkeep:
 
     def finished(self, record: Record) -> None:
         """Take note that an entry from the line was put again, or could not be."""
-        del self._busy[record.id]
+        current = self._records.get(record.id)
+        if self._busy.pop(record.id) and current is not None:
+            self._line_up(current, is_move=False)
 
     def failed(self, record: Record, now: float) -> None:
         """Try a kept entry again soon."""
@@ -200,7 +202,9 @@ class Upkeep:
             heapq.heapify(self._due)
 
     def _line_up(self, record: Record, *, is_move: bool) -> None:
-        """Let an entry wait for its turn; once is enough."""
+        """Let an entry wait for its turn; once is enough, but for what is put with its old age."""
         if record.id not in self._busy:
-            self._busy[record.id] = None
+            self._busy[record.id] = False
             self._line.append((record, is_move))
+        elif not is_move:
+            self._busy[record.id] = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shoal.core import InfoHash
@@ -455,8 +457,20 @@ def test_a_large_index_is_found_whole(seed: int) -> None:
     assert sum(user.engine.stats.splits for user in world.users) > 3
 
 
+# Entries of which one is due for renewal just while a split moves it.
+RENEWED_IN_A_MOVE: Final = [
+    *((b"", user) for user in (0, 1, 2)),
+    (b"\0\0", 0),
+    *((b"", user) for user in (0, 0, 0, 0, 0, 1, 1, 1, 1, 2)),
+    *((b"\0", 1),) * 3,
+    *((b"", 1),) * 2,
+    (b"\0\0", 0),
+]
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=2), st.integers(0, 2)), min_size=20, max_size=50))
+@example(RENEWED_IN_A_MOVE)
 def test_kept_entries_are_found_at_any_time(insertions: list[tuple[bytes, int]]) -> None:
     """Through renewals, splits and moves, over an hour."""
     world = IndexWorld({"key": 2}, users=3)

@@ -118,6 +118,23 @@ def test_a_split_lines_up_what_is_still_alive() -> None:
     assert bench.line() == []  # it is under way
 
 
+def test_a_renewal_that_is_due_during_a_move_follows_it() -> None:
+    """The move is put with the age that the entry had; alone, it would let it die."""
+    bench = Bench()
+    record = bench.add(1, is_kept=True)
+    bench.upkeep.watch(record, 3)
+    due = bench.upkeep.next_deadline()
+    assert due is not None
+    bench.upkeep.split_seen(1, due - 0.1)
+    assert bench.line() == [(record, True)]
+    bench.upkeep.advance(due)
+    assert bench.line() == []  # it is under way
+    bench.upkeep.finished(record)
+    assert bench.line() == [(record, False)]
+    bench.upkeep.finished(record)
+    assert bench.line() == []
+
+
 def test_few_are_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others wait; those removed meanwhile don't take a turn."""
     monkeypatch.setattr(upkeep, "RUNNING_MAX", 2)
