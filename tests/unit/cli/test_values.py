@@ -229,9 +229,12 @@ def test_a_permanent_put_stays_until_it_is_stopped(
         text=True,
     )
     assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["nodes"] == 1
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    try:
+        assert json.loads(process.stdout.readline())["nodes"] == 1
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
 
     assert (process.returncode, out) == (status, "")
     assert err == "renewing it until stopped (Ctrl-C)\n"
