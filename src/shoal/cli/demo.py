@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
-from rich.console import Console, Group
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +31,8 @@ from shoal.dht import Added, DhtNode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rich.console import ConsoleOptions, RenderResult
+
 LOOPBACK: Final = "127.0.0.1"
 NODES_MAX: Final = 64  # ours: a screen full, and far below what a process may open
 CONNECT_TIMEOUT: Final = 30.0  # seconds for a node to know another one
@@ -37,6 +40,8 @@ OPERATION_TIMEOUT: Final = 15.0  # seconds; ours: several times what a lookup on
 PAUSE: Final = 0.8  # seconds between operations: as fast as one can read
 REFRESHES_PER_SECOND: Final = 4
 EVENTS_SHOWN: Final = 14
+EVENTS_SHOWN_MIN: Final = 5  # however many nodes there are and however low the terminal is
+FRAME_HEIGHT: Final = 7  # lines of title, head, note and margins
 NETWORK_ID_MAX: Final = 2**32 - 1  # the wire carries 32 bits; 0 is the public network
 KEYS: Final = ("harbour", "lighthouse", "reef", "tide", "current", "anchor")
 WORDS: Final = ("mackerel", "herring", "sprat", "anchovy", "sardine", "capelin", "smelt", "tuna")
@@ -171,18 +176,26 @@ class Screen:
         """Keep the event for the next picture."""
         self._events.append(event)
 
-    def __rich__(self) -> Group:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Fit the terminal: the latest events are what must be seen, then the nodes."""
         nodes = self.network.nodes if self.network is not None else []
-        lines = [Text("A private DHT on this machine. Ctrl-C ends it.\n", style="dim")]
-        for event in self._events:
+        room = console.height - FRAME_HEIGHT
+        rows = max(0, min(len(nodes), room - EVENTS_SHOWN_MIN))
+        events = list(self._events)[-max(EVENTS_SHOWN_MIN, room - rows) :]
+        note = "A private DHT on this machine. Ctrl-C ends it."
+        if rows < len(nodes):
+            note = f"and {counted(len(nodes) - rows, 'node')} more. {note}"
+        yield table_of(nodes[:rows])
+        yield Text(f"{note}\n", style="dim")
+        for event in events:
             style = "red" if event.is_failure else ""
-            lines.append(Text(f"{event.seconds:8.1f}  node {event.node:<2} {event.text}", style))
-        return Group(table_of(nodes), *lines)
+            line = f"{event.seconds:8.1f}  node {event.node:<2} {event.text}"
+            yield Text(line, style, no_wrap=True, overflow="ellipsis")
 
 
 def table_of(nodes: Sequence[DhtNode]) -> Table:
     """Return a row per node: who it is, whom it knows, what it stores, what it sends."""
-    table = Table(title="shoal dht demo")
+    table = Table(title="shoal dht demo", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("node", "id", "port", "state"):
         table.add_column(name)
     for name in ("knows", "stores", "bytes", "received", "sent"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 from click.testing import CliRunner
@@ -63,17 +64,33 @@ def test_failures_are_counted() -> None:
     assert [event.is_failure for event in view.events] == [False, True]
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_the_screen_shows_the_latest_events(width: int) -> None:
-    """The picture has the table and the last events, and fits any width."""
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (80, 12)])
+def test_the_screen_shows_the_latest_events(width: int, height: int) -> None:
+    """The picture has the table and the last events, and fits any terminal."""
     screen = Screen()
     for number in range(100):
         screen.show(Happened(float(number), 1, f"event {number}"))
     written = io.StringIO()
-    Console(width=width, file=written).print(screen)
+    Console(width=width, height=height, file=written).print(screen)
     text = written.getvalue()
 
     assert "event 99" in text
     assert "event 50" not in text
+    assert len(text.splitlines()) <= height
     assert "knows" in text
     assert table_of([]).row_count == 0
+
+
+async def test_in_a_low_terminal_nodes_make_room() -> None:
+    """The latest events stay in sight, and the rest of the nodes are counted."""
+    screen = Screen()
+    async with AsyncExitStack() as stack:
+        screen.network = Network(screen)
+        await screen.network.open(6, stack)
+        written = io.StringIO()
+        Console(width=80, height=15, file=written).print(screen)
+    text = written.getvalue()
+
+    assert "and 3 nodes more" in text
+    assert "node 6  joined" in text
+    assert len(text.splitlines()) <= 15
