@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.dht.query import Field, matches_all
 
@@ -53,6 +53,11 @@ class StorageStats:
     too_many_values: int = 0  # a value was refused because of the number under its key
 
 
+# A value in a heap: when it expires, which push it was, its key and its id. Stale entries stay for
+# a while, so they must not hold the value itself: thousands of evicted ones would live on in them.
+_Entry: TypeAlias = "tuple[float, int, InfoHash, int]"
+
+
 class _Sender:
     """What one address makes us keep, soonest to expire first."""
 
@@ -60,7 +65,7 @@ class _Sender:
 
     def __init__(self) -> None:
         self.cost = 0
-        self.soonest: list[tuple[float, int, StoredValue]] = []
+        self.soonest: list[_Entry] = []
 
 
 class Storage:
@@ -78,7 +83,7 @@ class Storage:
         self._local_cost = 0
         self._senders: dict[bytes, _Sender] = {}
         self._heaviest: list[tuple[int, bytes]] = []  # (-cost, sender), with stale entries
-        self._expiry: list[tuple[float, int, StoredValue]] = []  # with stale entries
+        self._expiry: list[_Entry] = []  # with stale entries
         self._serial = 0
 
     def __iter__(self) -> Iterator[StoredValue]:
@@ -192,9 +197,8 @@ class Storage:
         """Take out the values whose life ended."""
         gone = []
         while self._expiry and self._expiry[0][0] <= now:
-            entry = heapq.heappop(self._expiry)
-            if self._is_current(entry):
-                stored = entry[2]
+            stored = self._current(heapq.heappop(self._expiry))
+            if stored is not None:
                 self.remove(stored.key, stored.value.id)
                 self.stats.expired += 1
                 gone.append(stored)
@@ -203,9 +207,11 @@ class Storage:
     def _watch(self, stored: StoredValue) -> None:
         """Remember when *stored* expires; rebuild the heap when most of it is stale."""
         self._serial += 1
-        heapq.heappush(self._expiry, (stored.expires, self._serial, stored))
+        entry = (stored.expires, self._serial, stored.key, stored.value.id)
+        heapq.heappush(self._expiry, entry)
         if len(self._expiry) > 4 * self.count + 1024:
-            self._expiry = [entry for entry in self._expiry if self._is_current(entry)]
+            alive = {e[2:]: e for e in self._expiry if self._current(e) is not None}
+            self._expiry = list(alive.values())  # one entry each, or this would not end
             heapq.heapify(self._expiry)
 
     def _charge(self, stored: StoredValue) -> None:
@@ -221,14 +227,16 @@ class Storage:
 
     def _push_soonest(self, sender: _Sender, stored: StoredValue) -> None:
         self._serial += 1
-        heapq.heappush(sender.soonest, (stored.expires, self._serial, stored))
+        entry = (stored.expires, self._serial, stored.key, stored.value.id)
+        heapq.heappush(sender.soonest, entry)
         self._trim(sender)
 
     def _trim(self, sender: _Sender) -> None:
         """Rebuild the heap of *sender* when most of it is stale."""
         alive_max = sender.cost // OVERHEAD
         if len(sender.soonest) > 2 * alive_max + 16:
-            sender.soonest = [entry for entry in sender.soonest if self._is_current(entry)]
+            alive = {e[2:]: e for e in sender.soonest if self._current_of(sender, e) is not None}
+            sender.soonest = list(alive.values())
             heapq.heapify(sender.soonest)
 
     def _trim_heaviest(self) -> None:
@@ -236,9 +244,18 @@ class Storage:
             self._heaviest = [(-sender.cost, key) for key, sender in self._senders.items()]
             heapq.heapify(self._heaviest)
 
-    def _is_current(self, entry: tuple[float, int, StoredValue]) -> bool:
-        expires, _, stored = entry
-        return stored.expires == expires and self.find(stored.key, stored.value.id) is stored
+    def _current(self, entry: _Entry) -> StoredValue | None:
+        """Return the value that *entry* is about, None if the entry is stale."""
+        expires, _, key, value_id = entry
+        stored = self.find(key, value_id)
+        return stored if stored is not None and stored.expires == expires else None
+
+    def _current_of(self, sender: _Sender, entry: _Entry) -> StoredValue | None:
+        """Return the same, if *sender* is who made us keep it."""
+        stored = self._current(entry)
+        if stored is None or stored.storer is None:
+            return None
+        return stored if self._senders.get(stored.sender) is sender else None
 
     def _evict(self) -> list[StoredValue]:
         evicted = []
@@ -248,11 +265,11 @@ class Storage:
             if sender is None or sender.cost != -cost:
                 heapq.heappop(self._heaviest)
                 continue
-            entry = heapq.heappop(sender.soonest)
-            if self._is_current(entry):
-                self.remove(entry[2].key, entry[2].value.id)
+            stored = self._current_of(sender, heapq.heappop(sender.soonest))
+            if stored is not None:
+                self.remove(stored.key, stored.value.id)
                 self.stats.evicted += 1
-                evicted.append(entry[2])
+                evicted.append(stored)
         return evicted
 
 

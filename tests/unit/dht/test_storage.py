@@ -1,5 +1,6 @@
 """Storage: bounds, life times, and who has to give way."""
 
+import gc
 from math import inf
 
 from hypothesis import given
@@ -204,3 +205,23 @@ def test_reading_by_id_and_more() -> None:
     assert storage.values(KEY, (Condition(Field.TYPE, 3), Condition(Field.ID, 1))) == []
     assert storage.values(KEY, (Condition(Field.ID, 2),)) == []
     assert storage.values(KEY, (Condition(Field.USER_TYPE, ""),))
+
+
+def test_what_was_evicted_is_let_go() -> None:
+    """Bookkeeping about values that are gone keeps none of their bytes."""
+    storage = Storage(10 * (100 + OVERHEAD), None, 100_000)
+    for number in range(3000):
+        storage.store(entry(1, key=InfoHash.of(b"%d" % number), expires=600.0 + number))
+    gc.collect()
+    assert storage.count == 10
+    assert sum(type(each) is StoredValue for each in gc.get_objects()) <= 10 + 5
+
+
+def test_many_versions_of_one_life_take_no_more_room() -> None:
+    """A value replaced thousands of times, ending at the same moment, is one entry in the end."""
+    storage = Storage(100_000, None, 10)
+    for _ in range(20_000):
+        storage.store(entry(1))
+    assert len(storage._expiry) < 2000  # noqa: SLF001 - no other way to see it
+    assert [gone.value.id for gone in storage.expire(600.0)] == [1]
+    assert storage.count == 0
