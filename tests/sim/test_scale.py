@@ -29,12 +29,12 @@ def test_a_thousand_nodes_with_defaults() -> None:
 def test_a_thousand_nodes_under_churn() -> None:
     """A fifth replaced per hour, two datagrams in a hundred lost: owned values stay findable."""
     scenario = DhtScenario(
-        nodes=1000, seed=2, churn=0.2, loss=0.02, duration=1800.0, lookups=2000, join_time=120.0
+        nodes=1000, seed=2, churn=0.2, loss=0.02, duration=900.0, lookups=1500, join_time=120.0
     )
     report = run_dht(scenario)
 
-    assert report.replaced > 60
-    assert len(report.results) + report.void == 2000
+    assert report.replaced > 30
+    assert len(report.results) + report.void == 1500
     assert report.success >= 0.999
 
 
