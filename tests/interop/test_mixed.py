@@ -42,8 +42,11 @@ class Network:
 
 
 def knows_some(peer: Peer) -> bool:
-    """Make a peer ask around; return whether it counts several good nodes then."""
-    peer.get(key_of("whatever"))
+    """Make a peer ask around; return whether it counts several good nodes then.
+
+    Each time for another key: nodes don't ask again soon for one that they have just looked up.
+    """
+    peer.get(key_of(f"whatever {next(_numbers)}"))
     return peer.good_nodes() >= 4
 
 

@@ -33,6 +33,7 @@ from tests.peers.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_PROMPT: Final = ">> "
 _STARTED: Final = re.compile(
     r"OpenDHT node ([0-9a-f]{40}) running on (?:port |IPv4 port )(\d+)(?:, IPv6 port (\d+))?"
 )
@@ -311,7 +312,8 @@ class _Listening:
 
 def seen_from_console(line: str) -> Seen | None:
     """Read a line like `Value[id:2a signed (v1) data(text/plain):"text"]`."""
-    found = _VALUE.search(line)
+    # Another thread of dhtnode prints its prompt, in the middle of a line too.
+    found = _VALUE.search(line.replace(_PROMPT, ""))
     if found is None:
         return None
     user_type, content = found[5] or "", found[6]
