@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import secrets
+from typing import Final
+
+_SYSTEM: Final = random.SystemRandom()  # one for all: each would weigh 2.5 kB and hold no state
 
 
 class SystemEntropy:
     """`Entropy` from the operating system."""
-
-    def __init__(self) -> None:
-        self._random = random.SystemRandom()
 
     def token_bytes(self, length: int) -> bytes:
         """Return *length* random bytes."""
@@ -22,4 +22,4 @@ class SystemEntropy:
 
     def uniform(self, low: float, high: float) -> float:
         """Return a number between *low* and *high*."""
-        return self._random.uniform(low, high)
+        return _SYSTEM.uniform(low, high)
