@@ -45,8 +45,8 @@ class Bench:
         self._prefix = f"shoal{os.getpid()}x{next(_numbers)}"
         self._has_ipv6 = has_ipv6
         self.hosts: list[Namespace] = []
-        _alive.append(self)
         self._switch = self._add(f"{self._prefix}s", f"{SUBNET}.254")
+        _alive.append(self)
         self._switch.run("ip", "link", "add", "switch", "type", "bridge")
         self._switch.run("ip", "address", "add", f"{self._switch.host}/24", "dev", "switch")
         self._switch.run("ip", "link", "set", "switch", "up")

@@ -91,9 +91,11 @@ def _missing_namespaces() -> str | None:
         return "no network namespaces: they need root"
     name = f"shoal-probe-{os.getpid()}"
     made = _ip("netns", "add", name)
+    if made.returncode == 0:
+        made = _ip("netns", "exec", name, "true")  # a chroot can make them, but not enter them
+        _ip("netns", "del", name)
     if made.returncode != 0:
         return f"no network namespaces: {made.stderr.decode(errors='replace').strip()}"
-    _ip("netns", "del", name)
     return None
 
 
