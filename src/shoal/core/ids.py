@@ -91,4 +91,16 @@ class PublicKeyId(_FixedBytes):
         return InfoHash.of(self)
 
 
+class AccountId(InfoHash):
+    """The id of an account: SHA-1 of its key's SubjectPublicKeyInfo DER. People exchange it."""
+
+    __slots__ = ()
+
+
+class DeviceId(PublicKeyId):
+    """The id of a device: SHA-256 of its key's SubjectPublicKeyInfo DER."""
+
+    __slots__ = ()
+
+
 ZERO_HASH: Final = InfoHash(bytes(INFO_HASH_LENGTH))
