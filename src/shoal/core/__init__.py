@@ -5,12 +5,21 @@ from shoal.core.effects import Compute, Persist, SendDatagram
 from shoal.core.engine import Engine
 from shoal.core.entropy import Entropy
 from shoal.core.errors import DecodeError, ShoalError
-from shoal.core.ids import AccountId, DeviceId, InfoHash, PublicKeyId
+from shoal.core.ids import (
+    AccountId,
+    CommitId,
+    ConversationId,
+    DeviceId,
+    InfoHash,
+    PublicKeyId,
+)
 
 __all__ = [
     "AccountId",
     "Address",
+    "CommitId",
     "Compute",
+    "ConversationId",
     "DecodeError",
     "DeviceId",
     "Engine",

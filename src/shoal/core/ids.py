@@ -9,6 +9,7 @@ from shoal.core.errors import DecodeError
 
 INFO_HASH_LENGTH: Final = 20  # OpenDHT infohash.h: HASH_LEN
 PUBLIC_KEY_ID_LENGTH: Final = 32  # OpenDHT infohash.h: PkId
+COMMIT_ID_LENGTH: Final = 20  # git: SHA-1
 
 
 class _FixedBytes(bytes):
@@ -99,6 +100,19 @@ class AccountId(InfoHash):
 
 class DeviceId(PublicKeyId):
     """The id of a device: SHA-256 of its key's SubjectPublicKeyInfo DER."""
+
+    __slots__ = ()
+
+
+class CommitId(_FixedBytes):
+    """The id of a git commit, which is the id of a message in a conversation: its SHA-1."""
+
+    __slots__ = ()
+    length = COMMIT_ID_LENGTH
+
+
+class ConversationId(CommitId):
+    """The id of a conversation: that of its first commit."""
 
     __slots__ = ()
 
