@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from shoal.core import Address, InfoHash, PublicKeyId
     from shoal.crypto.certificates import Certificate
+    from shoal.crypto.identity import Identity
     from shoal.dht.driver.runtime import OperationEvent
     from shoal.dht.value import Value
 
@@ -67,6 +68,7 @@ class DhtNode(NodeLifecycle):
         where: Conditions = (),
         timeout: float | None = None,
         raw: bool = False,
+        identity: Identity | None = None,
     ) -> GetOperation:
         """Look for the values at *key*: `await` for all of them, or iterate as they come.
 
@@ -74,7 +76,7 @@ class DhtNode(NodeLifecycle):
 
         *where* lets only some values through; as text it reads `"id=5,user_type=chat"`. *timeout*
         is in seconds, for the whole operation. *raw* shows values as they are stored, encrypted
-        and unverified.
+        and unverified. *identity* decrypts instead of the node's own.
 
         Raises:
             KeyFormatError: *key* is empty.
@@ -82,7 +84,8 @@ class DhtNode(NodeLifecycle):
         place, conditions = key_of(key), where_of(where)
 
         def command(op: int, now: float) -> Sequence[object]:
-            return self._running().secure.get(op, place, now, where=conditions, raw=raw)
+            secure = self._running().secure
+            return secure.get(op, place, now, where=conditions, raw=raw, identity=identity)
 
         open_ = partial(self._open_inbox, command, _values_in)
         return GetOperation(open_, self._close_inbox, self._drop_inbox, timeout)
@@ -114,10 +117,12 @@ class DhtNode(NodeLifecycle):
         where: Conditions = (),
         timeout: float | None = None,
         raw: bool = False,
+        identity: Identity | None = None,
     ) -> ListenOperation:
         """Follow the values at *key*: iterate over `Added` and `Expired` for as long as you like.
 
-        A reader that is too slow gets one `Lagged`; a `get` then tells what it missed.
+        A reader that is too slow gets one `Lagged`; a `get` then tells what it missed. The other
+        arguments are those of `get`.
 
         Raises:
             KeyFormatError: *key* is empty.
@@ -125,7 +130,8 @@ class DhtNode(NodeLifecycle):
         place, conditions = key_of(key), where_of(where)
 
         def command(op: int, now: float) -> Sequence[object]:
-            return self._running().secure.listen(op, place, now, where=conditions, raw=raw)
+            secure = self._running().secure
+            return secure.listen(op, place, now, where=conditions, raw=raw, identity=identity)
 
         open_ = partial(self._open_inbox, command, _changes_in)
         return ListenOperation(open_, self._close_inbox, self._drop_inbox, timeout)
@@ -182,20 +188,26 @@ class DhtNode(NodeLifecycle):
         permanent: bool = False,
         confirm: bool = False,
         timeout: float | None = None,
+        identity: Identity | None = None,
     ) -> PutResult:
-        """Store *value*, signed by the node's identity; put it with the same id to edit it.
+        """Store *value*, signed by *identity*; put it with the same id to edit it.
+
+        Without *identity* the node's own signs.
 
         Raises:
-            NoIdentityError: the node has no identity.
+            NoIdentityError: the node has no identity, and none is given.
+            UnsuitableKeyError: *identity* can't sign values.
             DhtError: as `put`.
         """
-        self._require_identity()
+        self._require_identity(identity)
         place, stored = key_of(key), value_of(value, self._entropy)
         runtime = self._running()
         return await self._put(
             place,
             stored.id,
-            lambda op, now: runtime.secure.put_signed(op, place, stored, now, permanent=permanent),
+            lambda op, now: runtime.secure.put_signed(
+                op, place, stored, now, permanent=permanent, identity=identity
+            ),
             permanent=permanent,
             confirm=confirm,
             timeout=timeout,
@@ -210,18 +222,20 @@ class DhtNode(NodeLifecycle):
         permanent: bool = False,
         confirm: bool = False,
         timeout: float | None = None,
+        identity: Identity | None = None,
     ) -> PutResult:
-        """Store *value*, signed by the node's identity and readable by *to* alone.
+        """Store *value*, signed by *identity*, or else the node's own, and readable by *to* alone.
 
         *to* is the id of a public key, whose certificate is then looked up; or a certificate; or
         the public key itself, as SubjectPublicKeyInfo DER.
 
         Raises:
-            NoIdentityError: the node has no identity.
+            NoIdentityError: the node has no identity, and none is given.
+            UnsuitableKeyError: *identity* can't sign values.
             CertificateNotFoundError: nobody published a certificate under that id.
             DhtError: as `put`.
         """
-        self._require_identity()
+        self._require_identity(identity)
         place, stored = key_of(key), value_of(value, self._entropy)
         name = to if isinstance(to, bytes) else to.public_key.spki
         runtime = self._running()
@@ -229,7 +243,7 @@ class DhtNode(NodeLifecycle):
             place,
             stored.id,
             lambda op, now: runtime.secure.put_encrypted(
-                op, place, stored, name, now, permanent=permanent
+                op, place, stored, name, now, permanent=permanent, identity=identity
             ),
             permanent=permanent,
             confirm=confirm,
@@ -409,8 +423,8 @@ class DhtNode(NodeLifecycle):
         if self._runtime is not None:
             self._runtime.soon(lambda: self._close_inbox(inbox))
 
-    def _require_identity(self) -> None:
-        if self._identity is None:
+    def _require_identity(self, identity: Identity | None) -> None:
+        if identity is None and self._identity is None:
             raise NoIdentityError
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shoal.core import InfoHash
-from shoal.dht.errors import CertificateNotFoundError
+from shoal.dht.contents import CERTIFICATE, CertificateValue
+from shoal.dht.errors import CertificateNotFoundError, NoIdentityError
+from shoal.dht.secure.suite import StandardSuite
 from shoal.dht.value import Value
 from tests.unit.dht.identities import identity
 
@@ -78,3 +80,66 @@ async def test_certificates_are_found_by_both_ids(both: tuple[DhtNode, DhtNode])
     with pytest.raises(CertificateNotFoundError):
         await bob.find_certificate(InfoHash.of(b"nobody"), timeout=20)
     assert bob.stats().key_id == BOB.id
+
+
+async def test_identities_share_a_node(
+    pair: tuple[DhtNode, DhtNode],
+) -> None:
+    """A node without an identity signs, encrypts and decrypts for each one it is given."""
+    left, right = pair
+    first = await left.put_signed("from alice", "1", identity=ALICE)
+    await left.put_signed("from bob", "2", identity=BOB)
+    await left.put_encrypted("letters", "to bob", BOB.certificate, identity=ALICE)
+    await left.put_encrypted("letters", "to alice", ALICE.certificate, identity=BOB)
+
+    assert first.nodes == 1
+    assert [v.owner_id for v in await right.get("from alice")] == [ALICE.id]
+    assert [v.owner_id for v in await right.get("from bob")] == [BOB.id]
+    assert [v.data for v in await right.get("letters", identity=BOB)] == [b"to bob"]
+    assert [v.data for v in await right.get("letters", identity=ALICE)] == [b"to alice"]
+    assert await right.get("letters") == []
+    async for value in right.listen("letters", identity=ALICE, timeout=20).values():
+        assert (value.data, value.owner_id) == (b"to alice", BOB.id)
+        break
+
+
+async def test_an_identity_that_is_given_goes_before_the_node_s(
+    both: tuple[DhtNode, DhtNode],
+) -> None:
+    """The node's own is for those who name none."""
+    alice, bob = both
+    await alice.put_signed("whose", "bob's", identity=BOB)
+    await alice.put_encrypted("mail", "bob to alice", ALICE.certificate, identity=BOB)
+
+    assert [v.owner_id for v in await bob.get("whose")] == [BOB.id]
+    assert [v.owner_id for v in await bob.get("mail", identity=ALICE)] == [BOB.id]
+    assert await bob.get("mail") == []
+
+
+async def test_without_any_identity_nothing_is_signed(pair: tuple[DhtNode, DhtNode]) -> None:
+    """Neither the node's nor a given one."""
+    with pytest.raises(NoIdentityError):
+        await pair[0].put_signed("key", "value")
+
+
+async def test_values_signed_elsewhere_stay_announced(pair: tuple[DhtNode, DhtNode]) -> None:
+    """As an account's announcement, which its key signed once: it is put as it is, for good."""
+    left, right = pair
+    signed = StandardSuite().sign(ALICE, Value(data=b"announced"))
+
+    result = await left.put("account", signed, permanent=True)
+
+    (value,) = await right.get("account")
+    assert (value.signature, value.owner_id) == (signed.signature, ALICE.id)
+    assert value.id == result.value_id != 0
+
+
+async def test_a_chain_is_published_under_both_ids(pair: tuple[DhtNode, DhtNode]) -> None:
+    """Storing nodes take it at the short id and at the SHA-1 of the long one, nowhere else."""
+    left, right = pair
+    chain = CertificateValue(ALICE.certificate.to_pem().encode()).pack()
+    for place in (ALICE.id, ALICE.long_id.infohash):
+        await left.put(place, Value(chain, CERTIFICATE, 1), permanent=True, confirm=True)
+
+    assert (await right.find_certificate(ALICE.id, timeout=20)).long_id == ALICE.long_id
+    assert (await right.find_certificate(ALICE.long_id, timeout=20)).id == ALICE.id
