@@ -18,7 +18,11 @@ from typing import Final
 import pytest
 
 JAMID_PATH: Final = Path("/usr/libexec/jamid")  # Debian's jami-daemon package
+LIBJAMI_FOLDER: Final = (  # as tools/install-libjami has it
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoal/peers/libjami-0.5.2"
+)
 VARIABLE: Final = "SHOAL_PEERS"
+SYSTEM_PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Policy(enum.Enum):
@@ -35,7 +39,18 @@ class Need(enum.Enum):
     DHTNODE = "dhtnode"
     OPENDHT = "opendht"
     JAMID = "jamid"
+    LIBJAMI = "libjami"
+    COTURN = "coturn"
+    MINIUPNPD = "miniupnpd"
+    NFT = "nft"
     NAMESPACES = "namespaces"
+
+
+_PROGRAMS: Final = {
+    Need.COTURN: ("coturn", "turnserver"),
+    Need.MINIUPNPD: ("miniupnpd", "miniupnpd"),
+    Need.NFT: ("nftables", "nft"),
+}
 
 
 def policy() -> Policy:
@@ -65,6 +80,13 @@ def missing(need: Need) -> str | None:
         case Need.JAMID:
             if not JAMID_PATH.exists() or shutil.which("dbus-daemon") is None:
                 return "no jamid: install Debian's packages jami-daemon and dbus-daemon"
+        case Need.LIBJAMI:
+            if not (LIBJAMI_FOLDER / "jamid.node").exists() or shutil.which("node") is None:
+                return "no libjami: run tools/install-libjami"
+        case Need.COTURN | Need.MINIUPNPD | Need.NFT:
+            package, program = _PROGRAMS[need]
+            if shutil.which(program, path=SYSTEM_PATH) is None:
+                return f"no {program}: install Debian's package {package}"
         case Need.NAMESPACES:
             return _missing_namespaces()
     return None
