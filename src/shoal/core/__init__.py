@@ -10,6 +10,7 @@ from shoal.core.ids import (
     CommitId,
     ConversationId,
     DeviceId,
+    FixedBytes,
     InfoHash,
     PublicKeyId,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Engine",
     "Entropy",
     "Family",
+    "FixedBytes",
     "InfoHash",
     "Persist",
     "PublicKeyId",

@@ -12,7 +12,7 @@ PUBLIC_KEY_ID_LENGTH: Final = 32  # OpenDHT infohash.h: PkId
 COMMIT_ID_LENGTH: Final = 20  # git: SHA-1
 
 
-class _FixedBytes(bytes):
+class FixedBytes(bytes):
     """Immutable bytes of one length; hashes and compares at the speed of bytes."""
 
     __slots__ = ()
@@ -47,7 +47,7 @@ class _FixedBytes(bytes):
         return f"{type(self).__name__}({self.hex()})"
 
 
-class InfoHash(_FixedBytes):
+class InfoHash(FixedBytes):
     """A 160-bit place in the DHT's id space: a node id, the key of a value, a key id."""
 
     __slots__ = ()
@@ -80,7 +80,7 @@ class InfoHash(_FixedBytes):
         return 8 * INFO_HASH_LENGTH - self.distance(other).bit_length()
 
 
-class PublicKeyId(_FixedBytes):
+class PublicKeyId(FixedBytes):
     """The long id of a public key: SHA-256 of its SubjectPublicKeyInfo DER."""
 
     __slots__ = ()
@@ -104,7 +104,7 @@ class DeviceId(PublicKeyId):
     __slots__ = ()
 
 
-class CommitId(_FixedBytes):
+class CommitId(FixedBytes):
     """The id of a git commit, which is the id of a message in a conversation: its SHA-1."""
 
     __slots__ = ()
