@@ -1,0 +1,62 @@
+"""The node: all engines composed, with storage, configuration and the public API.
+
+Names are imported when they are first used. Errors are in `shoal.node.errors`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shoal.node.config import NodeConfig
+    from shoal.node.driver.account import Account
+    from shoal.node.driver.accounts import Accounts
+    from shoal.node.driver.contacts import Contact, Contacts, IncomingRequest
+    from shoal.node.driver.devices import Device, Devices
+    from shoal.node.driver.node import Node
+    from shoal.node.events import (
+        AccountState,
+        Lagged,
+        NodeEvent,
+        Numbered,
+        Presence,
+    )
+
+__all__ = [
+    "Account",
+    "AccountState",
+    "Accounts",
+    "Contact",
+    "Contacts",
+    "Device",
+    "Devices",
+    "IncomingRequest",
+    "Lagged",
+    "Node",
+    "NodeConfig",
+    "NodeEvent",
+    "Numbered",
+    "Presence",
+]
+
+_MODULES = {
+    "config": ("NodeConfig",),
+    "driver.account": ("Account",),
+    "driver.accounts": ("Accounts",),
+    "driver.contacts": ("Contact", "Contacts", "IncomingRequest"),
+    "driver.devices": ("Device", "Devices"),
+    "driver.node": ("Node",),
+    "events": ("AccountState", "Lagged", "NodeEvent", "Numbered", "Presence"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,138 @@
+"""Errors of the node. Each docstring is what people are shown: what happened, and what to do.
+
+NodeError
+├── HomeError               the home directory cannot be used
+│   └── HomeTakenError      another process owns it
+├── ConfigError             config.toml is not understood
+├── NodeStoppedError        the node is not running, or stopped meanwhile
+├── UnknownAccountError     no such account here
+├── AccountExistsError      the account is here already
+├── UnknownDeviceError      no such device of this account
+├── UnknownNameError        neither an id nor something that stands for one
+├── NobodyAnnouncedError    the account has no device online
+├── DeviceNotFoundError     nobody published the chain of the device
+├── NotPermittedError       the device is blocked, revoked or a stranger
+├── OwnDeviceError          the device is this one
+├── LinkError               linking a device failed
+│   ├── PinNotFoundError    nothing to import under this PIN
+│   ├── LinkRefusedError    the other device refused, or the password was wrong too often
+│   ├── LinkCanceledError   one of both sides gave up
+│   └── LinkTimeoutError    the other side did not come in time
+├── NoRunningNodeError      no node runs in this home
+├── ApiError                the public API answered with an error of no type of ours
+│   ├── UnknownMethodError  the API has no such method
+│   └── ParametersError     parameters that the method does not take
+└── SubscriptionsError      too many subscribers
+"""
+
+from __future__ import annotations
+
+from shoal.core import ShoalError
+
+
+class NodeError(ShoalError):
+    """Base of the node's errors."""
+
+
+class HomeError(NodeError):
+    """The home directory cannot be used. Check its owner and its space, or set SHOAL_HOME."""
+
+
+class HomeTakenError(HomeError):
+    """Another process owns this home. Stop that node, or set SHOAL_HOME to another directory.
+
+    Attributes:
+        pid: of the owner, where known.
+    """
+
+    def __init__(self, message: str = "", pid: int | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
+class ConfigError(NodeError):
+    """The configuration is not understood. Correct the line of config.toml that is named."""
+
+
+class NodeStoppedError(NodeError):
+    """The node is not running. Open it with `async with`, or start it again."""
+
+
+class UnknownAccountError(NodeError):
+    """There is no such account here. `shoal account list` shows those that are."""
+
+
+class AccountExistsError(NodeError):
+    """The account is here already. `shoal account list` shows it."""
+
+
+class UnknownDeviceError(NodeError):
+    """The account has no such device. `shoal account devices` lists them."""
+
+
+class UnknownNameError(NodeError):
+    """This is neither an account id of 40 hex digits nor a device id of 64. Copy it whole."""
+
+
+class NobodyAnnouncedError(NodeError):
+    """No device of this account is online. Try again when it is; requests are sent again then."""
+
+
+class DeviceNotFoundError(NodeError):
+    """Nobody published the certificates of this device. It may never have been online lately."""
+
+
+class NotPermittedError(NodeError):
+    """The device is blocked, revoked or a stranger. Add its account as a contact first."""
+
+
+class OwnDeviceError(NodeError):
+    """This is the device you are using. Choose another one."""
+
+
+class LinkError(NodeError):
+    """The device could not be linked. Start again on both devices."""
+
+
+class PinNotFoundError(LinkError):
+    """There is nothing under this PIN. PINs live for ten minutes: make a new one, check clocks."""
+
+
+class LinkRefusedError(LinkError):
+    """The other device refused. Check the password of the account, then start again."""
+
+
+class LinkCanceledError(LinkError):
+    """Linking was canceled. Start again on both devices."""
+
+
+class LinkTimeoutError(LinkError):
+    """The other device did not come in time. Keep both online, then start again."""
+
+
+class NoRunningNodeError(NodeError):
+    """No node runs in this home. `shoal node run` starts one."""
+
+
+class ApiError(NodeError):
+    """The node answered with an error. Its log says more.
+
+    Attributes:
+        kind: the name of the error's class.
+    """
+
+    def __init__(self, message: str = "", kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class UnknownMethodError(ApiError):
+    """The node's API has no such method. Node and command may be of different versions."""
+
+
+class ParametersError(ApiError):
+    """The method does not take these parameters. See the reference of the API."""
+
+
+class SubscriptionsError(NodeError):
+    """There are as many subscribers as allowed. Close some."""
