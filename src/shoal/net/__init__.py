@@ -1,0 +1,1 @@
+"""From a device id to a channel: signalling, ICE, TLS, mux."""

@@ -1,0 +1,1 @@
+"""Connections over real sockets: `Connections` and its `Channel` streams."""

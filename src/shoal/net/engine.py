@@ -1,0 +1,46 @@
+"""Signatures of the connections engine; being filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from shoal.net.config import ConnectionsConfig
+from shoal.net.effects import ChannelId, Effect, Way
+
+if TYPE_CHECKING:
+    from shoal.core import AccountId, DeviceId, Entropy
+    from shoal.net.peer import ChannelPolicy, Peer
+    from shoal.net.signalling.request import PeerRequest
+    from shoal.net.tls.filter import TlsFactory
+    from shoal.net.trace import AttemptTrace, ConnectionInfo
+
+
+class ConnectionsEngine:
+    """All connections of one device of one account.
+
+    Args:
+        device: our own device.
+        tls: makes TLS filters that prove our device's key.
+        ice: makes ICE engines: `ice(is_controlling)`.
+        policy: who may connect and open what.
+        wall_offset: wall clock minus monotonic clock, in seconds.
+        treated: ids of requests treated before, from `unpack_treated` of what was persisted.
+    """
+
+    def connect(self, op: int, peer: Peer, name: str, now: float, *, connection_type: str = "",
+                ways: Sequence[Way] = (Way.ICE,), reuse: bool = True) -> list[Effect]: ...
+    def cancel(self, op: int, now: float) -> list[Effect]: ...
+    def signal_received(self, request: PeerRequest, sender: Peer, now: float, *,
+                        route: str = "") -> list[Effect]: ...
+    def signal_failed(self, attempt: int, reason: str, now: float) -> list[Effect]: ...
+    def write(self, channel: ChannelId, data: bytes, now: float) -> list[Effect]: ...
+    def consumed(self, channel: ChannelId, count: int, now: float) -> list[Effect]: ...
+    def close_channel(self, channel: ChannelId, now: float) -> list[Effect]: ...
+    def close_account(self, account: AccountId, now: float) -> list[Effect]: ...
+    def close_device(self, device: DeviceId, now: float) -> list[Effect]: ...
+    def network_changed(self, now: float) -> list[Effect]: ...
+    def close(self, now: float) -> list[Effect]: ...
+    def connections(self) -> list[ConnectionInfo]: ...
+    def next_deadline(self) -> float | None: ...
+    def advance(self, now: float) -> list[Effect]: ...

@@ -1,0 +1,97 @@
+"""What an attempt to connect did, and when; what a connection is made of.
+
+`shoal connect` prints it, and doctor reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shoal.core import AccountId, DeviceId
+    from shoal.net.effects import Way
+    from shoal.net.errors import ConnectStep
+    from shoal.net.ice.path import IcePath
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened in an attempt, so many seconds after its start."""
+
+    event: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class AttemptTrace:
+    """One attempt.
+
+    Attributes:
+        attempt: its number.
+        device: the device at the far end.
+        account: whose it is.
+        is_caller: whether the attempt is ours.
+        way: how.
+        started: monotonic time of its start.
+        moments: what happened: `gathered`, `offer sent`, `answered`, `path`, `tls`, `mux`, …
+        local_candidates: what we offered, as it was sent.
+        remote_candidates: what the peer offered, as it came.
+        path: the chosen pair of addresses, with everything that was tried.
+        tls: version and cipher suite.
+        failed_step: where it ended, if it failed.
+        error: why.
+    """
+
+    attempt: int
+    device: DeviceId
+    account: AccountId
+    is_caller: bool
+    way: Way
+    started: float
+    moments: list[Moment] = field(default_factory=list)
+    local_candidates: str = ""
+    remote_candidates: str = ""
+    path: IcePath | None = None
+    tls: str = ""
+    failed_step: ConnectStep | None = None
+    error: Exception | None = None
+
+    def note(self, event: str, now: float) -> None:
+        """Write down that *event* happened at *now*."""
+        self.moments.append(Moment(event, now - self.started))
+
+    def seconds_until(self, event: str) -> float | None:
+        """Return how long after the start *event* happened, or None if it did not."""
+        return next((each.seconds for each in self.moments if each.event == event), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """A connection.
+
+    Attributes:
+        connection: its number.
+        device: the device at the far end.
+        account: whose it is.
+        is_caller: whether we called.
+        way: how it came about.
+        path: its pair of addresses, where ICE found it.
+        tls: version and cipher suite.
+        channels: how many are open.
+        since: monotonic time from which it was ready.
+        last_heard: monotonic time at which something last came from the peer.
+        trace: how it was made.
+    """
+
+    connection: int
+    device: DeviceId
+    account: AccountId
+    is_caller: bool
+    way: Way
+    path: IcePath | None
+    tls: str
+    channels: int
+    since: float
+    last_heard: float
+    trace: AttemptTrace
