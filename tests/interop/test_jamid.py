@@ -1,4 +1,4 @@
-"""Two `jamid` 13.7 that have nothing but Shoal nodes for a DHT."""
+"""Two daemons of Jami, of either generation, that have nothing but Shoal nodes for a DHT."""
 
 from __future__ import annotations
 
@@ -7,37 +7,67 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.peers.jamid import JamidProcess
+from tests.peers.libjami import LibjamiProcess
 from tests.peers.pool import SHOAL, address_of
 from tests.peers.presence import Need, require
-from tests.peers.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.peers.jami import JamiDaemon
     from tests.peers.namespaces import Bench
     from tests.peers.pool import PeerPool
 
 
-@pytest.mark.parametrize("kind", [SHOAL])
-def test_register_and_meet(bench: Bench, pool: PeerPool, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("generation", [JamidProcess, LibjamiProcess])
+def test_register_and_meet(
+    bench: Bench,
+    pool: PeerPool,
+    tmp_path: Path,
+    generation: type[JamidProcess | LibjamiProcess],
+) -> None:
     """Each registers with a Shoal node as its only bootstrap; a trust request finds its way."""
-    require(Need.JAMID)
+    require(Need(generation.kind))
 
-    way_in = pool.start(kind, network=0, namespace=bench.add_host())
+    way_in = pool.start(SHOAL, network=0, namespace=bench.add_host())
     for _ in range(2):
-        pool.start(kind, network=0, bootstrap=way_in, namespace=bench.add_host())
+        pool.start(SHOAL, network=0, bootstrap=way_in, namespace=bench.add_host())
 
-    def jamid(name: str) -> tuple[JamidProcess, str]:
+    def start(name: str) -> tuple[JamiDaemon, str]:
         home = tmp_path / name
         home.mkdir()
-        daemon = pool.keep(JamidProcess(bench.add_host(), home, name=name))
+        daemon = pool.keep(generation(bench.add_host(), home, name=name))
         return daemon, daemon.add_account(address_of(way_in))
 
-    alice, bob = jamid("alice"), jamid("bob")
+    meet(start("alice"), start("bob"))
+
+
+def test_2026_on_the_loopback(pool: PeerPool, tmp_path: Path) -> None:
+    """The library of 2026 needs no address of its own, so this runs for every user."""
+    require(Need.LIBJAMI)
+
+    way_in = pool.start(SHOAL, network=0)
+
+    def start(name: str) -> tuple[JamiDaemon, str]:
+        home = tmp_path / name
+        home.mkdir()
+        daemon = pool.keep(LibjamiProcess(None, home, name=name))
+        return daemon, daemon.add_account(address_of(way_in))
+
+    meet(start("alice"), start("bob"))
+
+
+def meet(alice: tuple[JamiDaemon, str], bob: tuple[JamiDaemon, str]) -> None:
+    """Register both, send a trust request, accept it."""
     for daemon, account in (alice, bob):
         daemon.wait_registered(account)
     for daemon, account in (alice, bob):
         daemon.wait_announced(account)
-    alice[0].ask_for_trust(alice[1], bob[0].uri(bob[1]))
-    request = until(lambda: bob[0].trust_requests(bob[1]), "the trust request", 30.0)[0]
-    assert request["from"] == alice[0].uri(alice[1])
+    asker, asked = (daemon.uri(account) for daemon, account in (alice, bob))
+
+    alice[0].ask_for_trust(alice[1], asked)
+    request = bob[0].wait_request(bob[1], asker)
+    assert request["from"] == asker
+
+    bob[0].accept(bob[1], asker)
+    alice[0].wait_confirmed(alice[1], asked)

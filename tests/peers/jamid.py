@@ -10,12 +10,13 @@ import contextlib
 import signal
 import subprocess
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree as ET
 
 from jeepney import DBusAddress, MatchRule, MessageType, message_bus, new_method_call
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
+from tests.peers.jami import JamiDaemon
 from tests.peers.peer import PeerError
 from tests.peers.presence import JAMID_PATH
 from tests.peers.process import LoggedProcess
@@ -31,6 +32,11 @@ _MANAGER: Final = DBusAddress(
     "/cx/ring/Ring/ConfigurationManager",
     bus_name=_SERVICE,
     interface="cx.ring.Ring.ConfigurationManager",
+)
+_DESCRIBED: Final = DBusAddress(
+    _MANAGER.object_path,
+    bus_name=_SERVICE,
+    interface="org.freedesktop.DBus.Introspectable",
 )
 # No service folders: a bus that may start services would start a daemon outside the namespace.
 _BUS_CONFIGURATION: Final = """<!DOCTYPE busconfig PUBLIC
@@ -52,20 +58,16 @@ _ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
 _START_TIMEOUT: Final = 15.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """Something the daemon announced."""
-
-    name: str
-    body: tuple[Any, ...]
-
-
-class JamidProcess:
+class JamidProcess(JamiDaemon):
     """One daemon with its bus."""
+
+    kind = "jamid"
+    namespace: Namespace
 
     def __init__(self, namespace: Namespace, home: Path, *, name: str = "jamid") -> None:
         self.namespace = namespace
-        self.signals: list[Signal] = []
+        self.signals = []
+        self._signatures: dict[str, str] = {}  # of the methods, by name
         bus = f"unix:path={home}/bus"
         env = {
             "HOME": str(home),
@@ -100,82 +102,85 @@ class JamidProcess:
         self._listen()
         until(self._is_up, f"{name} on its bus", _START_TIMEOUT)
 
-    # Accounts
+    # What 13.7 has to itself
 
-    def add_account(self, bootstrap: str, **details: str) -> str:
-        """Create an account that knows one bootstrap node, HOST:PORT, and nobody else."""
-        wanted = {
-            "Account.type": "RING",
-            "Account.alias": self.process.name,
-            "Account.displayName": self.process.name,
-            "Account.hostname": bootstrap,
-            "Account.upnpEnabled": "false",
-            "Account.proxyEnabled": "false",
-            "Account.peerDiscovery": "false",
-            "Account.accountDiscovery": "false",
-            "Account.accountPublish": "false",
-            "RingNS.uri": f"http://{self.namespace.host}:9",  # nobody answers there
-            "TURN.enable": "false",
-            **{name.replace("_", "."): value for name, value in details.items()},
-        }
-        return str(self.call("addAccount", "a{ss}", wanted))
+    def ask_to_revoke(self, account: str, device: str, password: str) -> None:
+        """Begin to revoke one of the account's devices."""
+        self.call("revokeDevice", account, password, device)
 
-    def state(self, account: str) -> dict[str, str]:
-        """Return the volatile details: registration, device announcement, …."""
-        return dict(self.call("getVolatileAccountDetails", "s", account))
+    def ask_to_register(self, account: str, name: str, password: str) -> None:
+        """Begin to register a name for the account."""
+        self.call("registerName", account, password, name)
 
-    def wait_registered(self, account: str, timeout: float = 30.0) -> None:
-        """Wait until the account counts itself as connected to the DHT."""
-        until(
-            lambda: self.state(account).get("Account.registrationStatus") == "REGISTERED",
-            f"{self.process.name} registered",
-            timeout,
+    def offer_pin(self, account: str, password: str = "") -> str:
+        """Put the account's archive on the DHT for another device; return the PIN.
+
+        Raises:
+            PeerError: wrong password, or no network.
+        """
+        mark = len(self.signals)
+        self.call("exportOnRing", account, password)
+        ended = self.wait_signal("exportOnRingEnded", account, after=mark, timeout=60.0)
+        _, status, pin = ended.body
+        if status != 0:
+            raise PeerError(f"exportOnRing ended with {status}")
+        return str(pin)
+
+    def import_pin(self, bootstrap: str, pin: str, password: str = "", **details: str) -> str:
+        """Create an account that is linked to another device by its PIN."""
+        return self.add_account(
+            bootstrap, Account_archivePIN=pin, Account_archivePassword=password, **details
         )
 
-    def wait_announced(self, account: str, timeout: float = 40.0) -> None:
-        """Wait until the account's device is on the DHT; only then others find it."""
-        until(
-            lambda: self.state(account).get("Account.deviceAnnounced") == "true",
-            f"{self.process.name}'s device announced",
-            timeout,
-        )
+    def send_text(self, account: str, uri: str, text: str) -> int:
+        """Send an instant message outside of conversations; return its id."""
+        return int(self.call("sendTextMessage", account, uri, {"text/plain": text}))
 
-    def uri(self, account: str) -> str:
-        """Return the account's id, 40 hex digits."""
-        return str(self.call("getAccountDetails", "s", account)["Account.username"])
-
-    def ask_for_trust(self, account: str, uri: str) -> None:
-        """Send a trust request."""
-        self.call("sendTrustRequest", "ssay", account, uri, b"")
-
-    def trust_requests(self, account: str) -> list[dict[str, str]]:
-        """Return the requests that wait for an answer."""
-        return [dict(request) for request in self.call("getTrustRequests", "s", account)]
-
-    def announced(self, name: str) -> list[Signal]:
-        """Return the signals of that name so far."""
-        return [signal for signal in list(self.signals) if signal.name == name]
+    def log(self) -> str:
+        """Return what the daemon has logged so far."""
+        return "\n".join(self.process.lines)
 
     # The bus
 
-    def call(self, method: str, signature: str = "", *arguments: object) -> Any:
+    def call(self, method: str, *arguments: object, timeout: float = 20.0) -> Any:
         """Call a method of the configuration manager; return its only result, if any.
 
         Raises:
             PeerError: the daemon answered with an error.
         """
-        message = new_method_call(_MANAGER, method, signature or None, arguments)
+        signature = self._signatures.get(method)
+        if signature is None:
+            raise PeerError(f"13.7 has no method {method}")
+        return self._call(_MANAGER, method, signature, arguments, timeout)
+
+    def _call(
+        self,
+        address: DBusAddress,
+        method: str,
+        signature: str,
+        arguments: tuple[object, ...] = (),
+        timeout: float = 20.0,
+    ) -> Any:
+        message = new_method_call(address, method, signature or None, arguments)
         with self._lock:
-            reply = self._connection.send_and_get_reply(message, timeout=15.0)
+            reply = self._connection.send_and_get_reply(message, timeout=timeout)
         if reply.header.message_type is MessageType.error:
             raise PeerError(f"{method}: {reply.body}")
         return reply.body[0] if reply.body else None
 
     def _is_up(self) -> bool:
+        """Whether the daemon tells what its methods take, the way to know how to call them."""
         with contextlib.suppress(PeerError):
-            self.call("getAccountList")
-            return True
-        return False
+            described = self._call(_DESCRIBED, "Introspect", "")
+            self._signatures = {
+                str(method.get("name")): "".join(
+                    str(argument.get("type"))
+                    for argument in method.iter("arg")
+                    if argument.get("direction") != "out"
+                )
+                for method in ET.fromstring(described).iter("method")  # noqa: S314 - our peer
+            }
+        return bool(self._signatures)
 
     def _listen(self) -> None:
         rule = MatchRule(type="signal", sender=_SERVICE)
@@ -191,7 +196,7 @@ class JamidProcess:
                             for field, value in message.header.fields.items()
                             if field.name == "member"
                         )
-                        self.signals.append(Signal(name, tuple(message.body)))
+                        self.hear(name, tuple(message.body))
 
         threading.Thread(target=hear, args=(self._ears,), daemon=True).start()
 
@@ -203,12 +208,6 @@ class JamidProcess:
         for connection in (self._connection, self._ears):
             with contextlib.suppress(OSError):
                 connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.close()
 
 
 def version() -> str:

@@ -22,7 +22,7 @@ LIBJAMI_FOLDER: Final = (  # as tools/install-libjami has it
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoal/peers/libjami-0.5.2"
 )
 VARIABLE: Final = "SHOAL_PEERS"
-SYSTEM_PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
+_SYSTEM_PATH: Final = "/usr/sbin:/sbin"  # not on every user's path
 
 
 class Policy(enum.Enum):
@@ -46,10 +46,15 @@ class Need(enum.Enum):
     NAMESPACES = "namespaces"
 
 
-_PROGRAMS: Final = {
-    Need.COTURN: ("coturn", "turnserver"),
-    Need.MINIUPNPD: ("miniupnpd", "miniupnpd"),
-    Need.NFT: ("nftables", "nft"),
+_PROGRAMS: Final = {Need.COTURN: "turnserver"}  # where it is not the need's own name
+_REMEDIES: Final = {
+    Need.DHTNODE: "install Debian's package dhtnode",
+    Need.OPENDHT: "install the wheel opendht 4.4.2",
+    Need.JAMID: "install Debian's packages jami-daemon and dbus-daemon",
+    Need.LIBJAMI: "run tools/install-libjami",
+    Need.COTURN: "install Debian's package coturn",
+    Need.MINIUPNPD: "install Debian's package miniupnpd",
+    Need.NFT: "install Debian's package nftables",
 }
 
 
@@ -70,26 +75,17 @@ def policy() -> Policy:
 @functools.cache
 def missing(need: Need) -> str | None:
     """Say what is missing for *need* and how to get it; None when nothing is."""
-    match need:
-        case Need.DHTNODE:
-            if shutil.which("dhtnode") is None:
-                return "no dhtnode: install Debian's package dhtnode"
-        case Need.OPENDHT:
-            if importlib.util.find_spec("opendht") is None:
-                return "no opendht module: install the wheel opendht 4.4.2"
-        case Need.JAMID:
-            if not JAMID_PATH.exists() or shutil.which("dbus-daemon") is None:
-                return "no jamid: install Debian's packages jami-daemon and dbus-daemon"
-        case Need.LIBJAMI:
-            if not (LIBJAMI_FOLDER / "jamid.node").exists() or shutil.which("node") is None:
-                return "no libjami: run tools/install-libjami"
-        case Need.COTURN | Need.MINIUPNPD | Need.NFT:
-            package, program = _PROGRAMS[need]
-            if shutil.which(program, path=SYSTEM_PATH) is None:
-                return f"no {program}: install Debian's package {package}"
-        case Need.NAMESPACES:
-            return _missing_namespaces()
-    return None
+    if need is Need.NAMESPACES:
+        return _missing_namespaces()
+    if need is Need.OPENDHT:
+        is_here = importlib.util.find_spec("opendht") is not None
+    elif need is Need.JAMID:
+        is_here = JAMID_PATH.exists() and _has_program("dbus-daemon")
+    elif need is Need.LIBJAMI:
+        is_here = (LIBJAMI_FOLDER / "jamid.node").exists() and _has_program("node")
+    else:
+        is_here = _has_program(_PROGRAMS.get(need, need.value))
+    return None if is_here else f"no {need.value}: {_REMEDIES[need]}"
 
 
 def require(*needs: Need) -> None:
@@ -104,6 +100,10 @@ def require(*needs: Need) -> None:
     if wanted is Policy.REQUIRED:
         pytest.fail(f"{VARIABLE}=required, but {text}", pytrace=False)
     pytest.skip(text)
+
+
+def _has_program(name: str) -> bool:
+    return shutil.which(name) is not None or shutil.which(name, path=_SYSTEM_PATH) is not None
 
 
 def _missing_namespaces() -> str | None:
