@@ -1,0 +1,1 @@
+"""Ports that the home router forwards to us: UPnP IGD and NAT-PMP."""
