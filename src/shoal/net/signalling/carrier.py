@@ -2,10 +2,10 @@
 
 There are three ways, of which the first is everybody's: the DHT; rendezvous nodes, with which a
 device registers; and the route of a room. The engine knows none of them. It returns `SendSignal`
-and takes what came by `signal_received`, both with a *route*: a text that says by which carrier, and
-how there, a message came. An answer goes out with the route of its offer, so each goes back the way
-the other came. The route of an offer of ours is empty: the carrier chooses, and may choose several,
-since receivers know offers by their ids.
+and takes what came by `signal_received`, both with a *route*: a text that says by which carrier,
+and how there, a message came. An answer goes out with the route of its offer, so that each goes
+back the way the other came. The route of an offer of ours is empty: the carrier chooses, and may
+choose several, since receivers know offers by their ids.
 """
 
 from __future__ import annotations

@@ -1,0 +1,23 @@
+"""Allowances that refill as time passes."""
+
+from __future__ import annotations
+
+
+class Budget:
+    """A token bucket: *burst* at once, *rate* more per second; it may be overdrawn."""
+
+    __slots__ = ("_burst", "_left", "_rate", "_since")
+
+    def __init__(self, burst: float, rate: float) -> None:
+        self._burst = burst
+        self._rate = rate
+        self._left = burst
+        self._since: float | None = None
+
+    def take(self, now: float) -> float:
+        """Take one; return what is left, below 0 if there was none to take."""
+        if self._since is not None and now > self._since:
+            self._left = min(self._burst, self._left + (now - self._since) * self._rate)
+        self._since = now
+        self._left -= 1
+        return self._left
