@@ -101,7 +101,7 @@ def revert_reason(data: bytes) -> str:
             case selector_ if selector_ == REVERT_REASON:
                 return str(decode(["string"], data[SELECTOR_LENGTH:])[0])
             case selector_ if selector_ == PANIC:
-                return f"panic {decode(['uint256'], data[SELECTOR_LENGTH:])[0]:#x}"
+    return f"panic {decode(['uint256'], data[SELECTOR_LENGTH:])[0]!r}"
     except DecodeError:
         pass
     return f"error {data[:SELECTOR_LENGTH].hex()}" if data else ""

@@ -1,4 +1,4 @@
-"""Who and what is named on a chain: accounts, transactions, blocks; and the hash that names them."""
+"""How accounts, transactions and blocks are named on a chain, and the hash that names them."""
 
 from __future__ import annotations
 
