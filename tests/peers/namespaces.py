@@ -32,47 +32,60 @@ class Namespace:
         """Return *command*, run on this host."""
         return ["ip", "netns", "exec", self.name, *command]
 
-    def run(self, *command: str) -> str:
-        """Run a command on this host; return its output."""
-        return _run(*self.inside(command))
+    def run(self, *command: str, text: str | None = None) -> str:
+        """Run a command on this host, with *text* for its input; return its output."""
+        return _run(*self.inside(command), text=text)
+
+    def firewall(self, rules: str) -> None:
+        """Add rules to this host's nftables."""
+        self.run("nft", "-f", "-", text=rules)
 
 
 class Bench:
     """A switch and the hosts on it; address n of the subnet is the n-th host."""
 
-    def __init__(self, *, has_ipv6: bool = False) -> None:
+    def __init__(self, *, has_ipv6: bool = False, subnet: str = SUBNET) -> None:
         remove_left_behind()
+        self._subnet = subnet
         self._prefix = f"shoal{os.getpid()}x{next(_numbers)}"
         self._has_ipv6 = has_ipv6
         self.hosts: list[Namespace] = []
-        self._switch = self._add(f"{self._prefix}s", f"{SUBNET}.254")
+        self._switch = self._add(f"{self._prefix}s", f"{subnet}.254")
         _alive.append(self)
         self._switch.run("ip", "link", "add", "switch", "type", "bridge")
         self._switch.run("ip", "address", "add", f"{self._switch.host}/24", "dev", "switch")
         self._switch.run("ip", "link", "set", "switch", "up")
 
-    def add_host(self) -> Namespace:
-        """Add a host to the switch."""
+    def add_host(self, *, link: str = "eth0") -> Namespace:
+        """Add a host to the switch; *link* names its interface."""
         number = len(self.hosts) + 1
-        host = self._add(f"{self._prefix}h{number}", f"{SUBNET}.{number}")
-        port = f"p{number}"
-        _run(
-            "ip", "link", "add", port, "netns", self._switch.name,
-            "type", "veth", "peer", "name", "eth0", "netns", host.name,
-        )  # fmt: skip
-        self._switch.run("ip", "link", "set", port, "master", "switch", "up")
-        host.run("ip", "address", "add", f"{host.host}/24", "dev", "eth0")
-        host.run("ip", "link", "set", "eth0", "up")
-        host.run("ip", "route", "add", "default", "via", self._switch.host)
+        host = self._add(f"{self._prefix}h{number}", f"{self._subnet}.{number}")
         self.hosts.append(host)
+        self._plug(host, link, self._switch, "switch")
         return host
+
+    def _plug(self, host: Namespace, link: str, switch: Namespace, bridge: str) -> None:
+        """Join *host* by its interface *link* to a bridge, whose owner becomes its way out."""
+        port = f"p{host.host.rpartition('.')[2]}"
+        _run(
+            "ip", "link", "add", port, "netns", switch.name,
+            "type", "veth", "peer", "name", link, "netns", host.name,
+        )  # fmt: skip
+        switch.run("ip", "link", "set", port, "master", bridge, "up")
+        host.run("ip", "address", "add", f"{host.host}/24", "dev", link)
+        host.run("ip", "link", "set", link, "up")
+        host.run("ip", "route", "add", "default", "via", switch.host)
+
+    def spaces(self) -> Sequence[Namespace]:
+        """Return all namespaces of the bench."""
+        return [*self.hosts, self._switch]
 
     def close(self) -> None:
         """End every process on the hosts and remove them."""
         if self not in _alive:
             return
         _alive.remove(self)
-        for space in [*self.hosts, self._switch]:
+        for space in self.spaces():
             _remove(space.name)
 
     def _add(self, name: str, address: str) -> Namespace:
@@ -93,7 +106,7 @@ class Bench:
 def remove_left_behind() -> None:
     """Remove the hosts of sessions that were killed before they could."""
     for line in _run("ip", "netns", "list").splitlines():
-        found = re.match(r"shoal(\d+)x\d+[hs]", line)
+        found = re.match(r"shoal(\d+)x\d+[hrs]", line)
         if found is not None and not Path(f"/proc/{found[1]}").exists():
             _remove(line.split()[0])
 
@@ -113,8 +126,15 @@ def close_all() -> None:
         bench.close()
 
 
-def _run(*command: str) -> str:
-    done = subprocess.run(list(command), capture_output=True, text=True, check=False)  # noqa: S603
+def _run(*command: str, text: str | None = None) -> str:
+    done = subprocess.run(  # noqa: S603
+        list(command),
+        input=text,
+        stdin=subprocess.DEVNULL if text is None else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     return done.stdout
