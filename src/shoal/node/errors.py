@@ -13,11 +13,7 @@ NodeError
 ├── DeviceNotFoundError     nobody published the chain of the device
 ├── NotPermittedError       the device is blocked, revoked or a stranger
 ├── OwnDeviceError          the device is this one
-├── LinkError               linking a device failed
-│   ├── PinNotFoundError    nothing to import under this PIN
-│   ├── LinkRefusedError    the other device refused, or the password was wrong too often
-│   ├── LinkCanceledError   one of both sides gave up
-│   └── LinkTimeoutError    the other side did not come in time
+├── TooMuchAskedError       a bound on concurrent work is reached
 ├── NoRunningNodeError      no node runs in this home
 ├── ApiError                the public API answered with an error of no type of ours
 │   ├── UnknownMethodError  the API has no such method
@@ -90,24 +86,8 @@ class OwnDeviceError(NodeError):
     """This is the device you are using. Choose another one."""
 
 
-class LinkError(NodeError):
-    """The device could not be linked. Start again on both devices."""
-
-
-class PinNotFoundError(LinkError):
-    """There is nothing under this PIN. PINs live for ten minutes: make a new one, check clocks."""
-
-
-class LinkRefusedError(LinkError):
-    """The other device refused. Check the password of the account, then start again."""
-
-
-class LinkCanceledError(LinkError):
-    """Linking was canceled. Start again on both devices."""
-
-
-class LinkTimeoutError(LinkError):
-    """The other device did not come in time. Keep both online, then start again."""
+class TooMuchAskedError(NodeError):
+    """Too much is under way at once. Try again shortly."""
 
 
 class NoRunningNodeError(NodeError):
