@@ -58,8 +58,6 @@ class ConnectionsConfig:
         requests_per_device: offers of one device that we look at, per minute.
         requests_per_account: the same for all devices of one account.
         opens_per_device_max: channels that wait for a connection to one device.
-        treated_max: ids of requests that are remembered.
-        treated_life: seconds for which they are.
         traces_max: traces of past attempts that are kept.
     """
 
@@ -78,6 +76,4 @@ class ConnectionsConfig:
     requests_per_device: int = 12
     requests_per_account: int = 60
     opens_per_device_max: int = 256
-    treated_max: int = 4096
-    treated_life: float = 86_400.0
     traces_max: int = 64

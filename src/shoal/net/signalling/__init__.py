@@ -2,6 +2,5 @@
 
 from shoal.net.signalling.carrier import DHT_USER_TYPE, Carrier, peer_key
 from shoal.net.signalling.request import PeerRequest
-from shoal.net.signalling.treated import TreatedIds, unpack_treated
 
-__all__ = ["DHT_USER_TYPE", "Carrier", "PeerRequest", "TreatedIds", "peer_key", "unpack_treated"]
+__all__ = ["DHT_USER_TYPE", "Carrier", "PeerRequest", "peer_key"]
