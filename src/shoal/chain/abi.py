@@ -96,12 +96,12 @@ def decode(types: Sequence[str], data: bytes) -> list[Value]:
 
 def revert_reason(data: bytes) -> str:
     """Return in words what a contract that refused gave as its reason; empty if it gave none."""
+    kind, content = data[:SELECTOR_LENGTH], data[SELECTOR_LENGTH:]
     try:
-        match data[:SELECTOR_LENGTH]:
-            case selector_ if selector_ == REVERT_REASON:
-                return str(decode(["string"], data[SELECTOR_LENGTH:])[0])
-            case selector_ if selector_ == PANIC:
-    return f"panic {decode(['uint256'], data[SELECTOR_LENGTH:])[0]!r}"
+        if kind == REVERT_REASON:
+            return str(decode(["string"], content)[0])
+        if kind == PANIC:
+            return f"panic {decode(['uint256'], content)[0]!r}"
     except DecodeError:
         pass
     return f"error {data[:SELECTOR_LENGTH].hex()}" if data else ""

@@ -1,6 +1,6 @@
 """Transactions as they travel: legacy with a chain id (EIP-155), and with a fee market (EIP-1559).
 
-legacy    rlp([nonce, gas price, gas limit, to, value, data, v, r, s]), v = 35 + 2 chain id + is odd;
+legacy    rlp([nonce, gas price, gas limit, to, value, data, v, r, s]), v = 35 + 2 chain id + odd;
           signed over keccak256(rlp([nonce, …, data, chain id, 0, 0]))
 EIP-1559  02 ‖ rlp([chain id, nonce, priority fee, fee, gas limit, to, value, data, access list,
           is odd, r, s]); signed over keccak256(02 ‖ rlp([chain id, …, access list]))
