@@ -5,7 +5,6 @@ Events are numbered by the bus that carries them: see `shoal.node.driver.bus`.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -218,38 +217,3 @@ class Lagged:
 
     first: int
     last: int
-
-
-def event_to_json(event: NodeEvent) -> dict[str, object]:
-    """Return an event as JSON has it: its name in lower case, ids as hex, payloads as text."""
-    fields = {each.name: _plain(getattr(event, each.name)) for each in dataclasses.fields(event)}
-    return {"event": _snake(type(event).__name__), **fields}
-
-
-def _plain(item: object) -> object:
-    match item:
-        case bytes():
-            return _text(item)
-        case enum.Enum():
-            return item.value
-        case tuple() | list():
-            return [_plain(each) for each in item]
-        case dict():
-            return {str(_plain(key)): _plain(value) for key, value in item.items()}
-        case _:
-            return item
-
-
-def _text(item: bytes) -> str:
-    """Return an id as hex digits, other bytes as the text they are, or as hex digits."""
-    if type(item) is not bytes:  # one of the id types
-        return item.hex()
-    try:
-        return item.decode()
-    except UnicodeDecodeError:
-        return item.hex()
-
-
-def _snake(name: str) -> str:
-    parts = (f"_{c.lower()}" if c.isupper() else c for c in name)
-    return "".join(parts).removeprefix("_")
