@@ -39,6 +39,7 @@ class JamiDaemon(abc.ABC):
     kind: ClassVar[str]
     process: LoggedProcess
     namespace: Namespace | None
+    home: Path
     signals: list[Signal]
 
     @abc.abstractmethod
@@ -93,8 +94,15 @@ class JamiDaemon(abc.ABC):
             bootstrap, Account_archivePath=str(path), Account_archivePassword=password, **details
         )
 
+    def folder(self, account: str) -> Path:
+        """Where the account's archive, certificates and lists are."""
+        return self.home / "data_home" / "jami" / account
+
     def export_archive(self, account: str, path: Path, password: str = "") -> bool:
-        """Write the account's archive into a file; return whether that worked."""
+        """Write the account's archive into a file; return whether that worked.
+
+        The addon of 2026 cannot hand over a password: take `archive.gz` from the folder.
+        """
         return bool(self.call("exportToFile", account, str(path), password))
 
     def change_password(self, account: str, old: str, new: str) -> bool:

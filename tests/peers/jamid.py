@@ -66,6 +66,7 @@ class JamidProcess(JamiDaemon):
 
     def __init__(self, namespace: Namespace, home: Path, *, name: str = "jamid") -> None:
         self.namespace = namespace
+        self.home = home
         self.signals = []
         self._signatures: dict[str, str] = {}  # of the methods, by name
         bus = f"unix:path={home}/bus"

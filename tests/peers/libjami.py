@@ -44,6 +44,7 @@ class LibjamiProcess(JamiDaemon):
         is_verbose: bool = False,
     ) -> None:
         self.namespace = namespace
+        self.home = home
         self.signals = []
         self._log = home / "libjami.log"
         self._ops = itertools.count(1)
