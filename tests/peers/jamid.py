@@ -23,6 +23,7 @@ from tests.peers.process import LoggedProcess
 from tests.peers.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.peers.namespaces import Namespace
@@ -64,7 +65,14 @@ class JamidProcess(JamiDaemon):
     kind = "jamid"
     namespace: Namespace
 
-    def __init__(self, namespace: Namespace, home: Path, *, name: str = "jamid") -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        home: Path,
+        *,
+        name: str = "jamid",
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
         self.namespace = namespace
         self.home = home
         self.signals = []
@@ -79,6 +87,7 @@ class JamidProcess(JamiDaemon):
                 for kind in ("CONFIG_HOME", "DATA_HOME", "CACHE_HOME", "RUNTIME_DIR")
             },
         }
+        (home / "bus").unlink(missing_ok=True)  # of a life before
         (home / "bus.conf").write_text(_BUS_CONFIGURATION.format(address=bus))
         self._bus = LoggedProcess(
             f"{name}'s bus",
@@ -96,6 +105,7 @@ class JamidProcess(JamiDaemon):
             name,
             [*_ENDS_WITH_US, *namespace.inside([str(JAMID_PATH), "-c", "-d", "-p"])],
             env=env,
+            on_line=on_line,
         )
         self._lock = threading.Lock()
         self._connection = open_dbus_connection(bus)
