@@ -101,8 +101,8 @@ class Chain(Protocol):
         """Return all that sending takes in one look."""
         ...
 
-    async def wait_block(self, after: int, timeout: float | None = None) -> int:  # noqa: ASYNC109
-        """Return the newest block's number once it is above *after*, or at the *timeout*."""
+    async def wait_block(self, after: int, patience: float | None = None) -> int:
+        """Return the newest block's number once it is above *after*, or after *patience* seconds."""
         ...
 
     async def health(self) -> ChainHealth:
