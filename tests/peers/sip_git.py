@@ -57,7 +57,7 @@ def git_question(device: str, conversation: str) -> bytes:
 
 def git_packets(stream: bytes) -> list[bytes] | None:
     """Return the packets before the first flush; None while it has not come."""
-    packets = []
+    packets: list[bytes] = []
     while len(stream) >= _PACKET_LENGTH_DIGITS:
         size = int(stream[:_PACKET_LENGTH_DIGITS], 16)
         if size == 0:
