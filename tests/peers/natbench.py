@@ -15,9 +15,10 @@ from tests.peers.namespaces import Bench, Namespace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# RFC 5737: addresses for documentation. Public in the eyes of every peer, and inside the namespaces
-# only: nothing outside routes to them.
-PUBLIC: Final = "203.0.113"
+# Of ARDC's test network, 44.128.0.0/16, which nobody routes. It must look public: miniupnpd and
+# Jami take the ranges for documentation (RFC 5737) for private ones. It exists inside the
+# namespaces only.
+PUBLIC: Final = "44.128.0"
 _HOME: Final = "192.168"  # .NUMBER.0/24
 
 
