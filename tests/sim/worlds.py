@@ -8,12 +8,13 @@ are played by `python -m tests.sim.play`; one that fails is added to `seeds.txt`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family, InfoHash
 from shoal.dht import DhtConfig, DhtEngine, Status, TypeRegistry, Value
 from shoal.dht.effects import Done, ResolveHost, ValuesFound
-from shoal.sim import Conditions, Network
+from shoal.sim import Conditions, Constant, Network
 from shoal.sim.dht import DhtScenario, run_dht
 from shoal.sim.faults import draw_faults, schedule
 from shoal.sim.nat import FULL_CONE, PORT_RESTRICTED_CONE, RESTRICTED_CONE, SYMMETRIC
@@ -59,6 +60,24 @@ class Ring:
         op = self._new_op()
         self.network.apply(host, self.engine(host).get(op, key, self.network.now))
         return op
+
+    def put_once(self, host: Host, key: InfoHash, value: Value) -> int:
+        """Put a value that nobody renews; return the operation."""
+        op = self._new_op()
+        self.network.apply(host, self.engine(host).put(op, key, value, self.network.now))
+        return op
+
+    def ends(self, op: int) -> bool:
+        """Let time pass until *op* has ended, half a minute at most; return whether all is well."""
+        self.network.run(self.network.now + 30.0, stop=lambda: op in self.done)
+        return self.done.get(op, False)
+
+    def farthest(self, key: InfoHash) -> Host:
+        """Return the node least likely to store what is at *key*."""
+        return max(
+            self.hosts,
+            key=lambda host: int.from_bytes(self.engine(host).node_id) ^ int.from_bytes(key),
+        )
 
     def put(self, host: Host, key: InfoHash, value: Value) -> int:
         """Put a value, and renew it as long as the host lives and remembers."""
@@ -218,9 +237,32 @@ def young(seed: int) -> None:
     assert report.found == 600, f"{report.found} of 600 found"
 
 
+def formed(seed: int) -> None:
+    """Nodes join one by one on one machine; what node 0 then puts is found at once.
+
+    Within seconds, before anybody's maintenance has had its turns, and by the node farthest from
+    the key: the one that knows least about where to look.
+    """
+    ring = Ring(Network(seed, Conditions(latency=Constant(0.0003), jitter=0.5)))
+    network, chance = ring.network, ring.network.entropy("formed")
+    for _ in range(8 + chance.below(57)):
+        newcomer = ring.add()
+        if newcomer is not ring.hosts[0]:
+            network.run(network.now + 10.0, stop=partial(ring.is_connected, newcomer))
+            assert ring.is_connected(newcomer)
+    network.run(network.now + chance.choice((0.0, 0.5, 1.0, 2.0, 3.0, 4.0)))
+    for number in range(30):
+        key, value = _value(ring, number)
+        assert ring.ends(ring.put_once(ring.hosts[0], key, value)), f"put {number} failed"
+        op = ring.get(ring.farthest(key), key)
+        assert ring.ends(op), f"get {number} failed"
+        assert ring.found.get(op), f"get {number} of {len(ring.hosts)} nodes found nothing"
+
+
 WORLDS: Final[dict[str, Callable[[int], None]]] = {
     "faults": faults,
     "nats": nats,
     "churn": churn,
     "young": young,
+    "formed": formed,
 }

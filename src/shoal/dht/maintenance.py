@@ -41,6 +41,7 @@ class Maintenance:
         self._confirm_at = now + self._entropy.uniform(*FIRST_CONFIRM)
         self._expire_at = now + self._entropy.uniform(*EXPIRE)
         self._suspected_at = -inf
+        self._has_begun = False
         self._pings: dict[Address, Request] = {}
         self._alarm = Alarm(side.context.wakeups, self)
         self._schedule()
@@ -49,6 +50,13 @@ class Maintenance:
     def is_pinging(self) -> bool:
         """Whether an address that may become our first node is being asked."""
         return bool(self._pings)
+
+    def begin(self, now: float) -> None:
+        """Somebody answered: now we can find our place."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._confirm_at = now
+            self._schedule()
 
     def hasten(self, now: float) -> None:
         """Look around in a second: something changed."""
@@ -102,6 +110,14 @@ class Maintenance:
         if side.table.grown_at >= now - GROWTH_WINDOW:
             return self._maintain_neighbourhood(now)
         return False
+
+    def fill_buckets(self, now: float) -> None:
+        """Ask for an id of every bucket without a good node."""
+        for index, bucket in enumerate(self._side.table.buckets):
+            if not any(node.is_good(now) for node in bucket.nodes):
+                node = self._random_node(self._bucket_to_ask(index))
+                if node is not None:
+                    self._find(node, bucket.random_id(self._entropy), now, both=True)
 
     def _maintain_buckets(self, now: float) -> bool:
         """Ask for an id of every bucket that nobody answered from for ten minutes."""

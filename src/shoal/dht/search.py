@@ -12,7 +12,8 @@ one that is fresh from elsewhere spares a question. And once the `QUORUM` nodes 
 have answered, nobody closer is to be expected: the others need not be asked before writing.
 
 A node that leaves an attempt unanswered is passed over (*slow*) until it answers; one that leaves
-all unanswered is *expired*. A search whose nodes are all expired gives up.
+all unanswered is *expired*. A search whose nodes are all expired gives up. One whose nodes all
+stand where the key is not asks elsewhere before it believes them (see scouting.py).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from shoal.dht import wire
 from shoal.dht.announcing import announce, next_announcement
 from shoal.dht.listening import Listening
 from shoal.dht.query import Condition, Field, Query
+from shoal.dht.scouting import SCOUT, Scouting, is_astray
 
 if TYPE_CHECKING:
     from shoal.core import InfoHash
@@ -89,9 +91,9 @@ class SearchNode:
 class Search:
     """Everything under way about one key in one family."""
 
-    __slots__ = ("_distances", "_retry_wait", "_wake_at", "gets", "heard", "is_expired", "is_gone",
-                 "is_locating", "key", "listenings", "nodes", "number", "puts", "refilled_at",
-                 "side", "used_at")  # fmt: skip
+    __slots__ = ("_distances", "_retry_wait", "_scouting", "_wake_at", "gets", "heard",
+                 "is_expired", "is_gone", "is_locating", "key", "listenings", "nodes", "number",
+                 "puts", "refilled_at", "side", "used_at")  # fmt: skip
 
     is_over = False  # it always wants to be woken
 
@@ -114,6 +116,7 @@ class Search:
         self.refilled_at = -inf
         self._retry_wait = RETRY_FIRST
         self._wake_at = inf
+        self._scouting: Scouting | None = None
 
     @property
     def is_attached(self) -> bool:
@@ -255,16 +258,26 @@ class Search:
         if not front:
             self._step_without_nodes(now)
             return
-        if self.gets:
-            self._finish_gets(front)
         level = _sync_level(front, now)
-        if level == len(front):
-            self.is_locating = False
-        if level >= min(QUORUM, len(front)):
+        is_found = level >= min(QUORUM, len(front)) and not self._is_scouting(front, now)
+        if self.gets:
+            self._finish_gets(front, is_found=is_found)
+        if is_found:
             self._write(front, now)
+            if level == len(front) and self.is_locating:
+                self.is_locating = False
+                self.side.located(self.key, now)
         self._ask_on(front, level, now)
         if self.puts or self.listenings:
             self._plan(front, level, now)
+
+    def _is_scouting(self, front: list[SearchNode], now: float) -> bool:
+        """Whether nodes elsewhere may still know somebody closer than *front*."""
+        if not is_astray(front, TARGETS):
+            return False
+        if self._scouting is None:
+            self._scouting = Scouting(self)
+        return self._scouting.is_under_way(front, now)
 
     def _write(self, front: list[SearchNode], now: float) -> None:
         """Subscribe and store at the nodes found."""
@@ -284,11 +297,13 @@ class Search:
                 return
         self._expire(now)
 
-    def _finish_gets(self, front: list[SearchNode]) -> None:
+    def _finish_gets(self, front: list[SearchNode], *, is_found: bool) -> None:
         for operation in list(self.gets):
             answered = operation.answered
-            is_enough = len(answered) >= ANSWERS_MAX
-            if operation.is_over or is_enough or all(near.node.id in answered for near in front):
+            is_enough = len(answered) >= ANSWERS_MAX or (
+                is_found and all(near.node.id in answered for near in front)
+            )
+            if operation.is_over or is_enough:
                 self.gets.remove(operation)
                 operation.family_ended(self.side.family, ok=True)
 
@@ -418,6 +433,9 @@ class Search:
 
     def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
         """Learn from an answer, then go on."""
+        if request.purpose == SCOUT:
+            self._end_scout(request, now)
+            return
         near, operation = _asked(request)
         if request.purpose == PAGE:
             operation.take_values(reply.values)
@@ -503,6 +521,9 @@ class Search:
 
     def on_slow(self, request: Request, now: float) -> None:
         """Pass over the node, so that another one is asked meanwhile."""
+        if request.purpose == SCOUT:
+            self._end_scout(request, now)
+            return
         near, _ = _asked(request)
         near.slow = request
         self.heard.clear()
@@ -511,11 +532,20 @@ class Search:
     def on_lost(self, request: Request, now: float) -> None:
         """Go on without that node."""
         self.heard.clear()
+        if request.purpose == SCOUT:
+            self._end_scout(request, now)
+            return
         near, operation = _asked(request)
         if request.purpose == PAGE:
             self._count_page(near, operation)
         elif near.asking:
             near.asking.pop(operation, None)
+        self.step(now)
+
+    def _end_scout(self, request: Request, now: float) -> None:
+        """The engine has learned from an answer already; without one, wait no longer."""
+        if self._scouting is not None:
+            self._scouting.end(request)
         self.step(now)
 
 

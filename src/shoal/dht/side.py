@@ -96,6 +96,7 @@ class Side:
         node.heard_at = now
         if confidence is Confidence.REPLIED:
             node.replied_at = now
+            self.maintenance.begin(now)
         if (
             not is_client
             and (confidence is Confidence.REPLIED or not (was_good or is_familiar))
@@ -205,6 +206,11 @@ class Side:
         search = self.searches[key] = Search(key, self, now)
         self._forget_idle(now)
         return search
+
+    def located(self, key: InfoHash, now: float) -> None:
+        """The nodes around *key* are known; around our own id: time to know others as well."""
+        if key == self.context.own_id:
+            self.maintenance.fill_buckets(now)
 
     def make_lasting(self, search: Search) -> None:
         """From now on *search* hears of nodes that join near its key."""

@@ -111,6 +111,8 @@ class RoutingTable:
             if is_own:
                 self.grown_at = now
             if self._place(bucket, node):
+                if self._wants_proof(bucket, node, confidence, now):
+                    to_ping = node
                 return True, to_ping
             doubtful = [near for near in bucket.nodes if not near.is_good(now)]
             to_ping = next((near for near in doubtful if not near.pending), to_ping)
@@ -120,6 +122,18 @@ class RoutingTable:
             if confidence is not Confidence.HEARSAY or bucket.cached is None:
                 bucket.let_wait(node)
             return confidence is Confidence.REPLIED, to_ping
+
+    def _wants_proof(self, bucket: Bucket, node: Node, confidence: Confidence, now: float) -> bool:
+        """Whether it matters that *node*, which has just got its place, be confirmed soon.
+
+        Until it is we name it to nobody. Whoever asks us is near its own region, and others look
+        there; a bucket without a good node is a region of which we could tell nobody anything.
+        """
+        if confidence is Confidence.REPLIED:
+            return False
+        if confidence is Confidence.REQUESTED and bucket.covers(self._own):
+            return True
+        return not any(near.is_good(now) or near.pending for near in bucket.nodes)
 
     def candidates(self, number: int, now: float) -> list[tuple[int, bytes]]:
         """Return (number, compact form) of good nodes that include the 8 closest to *number*.

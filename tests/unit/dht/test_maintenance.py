@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal.core import Address, Family, InfoHash
+from shoal.core import Address, Family, InfoHash, SendDatagram
 from shoal.dht import wire
 from shoal.dht.config import DhtConfig
 from shoal.dht.engine import DhtEngine
@@ -30,14 +30,55 @@ def test_a_quiet_network_costs_little() -> None:
 
 
 def test_the_first_look_around_is_for_our_own_id() -> None:
-    """Three to five seconds after the start; then for ids of stale buckets."""
-    peer = meet(make())
-    asked: list[wire.Find] = []
-    while not asked:
-        asked = [one for one in peer.wait(0.5) if isinstance(one, wire.Find)]
-    assert 1.0 <= peer.now <= 5.5
-    assert peer.engine.node_id in [find.target for find in asked]
+    """As soon as somebody answers; then for an id of every bucket without a good node."""
+    engine = make()
+    peers = [meet(engine, bytes([number])) for number in range(1, 10)]
+    peer = peers[0]
+    asked = [one for one in peer.wait(0.1) if isinstance(one, wire.Find)]
+    assert [find.target for find in asked] == [engine.node_id]
     assert all(find.want in (None, (2,)) for find in asked)
+
+
+def test_a_node_that_has_just_come_fills_its_empty_buckets() -> None:
+    """Not seconds later: who is asked for a key meanwhile has to know somebody everywhere."""
+    engine = make()
+    names = [engine.node_id[0] ^ number for number in range(1, 10)]
+    peers = {peer.addr: peer for peer in (meet(engine, bytes([name])) for name in names)}
+    waiting: list[object] = list(engine.advance(0.0))
+    targets: dict[InfoHash, None] = {}
+    while waiting:
+        effect = waiting.pop(0)
+        assert isinstance(effect, SendDatagram)
+        question = wire.decode(effect.data).message
+        if isinstance(question, wire.Find):
+            targets[question.target] = None
+        (reply,) = wire.encode(answer(question, peers[effect.addr]))
+        waiting += engine.receive(reply, effect.addr, 0.0)
+    buckets = engine.routing_table(Family.IPV4)
+    empty = [bucket for bucket in buckets if not bucket.nodes]
+    assert empty
+    assert [target for target in targets if target != engine.node_id]
+    for bucket in empty:
+        assert any(bucket.covers(int.from_bytes(target)) for target in targets)
+
+
+def test_who_asks_is_named_to_others_within_seconds() -> None:
+    """Sixty nodes join one by one; then each is a good node in the table of somebody else."""
+    world = World(1)
+    for _ in range(59):
+        newcomer = world.add()
+        world.join(newcomer, world.peers[0])
+        world.peers.append(newcomer)
+        world.run(0.1)
+    world.run(2.0)
+    named = {
+        node.id
+        for peer in world.peers
+        for bucket in peer.engine.routing_table(Family.IPV4)
+        for node in bucket.nodes
+        if node.is_good(world.network.now)
+    }
+    assert named == {peer.engine.node_id for peer in world.peers}
 
 
 def test_a_node_that_claims_a_known_id_is_asked_once_at_a_time() -> None:

@@ -67,6 +67,34 @@ def test_a_bootstrap_node_splits_six_levels_anywhere() -> None:
     assert len(table) > 4 * BUCKET_SIZE
 
 
+def unproven(node_id: InfoHash) -> Node:
+    """Make a node that never answered."""
+    node = make(node_id)
+    node.replied_at = float("-inf")
+    return node
+
+
+def test_who_asked_us_is_asked_back_where_it_matters() -> None:
+    """Around our own id always; elsewhere as long as nobody is good there; one at a time."""
+    table = RoutingTable(OWN)
+    near = [InfoHash(bytes([number]) + bytes(19)) for number in (1, 2)]
+    newcomers = [unproven(node_id) for node_id in near]
+    for node in newcomers:
+        assert table.offer(node, Confidence.REQUESTED, 0.0) == (True, node)
+        node.pending = {1: None}  # type: ignore[dict-item]  # it is being asked
+    assert table.offer(unproven(far(1)), Confidence.HEARSAY, 0.0) == (True, None)
+    table = RoutingTable(OWN)
+    for number in range(8):
+        table.offer(make(InfoHash(bytes([0x40 + number]) + bytes(19))), Confidence.REPLIED, 0.0)
+    first, second, third = (unproven(far(number)) for number in (1, 2, 3))
+    table.offer(make(near[0]), Confidence.REPLIED, 0.0)  # splits
+    assert table.offer(first, Confidence.HEARSAY, 0.0) == (True, first)
+    first.pending = {1: None}  # type: ignore[dict-item]  # it is being asked
+    assert table.offer(second, Confidence.REQUESTED, 0.0) == (True, None)
+    first.pending, first.replied_at = None, 0.0
+    assert table.offer(third, Confidence.REQUESTED, 0.0) == (True, None)
+
+
 def test_an_expired_node_is_replaced_a_doubtful_one_asked() -> None:
     """The dead make room at once; the silent are pinged first."""
     table = RoutingTable(OWN)
