@@ -18,15 +18,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from shoal.core import AccountId, Compute, DecodeError, DeviceId, InfoHash, ShoalError
+from shoal.core import Compute, DecodeError, DeviceId, InfoHash, ShoalError
+from shoal.crypto import Certificate
 from shoal.dht import Condition, Field
 from shoal.dht.contents import CERTIFICATE, CertificateValue
+from shoal.identity.chain import check_device
 from shoal.node.account.effects import ChainFound, ChainMissing, DhtCancel, DhtGet, KeepChain
 from shoal.node.errors import DeviceNotFoundError, TooMuchAskedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from shoal.core import AccountId
     from shoal.crypto.suite import SuiteCertificate
     from shoal.dht import Value
     from shoal.identity.chain import DeviceChain, DeviceCheck
@@ -287,6 +290,22 @@ class Chains:
             self._long_ids.pop(forgotten.short_id, None)
         is_new = known is None or known.certificate != chain.certificate
         return [KeepChain(chain)] if is_new else []
+
+
+def check_real(
+    certificate: SuiteCertificate,
+    wall_now: float,
+    *,
+    account: AccountId | None = None,
+    device: DeviceId | None = None,
+) -> DeviceChain:
+    """Check a chain of real certificates, as `check_device` does.
+
+    Raises:
+        ChainError: it does not hold.
+    """
+    assert isinstance(certificate, Certificate), "simulations bring their own check"
+    return check_device(certificate, wall_now, account=account, device=device)
 
 
 def _first_good(

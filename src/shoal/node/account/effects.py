@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shoal.core import AccountId, DeviceId, InfoHash, ShoalError
+    from shoal.crypto import RevocationList
     from shoal.dht import Value, Where
-    from shoal.identity.chain import DeviceChain
+    from shoal.identity import DeviceChain, DeviceSync, SyncMessage, TrustRequest
     from shoal.net.signalling import PeerRequest
 
 
@@ -194,6 +195,68 @@ class RevocationsSeen:
 
     account: AccountId
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRequestArrived:
+    """Event: a request, or a confirmation, came from a device whose chain holds."""
+
+    chain: DeviceChain
+    request: TrustRequest
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRequestPut:
+    """Event: a request for *account* was put into the inbox of a device, or could not be.
+
+    Attributes:
+        op: what asked for it.
+        device: the short id of the device.
+        is_taken: a node of the DHT took it.
+    """
+
+    op: int
+    account: AccountId
+    device: InfoHash
+    is_taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRequestDone:
+    """Event: nothing more is put for *op*; *count* devices had it put into their inbox."""
+
+    op: int
+    account: AccountId
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSyncArrived:
+    """Event: a device of our own sent its state over the DHT, as 13.7 does."""
+
+    chain: DeviceChain
+    sync: DeviceSync
+
+
+@dataclass(frozen=True, slots=True)
+class SyncArrived:
+    """Event: a device of our own sent a message on its `sync://` channel."""
+
+    chain: DeviceChain
+    message: SyncMessage
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRevocations:
+    """Action: store a list of revoked devices of *account*, which was found to be its own.
+
+    Attributes:
+        is_applied: the engine has acted upon it.
+    """
+
+    account: AccountId
+    revocations: RevocationList
+    is_applied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

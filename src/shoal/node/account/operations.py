@@ -52,6 +52,10 @@ class Operations:
         self._owners[op] = owner
         return op
 
+    def begin_silent(self) -> int:
+        """Return the number of an operation that is none of the DHT, so has no owner here."""
+        return next(self._ops)
+
     def owner(self, op: int) -> DhtUser | None:
         """Return whose operation *op* is, if it is still under way."""
         return self._owners.get(op)

@@ -75,6 +75,7 @@ class _Lookup:
     account: AccountId
     asker: int
     devices: dict[InfoHash, AnnouncedDevice] = field(default_factory=dict)
+    revocations_seen: int = 0
 
 
 class Presences:
@@ -171,11 +172,7 @@ class Presences:
         """Take announcements, and whatever else lies at an account's key."""
         lookup = self._lookups.get(op)
         if lookup is not None:
-            for value in values:
-                device = _announced(value, lookup.account)
-                if device is not None and len(lookup.devices) < DEVICES_MAX:
-                    lookup.devices[device.short_id] = device
-            return []
+            return self._looked_up(lookup, values)
         watch = self._by_op.get(op)
         if watch is None:
             return []
@@ -228,6 +225,17 @@ class Presences:
             if watch is not None and device is not None and device.failed_at == failed_at:
                 device.failed_at = None
                 effects += self._judge(watch)
+        return effects
+
+    def _looked_up(self, lookup: _Lookup, values: Sequence[Value]) -> list[object]:
+        effects: list[object] = []
+        for value in values:
+            device = _announced(value, lookup.account)
+            if device is not None and len(lookup.devices) < DEVICES_MAX:
+                lookup.devices[device.short_id] = device
+            elif value.owner is None and lookup.revocations_seen < REVOCATIONS_PER_ACCOUNT:
+                lookup.revocations_seen += 1
+                effects.append(RevocationsSeen(lookup.account, value.data))
         return effects
 
     def _found(self, watch: _Watch, value: Value) -> list[object]:

@@ -21,8 +21,6 @@ from shoal.dht import Value
 from shoal.net.signalling import DHT_USER_TYPE, PeerRequest, peer_key
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import (
-    ChainFound,
-    ChainMissing,
     DeliverSignal,
     DhtCancel,
     DhtListen,
@@ -99,6 +97,10 @@ class DhtSignalling:
         )
         self._waiting: dict[int, tuple[PeerRequest, str]] = {}  # by op of the search
         self._outgoing: dict[int, _Outgoing] = {}  # by op of the put
+
+    def __contains__(self, op: int) -> bool:
+        """Whether *op* is a search of ours."""
+        return op in self._waiting
 
     def start(self) -> list[object]:
         """Listen at both keys."""
@@ -194,24 +196,9 @@ class DhtSignalling:
         op = self._operations.begin(self)
         self._waiting[op] = (request, route)
         try:
-            found = self._chains.find(op, name, now)
+            return self._chains.find(op, name, now)
         except TooMuchAskedError:
-            self.stats.limited += 1
             return self.chain_missing(op)
-        return self.absorb(found)
-
-    def absorb(self, effects: list[object]) -> list[object]:
-        """Take answers of the chain search that came at once; pass everything else on."""
-        out: list[object] = []
-        for effect in effects:
-            match effect:
-                case ChainFound(op, chain) if op in self._waiting:
-                    out += self.chain_found(op, chain)
-                case ChainMissing(op) if op in self._waiting:
-                    out += self.chain_missing(op)
-                case _:
-                    out.append(effect)
-        return out
 
 
 def _device_of(spki: bytes) -> DeviceId:

@@ -1,0 +1,313 @@
+"""The inboxes of devices: requests to become a contact, and what 13.7 sends its own devices.
+
+    in    value in our inbox ── how often from there? ── chain ── TrustRequestArrived
+    out   send ── announced devices ── key ── seal for each ── put ── TrustRequestDone
+
+Everything in an inbox is sealed for one device, so storing nodes keep it ten minutes, whatever it
+is: nobody leaves anything for devices that are offline.
+
+Source: Jami account_manager.cpp, sendTrustRequest and jamiaccount.cpp; reference sections 3.6 to
+3.8 and 4.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from shoal.core import DecodeError, DeviceId, InfoHash
+from shoal.dht import Value
+from shoal.identity import DeviceSync, TrustRequest
+from shoal.identity.wire.requests import TRUST_REQUEST_TYPE
+from shoal.node.account.chains import DeviceName
+from shoal.node.account.effects import (
+    AnnouncedDevice,
+    DeviceSyncArrived,
+    DhtCancel,
+    DhtListen,
+    DhtSeal,
+    TrustRequestArrived,
+    TrustRequestDone,
+    TrustRequestPut,
+)
+from shoal.node.account.limiter import SenderLimiter
+from shoal.node.errors import TooMuchAskedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shoal.core import AccountId
+    from shoal.identity import DeviceChain
+    from shoal.node.account.chains import Chains
+    from shoal.node.account.operations import Operations
+    from shoal.node.account.presence import Presences
+
+SYNC_TYPE: Final = 0  # Jami account_manager.h, DeviceSync: user data
+MESSAGES_BURST: Final = 10  # ours: of one device at once
+MESSAGES_RATE: Final = 0.1  # per second and device; ours
+SENDERS_MAX: Final = 4096  # ours: devices that are told apart
+WAITING_MAX: Final = 256  # ours: messages whose sender's chain is being looked for
+SENDINGS_MAX: Final = 1024  # ours: requests being sent
+
+
+@dataclass(slots=True)
+class InboxStats:
+    """Counters of our inbox.
+
+    Attributes:
+        received: values that came.
+        undecodable: of a type that we know, and not what that type says.
+        ignored: of other types.
+        limited: dropped because their sender sends too many.
+        unknown: dropped because the sender's chain was not found, or does not hold.
+        sent: requests put for devices of others.
+        unsent: of these, which no other node took.
+    """
+
+    received: int = 0
+    undecodable: int = 0
+    ignored: int = 0
+    limited: int = 0
+    unknown: int = 0
+    sent: int = 0
+    unsent: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Sending:
+    """A request on its way to the devices of an account."""
+
+    op: int
+    account: AccountId
+    request: TrustRequest
+    puts: int = 0
+    taken: int = 0
+    steps: set[int] = field(default_factory=set)  # lookups and searches that it waits for
+
+
+class Inbox:
+    """Reads the inbox of one device, and puts requests into those of others."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        chains: Chains,
+        presences: Presences,
+        account: AccountId,
+        short_id: InfoHash,
+    ) -> None:
+        """Read for the device of *account* with this short id, once started."""
+        self.stats: Final = InboxStats()
+        self._operations = operations
+        self._chains = chains
+        self._presences = presences
+        self._account = account
+        self._key = inbox_key(short_id)
+        self._listen: int | None = None
+        self._limiter: SenderLimiter[InfoHash] = SenderLimiter(
+            MESSAGES_BURST, MESSAGES_RATE, SENDERS_MAX
+        )
+        self._waiting: dict[int, TrustRequest | DeviceSync] = {}  # by op of the search
+        self._sendings: dict[int, _Sending] = {}  # by step: lookup, search or put
+        self._targets: dict[int, InfoHash] = {}  # by op of the put: the device
+
+    def start(self) -> list[object]:
+        """Listen."""
+        self._listen = self._operations.begin(self)
+        return [DhtListen(self._listen, self._key)]
+
+    def stop(self) -> list[object]:
+        """Listen no longer, and forget what is under way."""
+        effects: list[object] = []
+        if self._listen is not None:
+            effects.append(DhtCancel(self._listen))
+            self._operations.end(self._listen)
+            self._listen = None
+        for op in (*self._waiting, *self._sendings):
+            effects += self._chains.cancel(op)
+            self._operations.end(op)
+        self._waiting, self._sendings, self._targets = {}, {}, {}
+        return effects
+
+    def send(
+        self,
+        op: int,
+        account: AccountId,
+        request: TrustRequest,
+        device: InfoHash | None,
+        now: float,
+    ) -> list[object]:
+        """Put *request* into the inbox of one device of *account*, or of all that are announced.
+
+        One `TrustRequestPut` for each device follows, then one `TrustRequestDone`.
+
+        Raises:
+            TooMuchAskedError: as many as allowed are being sent.
+        """
+        if len(self._sendings) >= SENDINGS_MAX:
+            raise TooMuchAskedError
+        sending = _Sending(op, account, request)
+        announced = self._presences.announced(account)
+        known = next((each for each in announced if each.short_id == device), None)
+        if device is not None:
+            target = known or AnnouncedDevice(device, None, None)
+            return self._address_all(sending, (target,), now)
+        step = self._operations.begin(self)
+        sending.steps.add(step)
+        self._sendings[step] = sending
+        return self._presences.find_devices(step, account)
+
+    def devices_found(
+        self, step: int, devices: Sequence[AnnouncedDevice], now: float
+    ) -> list[object]:
+        """Take the devices of an account that a request is for."""
+        sending = self._leave(step)
+        return [] if sending is None else self._address_all(sending, devices, now)
+
+    def chain_found(self, op: int, chain: DeviceChain) -> list[object]:
+        """Take the chain of a sender, or of a device that a request is for."""
+        waiting = self._waiting.pop(op, None)
+        if waiting is not None:
+            self._operations.end(op)
+            return self._arrived(chain, waiting)
+        sending = self._leave(op)
+        if sending is None:
+            return []
+        return [*self._seal(sending, chain.short_id, chain.spki), *self._conclude(sending)]
+
+    def chain_missing(self, op: int) -> list[object]:
+        """Drop a message whose sender proves nothing, or leave out a device without a chain."""
+        if self._waiting.pop(op, None) is not None:
+            self._operations.end(op)
+            self.stats.unknown += 1
+            return []
+        sending = self._leave(op)
+        return [] if sending is None else self._conclude(sending)
+
+    def values_found(self, op: int, values: Sequence[Value], now: float) -> list[object]:
+        """Take values that were decrypted for us."""
+        effects: list[object] = []
+        for value in values if op == self._listen else ():
+            effects += self._received(value, now)
+        return effects
+
+    def values_expired(self, op: int, values: Sequence[Value], now: float) -> list[object]:
+        """Ignore: what is gone from the inbox was read."""
+        return []
+
+    def dht_done(self, op: int, is_ok: bool, now: float) -> list[object]:
+        """Take the outcome of a put."""
+        sending = self._sendings.pop(op, None)
+        if sending is None:
+            return []
+        device = self._targets.pop(op)
+        sending.puts -= 1
+        sending.taken += is_ok
+        self.stats.unsent += not is_ok
+        put = TrustRequestPut(sending.op, sending.account, device, is_ok)
+        return [put, *self._conclude(sending)]
+
+    def __contains__(self, op: int) -> bool:
+        """Whether *op* is a search or a lookup of ours."""
+        return op in self._waiting or (op in self._sendings and op not in self._targets)
+
+    # In
+
+    def _received(self, value: Value, now: float) -> list[object]:
+        if value.owner is None or value.owner_id is None or value.recipient is None:
+            return []  # in clear, or signed for everybody: not for an inbox
+        self.stats.received += 1
+        try:
+            message = _read(value)
+        except DecodeError:
+            self.stats.undecodable += 1
+            return []
+        if message is None:
+            self.stats.ignored += 1
+            return []
+        is_allowed = self._limiter.allows(value.owner_id, now) and len(self._waiting) < WAITING_MAX
+        if not is_allowed:
+            self.stats.limited += 1
+            return []
+        device = DeviceId(hashlib.sha256(value.owner).digest())
+        op = self._operations.begin(self)
+        self._waiting[op] = message
+        try:
+            return self._chains.find(op, DeviceName(device, value.owner_id), now)
+        except TooMuchAskedError:
+            return self.chain_missing(op)
+
+    def _arrived(self, chain: DeviceChain, message: TrustRequest | DeviceSync) -> list[object]:
+        if isinstance(message, TrustRequest):
+            return [TrustRequestArrived(chain, message)]
+        if chain.account != self._account:
+            self.stats.unknown += 1
+            return []
+        return [DeviceSyncArrived(chain, message)]
+
+    # Out
+
+    def _address_all(
+        self, sending: _Sending, devices: Sequence[AnnouncedDevice], now: float
+    ) -> list[object]:
+        effects: list[object] = []
+        for device in devices:
+            effects += self._address(sending, device, now)
+        return [*effects, *self._conclude(sending)]
+
+    def _address(self, sending: _Sending, device: AnnouncedDevice, now: float) -> list[object]:
+        """Put the request for a device whose key is known, or look for its key."""
+        if device.spki is not None:
+            return self._seal(sending, device.short_id, device.spki)
+        op = self._operations.begin(self)
+        self._sendings[op] = sending
+        sending.steps.add(op)
+        name = DeviceName(device.device, device.short_id, sending.account)
+        try:
+            return self._chains.find(op, name, now)
+        except TooMuchAskedError:
+            self._leave(op)
+            return []
+
+    def _seal(self, sending: _Sending, short_id: InfoHash, spki: bytes) -> list[object]:
+        op = self._operations.begin(self)
+        self._sendings[op] = sending
+        self._targets[op] = short_id
+        sending.puts += 1
+        self.stats.sent += 1
+        value = Value(sending.request.pack(), TRUST_REQUEST_TYPE)
+        return [DhtSeal(op, inbox_key(short_id), value, spki)]
+
+    def _leave(self, op: int) -> _Sending | None:
+        """Return the sending that waited for step *op*."""
+        if op in self._targets:
+            return None
+        sending = self._sendings.pop(op, None)
+        if sending is not None:
+            sending.steps.discard(op)
+            self._operations.end(op)
+        return sending
+
+    def _conclude(self, sending: _Sending) -> list[object]:
+        if sending.steps or sending.puts:
+            return []
+        return [TrustRequestDone(sending.op, sending.account, sending.taken)]
+
+
+def inbox_key(short_id: InfoHash) -> InfoHash:
+    """Return where the inbox of a device is: by its short id, in every Jami."""
+    return InfoHash.of(f"inbox:{short_id.hex()}".encode())
+
+
+def _read(value: Value) -> TrustRequest | DeviceSync | None:
+    """Return what a value in an inbox says; None for types that are none of ours.
+
+    Raises:
+        DecodeError: it is not what its type says.
+    """
+    if value.type == TRUST_REQUEST_TYPE:
+        return TrustRequest.unpack(value.data)
+    if value.type == SYNC_TYPE and not value.user_type:
+        return DeviceSync.unpack(value.data)
+    return None
