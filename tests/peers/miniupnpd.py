@@ -67,9 +67,7 @@ class MiniupnpdProcess:
             f"miniupnpd of {router.space.host}",
             ["setpriv", "--pdeathsig", "KILL", *router.space.inside(command)],
         )
-        self.process.wait_for_line(
-            _LISTENING if has_upnp else re.compile("NAT-PMP"), _START_TIMEOUT
-        )
+        self.process.wait_for_line(_HAS_NATPMP if has_natpmp else _HAS_UPNP, _START_TIMEOUT)
 
     def mappings(self) -> list[tuple[str, int, str, int]]:
         """Return protocol, outside port, inside host and port of each mapping in force."""
