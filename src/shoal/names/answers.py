@@ -100,7 +100,7 @@ def busy(problem: str, wait: float) -> Response:
 
 
 def read_only() -> Response:
-    """Answer a registration at a mirror. 501: it will not change, and Jami takes 5xx as an error."""
+    """Answer a registration at a mirror: a 5xx, and not a temporary one."""
     return _failure(HTTPStatus.NOT_IMPLEMENTED, "this is a read-only mirror", code=READ_ONLY)
 
 

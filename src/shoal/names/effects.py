@@ -51,6 +51,7 @@ class IntentState(enum.Enum):
 
     WAITING = "waiting"  # nothing has left for the chain, so it may still be given up
     SENT = "sent"  # a transaction is on the chain, or may come to be
+    DONE = "done"  # the chain has it; kept for a while, in case that the chain loses it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,8 @@ class DropIntent:
 class Reserve:
     """Action: bring this record to the chain.
 
-    Exactly one of the engine's `reserved`, `refused`, `delayed` follows, however often it is
-    ordered and wherever the process was killed: a record that the chain has already counts as
-    reserved.
+    Exactly one of `reserved`, `refused`, `delayed` of the `RegistrationEngine` follows. It may be
+    ordered again, after a crash too: a record that the chain has already counts as reserved.
     """
 
     record: NameRecord

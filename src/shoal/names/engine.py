@@ -208,8 +208,6 @@ class NameServerEngine:
         try:
             name = canonical_name(text)
             asked = decode_registration(request.body)
-            if not any(asked.account) or not any(asked.owner):
-                raise DecodeError("addr and owner cannot be zero")
         except InvalidNameError as error:
             self.stats.malformed += 1
             return answers.incomplete(f"invalid name: {error}")

@@ -26,6 +26,7 @@ from shoal.names.errors import (
     OtherNameAnsweredError,
     ReadOnlyMirrorError,
     RegistrationPendingError,
+    RegistrationRefusedError,
     SignatureRefusedError,
     TooManyNameRequestsError,
     UnsignedRecordError,
@@ -44,6 +45,15 @@ if TYPE_CHECKING:
     from shoal.names.record import NameRecord
 
 _PROBLEM_LENGTH_MAX: Final = 200  # characters of a server's own words; ours
+_TEMPORARY: Final[dict[str, type[NameServerUnavailableError]]] = {
+    answers.PENDING: RegistrationPendingError,
+    answers.BUSY: TooManyNameRequestsError,
+    answers.READ_ONLY: ReadOnlyMirrorError,
+}
+_REFUSALS: Final[dict[int, type[RegistrationRefusedError]]] = {
+    HTTPStatus.BAD_REQUEST: IncompleteRegistrationError,
+    HTTPStatus.UNAUTHORIZED: SignatureRefusedError,
+}
 _SECONDS_DIGITS_MAX: Final = 6  # of Retry-After; ours: eleven days
 
 
@@ -172,27 +182,18 @@ def read_registration(answer: HttpAnswer) -> None:
 
 
 def _failure(answer: HttpAnswer, fields: dict[str, object]) -> NamesError:
-    """Return the error that a registration failed with: Jami's statuses, then our codes."""
-    problem, code = _problem(fields, answer.status), fields.get("code")
-    match answer.status:
-        case HTTPStatus.BAD_REQUEST:
-            return IncompleteRegistrationError(problem)
-        case HTTPStatus.UNAUTHORIZED:
-            return SignatureRefusedError(problem)
-        case HTTPStatus.TOO_MANY_REQUESTS:
-            return TooManyNameRequestsError(problem, answer.retry_after)
-        case _ if code == answers.NAMED:
-            return AccountNamedError(problem, str(fields.get("name", ""))[:_PROBLEM_LENGTH_MAX])
-        case _ if code == answers.PENDING:
-            return RegistrationPendingError(problem, answer.retry_after)
-        case _ if code == answers.BUSY:
-            return TooManyNameRequestsError(problem, answer.retry_after)
-        case _ if code == answers.READ_ONLY:
-            return ReadOnlyMirrorError(problem, answer.retry_after)
-        case status if _is_client_error(status):
-            return NameTakenError(problem)
-        case _:
-            return NameServerUnavailableError(problem, answer.retry_after)
+    """Return the error that a registration failed with: by our codes, else by Jami's statuses."""
+    problem, status = _problem(fields, answer.status), answer.status
+    code = str(fields.get("code"))
+    if code == answers.NAMED:
+        return AccountNamedError(problem, str(fields.get("name", ""))[:_PROBLEM_LENGTH_MAX])
+    if code in _TEMPORARY:
+        return _TEMPORARY[code](problem, answer.retry_after)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return TooManyNameRequestsError(problem, answer.retry_after)
+    if _is_client_error(status):
+        return _REFUSALS.get(status, NameTakenError)(problem)
+    return NameServerUnavailableError(problem, answer.retry_after)
 
 
 def _is_found(answer: HttpAnswer) -> bool:

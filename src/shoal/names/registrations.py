@@ -9,6 +9,9 @@ nothing, or an intent that is taken up at the next start. The contract gives a n
 account, so that taking it up twice does no harm. Clients wait for the end, for a while; then they
 are told that it goes on, and learn the end when they ask again.
 
+What is done stays in the journal for a while: should the chain reorganise, and lose what clients
+were told is done, it is brought there again.
+
 A name on its way is decided before others may have it: whoever else wants it, or whatever else the
 account wants, waits for that decision and is then judged by it.
 """
@@ -36,6 +39,7 @@ WAITERS_MAX: Final = 16  # ours: clients that wait for one name; more are told t
 WAITING_LIFE: Final = 7 * 24 * 3600.0  # seconds; ours: for what the chain never saw
 RETRY_FIRST: Final = 1.0  # seconds; ours: after the chain failed, doubled each time
 RETRY_MAX: Final = 30.0  # seconds; ours
+DONE_KEPT_MAX: Final = 256  # ours: registrations kept for a reorganisation of the chain
 REFUSALS_KEPT_MAX: Final = 1024  # ours: for those who ask how it went
 
 
@@ -67,6 +71,8 @@ class RegistrationStats:
         delayed: attempts that the chain could not take at the time.
         expired: intents given up because the chain was away too long.
         superseded: intents given up because the account asked for another name.
+        repeated: names that the chain lost in a reorganisation, and that were sent again.
+        lost: names that it then gave to others.
     """
 
     accepted: int = 0
@@ -76,6 +82,8 @@ class RegistrationStats:
     delayed: int = 0
     expired: int = 0
     superseded: int = 0
+    repeated: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +133,13 @@ class RegistrationEngine:
         self._sent = 0
         self._unsent: deque[str] = deque()  # names in the order of their coming; some are gone
         self._alarms: list[tuple[float, str]] = []  # when names want attention; some are gone
+        self._done: OrderedDict[str, Intent] = OrderedDict()
         self._refusals: OrderedDict[str, str] = OrderedDict()
         self._is_chain_up = False
         for intent in intents:
+            if intent.state is IntentState.DONE:
+                self._done[intent.record.name] = intent
+                continue
             self._add(_Entry(intent))
             self.stats.resumed += 1
 
@@ -184,6 +196,25 @@ class RegistrationEngine:
         again = [each for each in self._entries.values() if each.is_sent and not each.is_with_chain]
         return [*(self._reserve(each) for each in again), *self._send_queued(wall_now)]
 
+    def reorganised(self, now: float, wall_now: float) -> list[Effect]:
+        """Take note that blocks went away, and the index with them: look what became of names."""
+        effects: list[Effect] = []
+        for name, intent in list(self._done.items()):
+            answer = self.judge(intent.record)
+            if answer == answers.SUCCESS:
+                continue
+            del self._done[name]
+            if answer is None and self._before(intent.record) is None:
+                self.stats.repeated += 1
+                entry = _Entry(replace(intent, state=IntentState.SENT))
+                self._add(entry)
+                effects.append(KeepIntent(entry.intent))
+                effects += [self._reserve(entry)] if self._is_chain_up else []
+            else:
+                self.stats.lost += 1
+                effects.append(DropIntent(name))
+        return effects
+
     def chain_down(self, now: float) -> list[Effect]:
         """Take note that the chain does not answer: tell those who wait for it."""
         self._is_chain_up = False
@@ -209,6 +240,15 @@ class RegistrationEngine:
         heapq.heappush(self._alarms, (entry.retry_at, name))
         return _excuse_all(entry)
 
+    def not_kept(self, name: str) -> list[Effect]:
+        """Take note that the journal cannot be written: nothing was promised, nothing sent."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return []
+        self._remove(entry)
+        problem = "the server cannot write to its disk"
+        return [Reply(each.request, answers.busy(problem, RETRY_MAX)) for each in entry.waiters]
+
     # Time
 
     def next_deadline(self) -> float | None:
@@ -232,7 +272,7 @@ class RegistrationEngine:
         return effects
 
     def progress(self, name: str) -> tuple[str, str]:
-        """Return the state of a registration under way, or refused lately, and why; else nothing."""
+        """Return the state of a registration that is under way or was refused lately, and why."""
         entry = self._entries.get(name)
         if entry is not None:
             return "pending", entry.intent.state.value
@@ -295,7 +335,7 @@ class RegistrationEngine:
                 self._refusals.popitem(last=False)
         else:
             self.stats.registered += 1
-        effects: list[Effect] = [DropIntent(name)]
+        effects: list[Effect] = []
         for waiter in entry.waiters:
             answer = self.judge(waiter.record)
             if answer is None and reason and _is_same(waiter.record, entry.record):
@@ -304,7 +344,19 @@ class RegistrationEngine:
                 effects.append(Reply(waiter.request, answer))
             else:  # it waited for somebody else's registration, which came to nothing
                 effects += self.register(waiter.request, waiter.record, now, wall_now)
+        if reason and name not in self._entries:
+            effects.append(DropIntent(name))
+        elif not reason:
+            effects += self._keep_done(entry.intent)
         return [*effects, *self._send_queued(wall_now)]
+
+    def _keep_done(self, intent: Intent) -> list[Effect]:
+        name = intent.record.name
+        self._done[name] = done = replace(intent, state=IntentState.DONE)
+        effects: list[Effect] = [KeepIntent(done)]
+        if len(self._done) > DONE_KEPT_MAX:
+            effects.append(DropIntent(self._done.popitem(last=False)[0]))
+        return effects
 
     def _send_queued(self, wall_now: float) -> list[Effect]:
         """Hand to the chain what waits, as far as it takes more; give up what is outdated."""

@@ -57,9 +57,12 @@ def decode_registration(body: bytes) -> Registration:
         DecodeError: a field is missing or malformed.
     """
     fields = decode_object(body, BODY_SIZE_MAX)
+    account, owner = _hex20(fields, "addr"), _hex20(fields, "owner")
+    if not any(account) or not any(owner):
+        raise DecodeError("addr and owner cannot be zero")
     return Registration(
-        account=AccountId(_hex20(fields, "addr")),
-        owner=ChainAddress(_hex20(fields, "owner")),
+        account=AccountId(account),
+        owner=ChainAddress(owner),
         public_key=_base64(fields, "publickey", _PUBLIC_KEY_TEXT_MAX),
         signature=_base64(fields, "signature", _SIGNATURE_TEXT_MAX),
     )
