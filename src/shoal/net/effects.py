@@ -1,7 +1,7 @@
 """What the connections engine orders and reports.
 
-Actions go to whoever hosts the engine: `SendSignal` to a carrier, `IceAction` and the three about
-pipes to sockets, `SetReading` to the path of a connection. Everything else are events.
+Actions go to whoever hosts the engine: `SendSignal` to a carrier, `FindAddresses`, `IceAction` and
+the three about pipes to sockets, `SetReading` to the path of a connection. The rest are events.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ class ChannelId(NamedTuple):
 
     connection: int
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindAddresses:
+    """Action: say by `addresses_found` under which addresses this machine may be reached."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +167,8 @@ class AttemptEnded:
 
 
 Effect: TypeAlias = (
-    SendSignal
+    FindAddresses
+    | SendSignal
     | IceAction
     | OpenPipe
     | SendPipe

@@ -69,4 +69,5 @@ class Over:
     error: MuxError
 
 
-MuxEffect: TypeAlias = MuxSend | MuxReading | Asked | Opened | Unopened | Packet | Closed | Over
+ChannelEffect: TypeAlias = MuxReading | Asked | Opened | Unopened | Packet | Closed
+MuxEffect: TypeAlias = MuxSend | Over | ChannelEffect

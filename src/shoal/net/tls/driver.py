@@ -1,8 +1,8 @@
 """TLS over the `ssl` module, between two memory buffers.
 
-What both sides offer follows Jami: TLS 1.3, or 1.2 with ECDHE-RSA-AES256-GCM-SHA384 only; the peer's
-certificate is always required; no tickets, no renegotiation, no compression. We send the chain of
-our device whole, byte for byte as it is published, since Jami 13.7 compares it with that.
+What both sides offer follows Jami: TLS 1.3, or 1.2 with ECDHE-RSA-AES256-GCM-SHA384 only; the
+peer's certificate is always required; no tickets, no renegotiation, no compression. We send the
+chain of our device whole, byte for byte as it is published, since Jami 13.7 compares it with that.
 
 The anchor is the topmost certificate of the chain that the peer is known by, and nothing else; then
 the key of the leaf must be that of the device which was asked for. A name is not checked: there is
@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,9 +73,7 @@ class TlsIdentity:
         return TlsStream(self._context(peer, is_server=is_server), peer, is_server=is_server)
 
     def _context(self, peer: Peer, *, is_server: bool) -> ssl.SSLContext:
-        context = ssl.SSLContext(
-            ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT
-        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_REQUIRED
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -139,10 +137,8 @@ class TlsStream:
             return []
         self._is_over = True
         if self._is_established:
-            try:
+            with suppress(ssl.SSLError):  # that ours is out, and the peer's has not come
                 self._tls.unwrap()
-            except ssl.SSLError:  # SSLWantReadError: ours is out, the peer's has not come
-                pass
         return self._flush()
 
     def _proceed(self) -> list[TlsEffect]:
