@@ -421,6 +421,20 @@ class Establishing:
         self._registry.set_alarm(connection)
         return out
 
+    def _tell(
+        self, connection: Connection, effect: Opened | Unopened | Closed | MuxReading, now: float
+    ) -> list[Effect]:
+        """Report what happened to a channel."""
+        match effect:
+            case Opened():
+                return self._opened(connection, effect, now)
+            case Unopened(op, error):
+                return self._unopened(connection, op, error, now)
+            case Closed(number, reason):
+                return [ChannelClosed(ChannelId(connection.number, number), reason)]
+            case MuxReading(is_paused):
+                return [SetReading(connection.number, is_paused)]
+
     def _react(self, connection: Connection, effect: Asked | Up | Down, now: float) -> list[Effect]:
         match effect:
             case Asked():
