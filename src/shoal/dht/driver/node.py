@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from shoal.core import Address, InfoHash, PublicKeyId
     from shoal.crypto.certificates import Certificate
     from shoal.crypto.identity import Identity
-    from shoal.dht.driver.runtime import OperationEvent
+    from shoal.dht.driver.runtime import OperationEvent, Sink
+    from shoal.dht.secure.engine import SecureEngine
     from shoal.dht.value import Value
 
 Recipient: TypeAlias = "PublicKeyId | InfoHash | Certificate | bytes"
@@ -298,6 +299,27 @@ class DhtNode(NodeLifecycle):
             if done.ok:
                 return runtime.now - began
         raise NotConnectedError(f"no DHT node answers at {host}")
+
+    # For engines that stand on the DHT
+
+    def begin(
+        self, sink: Sink, command: Callable[[SecureEngine, int, float], Sequence[object]]
+    ) -> int:
+        """Start an operation by *command*, which is given the engine, an op and the time.
+
+        *sink* gets its events, `Done` being the last, or one error. The op is for `cancel`.
+
+        Raises:
+            NodeClosedError: the node is closed.
+            DhtError: the engine refuses the command.
+        """
+        runtime = self._running()
+        return runtime.begin(sink, lambda op, now: command(runtime.secure, op, now))
+
+    def cancel(self, op: int) -> None:
+        """End what `begin` started, without another event; harmless if it has ended."""
+        if self._runtime is not None:
+            self._runtime.cancel(op)
 
     # Inside
 

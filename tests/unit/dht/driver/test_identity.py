@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shoal.core import InfoHash
 from shoal.dht.contents import CERTIFICATE, CertificateValue
+from shoal.dht.effects import ValuesFound
 from shoal.dht.errors import CertificateNotFoundError, NoIdentityError
 from shoal.dht.secure.suite import StandardSuite
 from shoal.dht.value import Value
@@ -143,3 +145,22 @@ async def test_a_chain_is_published_under_both_ids(pair: tuple[DhtNode, DhtNode]
 
     assert (await right.find_certificate(ALICE.id, timeout=20)).long_id == ALICE.long_id
     assert (await right.find_certificate(ALICE.long_id, timeout=20)).id == ALICE.id
+
+
+async def test_engines_above_have_their_events_as_they_come(pair: tuple[DhtNode, DhtNode]) -> None:
+    """A listen for somebody's letters, begun and cancelled by number."""
+    left, right = pair
+    heard: asyncio.Queue[object] = asyncio.Queue()
+    key = InfoHash.of(b"engine")
+    op = right.begin(
+        heard.put_nowait, lambda engine, op, now: engine.listen(op, key, now, identity=BOB)
+    )
+    await left.put_encrypted(key, "hello", BOB.certificate, identity=ALICE)
+
+    event = await asyncio.wait_for(heard.get(), 20)
+
+    assert isinstance(event, ValuesFound)
+    assert (event.op, [v.data for v in event.values]) == (op, [b"hello"])
+    right.cancel(op)
+    right.cancel(op)
+    assert right.stats().operations == 0
