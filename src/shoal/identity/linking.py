@@ -237,7 +237,7 @@ class LinkNewDevice(_Link):
             return self._end(LinkProtocolError(str(error)), farewell="CANCELED")
         effects: list[LinkEffect] = []
         for message in messages:
-            effects += [] if self.is_over else self._take(message)
+            effects += self._take(message)
         return effects
 
     def give_password(self, password: str, now: float) -> list[LinkEffect]:
@@ -249,6 +249,8 @@ class LinkNewDevice(_Link):
 
     def _take(self, message: LinkMessage) -> list[LinkEffect]:
         """Take one message of the old device."""
+        if self.is_over:
+            return []
         payload = message.payload
         if (error := self._check_farewell(message)) is not None:
             return self._end(error)
@@ -346,7 +348,7 @@ class LinkOldDevice(_Link):
             return self._end(LinkProtocolError(str(error)), farewell="CANCELED")
         effects: list[LinkEffect] = []
         for message in messages:
-            effects += [] if self.is_over else self._take(message)
+            effects += self._take(message)
         return effects
 
     def computed(self, id: int, result: object, now: float) -> list[LinkEffect]:  # noqa: A002 - the field's own word
@@ -370,6 +372,8 @@ class LinkOldDevice(_Link):
 
     def _take(self, message: LinkMessage) -> list[LinkEffect]:
         """Take one message of the new device."""
+        if self.is_over:
+            return []
         if (error := self._check_farewell(message)) is not None:
             return self._end(error)
         if not message.payload and not self._is_greeted:
