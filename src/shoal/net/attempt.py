@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from shoal.net.errors import ConnectStep
+from shoal.net.errors import ConnectStep, DialError, NetError, NoAnswerError
+from shoal.net.ice.errors import IceTimeoutError
 from shoal.net.trace import ConnectionInfo
 
 if TYPE_CHECKING:
@@ -186,3 +187,24 @@ class Device:
             if each.is_caller and each.way is way:
                 return each
         return None
+
+
+def is_due(deadline: float | None, now: float) -> bool:
+    """Say whether a deadline has come."""
+    return deadline is not None and deadline <= now
+
+
+def timeout_of(stage: Stage) -> NetError:
+    """Return what it means that *stage* took too long."""
+    match stage:
+        case Stage.OFFERED:
+            return NoAnswerError("no answer from the device")
+        case Stage.DIALING:
+            return DialError("the device was not reached in time")
+        case _:
+            return IceTimeoutError()
+
+
+def words_of(error: Exception) -> str:
+    """Return what an error says: its message, or else what its class says."""
+    return str(error) or (type(error).__doc__ or type(error).__name__).partition("\n")[0]

@@ -7,16 +7,16 @@ done in which its cause stands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from shoal.core import DecodeError, Persist
 from shoal.identity import TreatedIds
-from shoal.net.attempt import STEPS, Connection, Device, Open, Stage
+from shoal.net.attempt import STEPS, Connection, Device, Open, Stage, is_due, timeout_of, words_of
 from shoal.net.config import ConnectionsConfig
 from shoal.net.effects import (
     AttemptEnded,
     ChannelAccepted,
+    ChannelClosed,
     ChannelId,
     ChannelOpened,
     ChannelReceived,
@@ -30,6 +30,7 @@ from shoal.net.effects import (
     OpenPipe,
     SendPipe,
     SendSignal,
+    SetReading,
     Way,
 )
 from shoal.net.errors import (
@@ -37,10 +38,8 @@ from shoal.net.errors import (
     ConnectError,
     ConnectionsClosedError,
     ConnectStep,
-    DialError,
     MuxError,
     NetError,
-    NoAnswerError,
     TlsError,
     TlsTimeoutError,
     TlsTruncatedError,
@@ -48,16 +47,12 @@ from shoal.net.errors import (
 from shoal.net.ice import IceDescription
 from shoal.net.ice.effects import Closed as IceClosed
 from shoal.net.ice.effects import Failed, Gathered, Received, Selected
-from shoal.net.ice.errors import IceTimeoutError
 from shoal.net.limits import OfferLimits
-from shoal.net.mux.effects import (
-    Asked,
-    Opened,
-    Packet,
-)
+from shoal.net.mux.effects import Asked, Closed, MuxReading, Opened, Packet, Unopened
 from shoal.net.registry import Registry
 from shoal.net.session import Down, Send, Session, Up
 from shoal.net.signalling.request import REQUEST_ID_MAX, PeerRequest
+from shoal.net.trace import ConnectionsStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,28 +71,6 @@ class IceFactory(Protocol):
     def __call__(self, *, is_controlling: bool) -> IceEngine:
         """Return an engine for one connection."""
         ...
-
-
-@dataclass(slots=True)
-class ConnectionsStats:
-    """Counters; each field says what one increment means."""
-
-    offers_sent: int = 0  # an attempt of ours reached the point of asking
-    answers_sent: int = 0  # an offer of a peer was answered
-    offers_repeated: int = 0  # an offer came that had been treated
-    offers_refused: int = 0  # its sender may not connect
-    offers_limited: int = 0  # its sender, or everybody, asks for too much
-    offers_malformed: int = 0  # its candidates could not be read
-    answers_ignored: int = 0  # an answer that nobody waits for
-    attempts_failed: int = 0  # an attempt, ours or a peer's, ended without a connection
-    connections_made: int = 0  # a connection came up
-    connections_lost: int = 0  # a connection that was up ended by an error
-    surplus_closed: int = 0  # one of several connections to a device was closed
-    channels_opened: int = 0  # a channel of ours was accepted
-    channels_accepted: int = 0  # a channel of a peer's was accepted
-    channels_declined: int = 0  # a channel of a peer's was declined
-    opens_failed: int = 0  # a channel of ours could not be opened
-    opens_repeated: int = 0  # a channel was asked for again, on another connection
 
 
 class Establishing:
@@ -576,24 +549,3 @@ class Establishing:
             else:
                 effects += self._fail(connection, timeout_of(connection.stage), now)
         return effects
-
-
-def is_due(deadline: float | None, now: float) -> bool:
-    """Say whether a deadline has come."""
-    return deadline is not None and deadline <= now
-
-
-def timeout_of(stage: Stage) -> NetError:
-    """Return what it means that *stage* took too long."""
-    match stage:
-        case Stage.OFFERED:
-            return NoAnswerError("no answer from the device")
-        case Stage.DIALING:
-            return DialError("the device was not reached in time")
-        case _:
-            return IceTimeoutError()
-
-
-def words_of(error: Exception) -> str:
-    """Return what an error says: its message, or else what its class says."""
-    return str(error) or (type(error).__doc__ or type(error).__name__).partition("\n")[0]

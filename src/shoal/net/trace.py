@@ -95,3 +95,25 @@ class ConnectionInfo:
     since: float
     last_heard: float
     trace: AttemptTrace
+
+
+@dataclass(slots=True)
+class ConnectionsStats:
+    """Counters; each field says what one increment means."""
+
+    offers_sent: int = 0  # an attempt of ours reached the point of asking
+    answers_sent: int = 0  # an offer of a peer was answered
+    offers_repeated: int = 0  # an offer came that had been treated
+    offers_refused: int = 0  # its sender may not connect
+    offers_limited: int = 0  # its sender, or everybody, asks for too much
+    offers_malformed: int = 0  # its candidates could not be read
+    answers_ignored: int = 0  # an answer that nobody waits for
+    attempts_failed: int = 0  # an attempt, ours or a peer's, ended without a connection
+    connections_made: int = 0  # a connection came up
+    connections_lost: int = 0  # a connection that was up ended by an error
+    surplus_closed: int = 0  # one of several connections to a device was closed
+    channels_opened: int = 0  # a channel of ours was accepted
+    channels_accepted: int = 0  # a channel of a peer's was accepted
+    channels_declined: int = 0  # a channel of a peer's was declined
+    opens_failed: int = 0  # a channel of ours could not be opened
+    opens_repeated: int = 0  # a channel was asked for again, on another connection
