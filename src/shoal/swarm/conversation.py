@@ -1,0 +1,381 @@
+"""A conversation: what we say in it, and what we take from others.
+
+Theory of operation. The repository's head is the tip of what was taken. Saying something adds a
+commit on top of it. A fetch brings a peer's head and the objects that it reaches: each new commit
+is judged, parents first; a bad one is refused together with all that stands on it, and the rest is
+taken. What then has two tips is merged. Two devices that merge at the same time get two merges
+with the same messages below them; instead of merging those again, and for ever, every device keeps
+the greater of two heads that hold the same messages and the same files.
+
+All methods run in one thread per conversation, and return events in the order of history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from shoal.core import AccountId, CommitId, ConversationId, DeviceId
+from shoal.swarm import roles
+from shoal.swarm.commits import Commit, merge_message
+from shoal.swarm.contents import Initial, Mode, read_content, write_content
+from shoal.swarm.errors import ConversationEndedError, InvalidCommitError
+from shoal.swarm.history import Graph, collect
+from shoal.swarm.merging import merge_heads
+from shoal.swarm.store import ObjectKind
+from shoal.swarm.trees import TreeReader, write_tree
+from shoal.swarm.validation import Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from shoal.crypto import Certificate, Identity
+    from shoal.swarm.contents import Content
+    from shoal.swarm.roles import Role
+    from shoal.swarm.store import GitStore
+    from shoal.swarm.trees import FlatTree
+    from shoal.swarm.validation import Standing
+
+COMMITS_MAX: Final = 1_000_000  # ours: in one fetch; a clone brings all
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Event: a commit became part of the history."""
+
+    commit: Commit
+    content: Content
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Event: a commit, and what stands on it, was not taken; *rule* says why."""
+
+    commit: CommitId
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadMoved:
+    """Event: the history has a new tip; tell the other members."""
+
+    head: CommitId
+
+
+Event: TypeAlias = Taken | Refused | HeadMoved
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """Who we are in a conversation."""
+
+    device: Identity  # its certificate has the account's as its issuer
+    name: str = ""
+
+    @property
+    def account(self) -> AccountId:
+        """Our account."""
+        return AccountId(_issuer(self.device).id)
+
+    @property
+    def device_id(self) -> DeviceId:
+        """Our device."""
+        return DeviceId(self.device.long_id)
+
+    @property
+    def account_file(self) -> bytes:
+        """What goes into members/ or admins/: the account's certificate and its CA's."""
+        return _issuer(self.device).to_pem().encode()
+
+    @property
+    def device_file(self) -> bytes:
+        """What goes into devices/."""
+        return self.device.certificate.to_pem(with_issuers=False).encode()
+
+
+def _issuer(device: Identity) -> Certificate:
+    issuer = device.certificate.issuer
+    assert issuer is not None, "a device's certificate comes with its account's"
+    return issuer
+
+
+class Conversation:
+    """One conversation as one of its devices has it."""
+
+    def __init__(self, store: GitStore, me: Self) -> None:
+        self.store = store
+        self.me = me
+        self.graph = Graph()
+        self.standings: dict[CommitId, Standing] = {}
+        self._initial: CommitId | None = None
+        self._tips: set[CommitId] = set()
+        self._trees = TreeReader(store)
+        self._validator = Validator(
+            store, self._trees, self.standings.get, lambda commit: self.graph[commit].tree
+        )
+
+    # --- Beginning ----------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        store: GitStore,
+        me: Self,
+        *,
+        wall_now: float,
+        mode: Mode = Mode.INVITES_ONLY,
+        invited: AccountId | None = None,
+    ) -> Conversation:
+        """Begin a conversation in an empty *store*; one of two names whom it is with."""
+        assert store.head is None, "a conversation begins in an empty repository"
+        conversation = cls(store, me)
+        files = {
+            roles.admin_path(me.account): store.add(ObjectKind.BLOB, me.account_file),
+            roles.device_path(me.device_id): store.add(ObjectKind.BLOB, me.device_file),
+        }
+        if invited is not None:
+            files[roles.invited_path(invited)] = store.add(ObjectKind.BLOB, b"")
+        conversation.commit(Initial(mode, invited), files, wall_now)
+        return conversation
+
+    @classmethod
+    def load(cls, store: GitStore, me: Self) -> Conversation:
+        """Open what is in *store*.
+
+        Raises:
+            DecodeError: it is no conversation.
+            ObjectMissingError: a part of the history is missing.
+        """
+        conversation = cls(store, me)
+        if store.head is not None:
+            conversation._take(store.head, is_first=True)
+        return conversation
+
+    @classmethod
+    def clone(
+        cls, store: GitStore, me: Self, expected: ConversationId, head: CommitId
+    ) -> tuple[Conversation, list[Event]]:
+        """Take a whole history whose objects are in *store*.
+
+        Raises:
+            InvalidCommitError: not even its beginning is in order, or it is another conversation.
+            DecodeError: a commit cannot be read.
+            HistoryTooLargeError: it is too long.
+            ObjectMissingError: a part of it is missing.
+        """
+        conversation = cls(store, me)
+        events = conversation._take(head, is_first=True)
+        if conversation._initial != expected:
+            raise InvalidCommitError(head, f"it is not of conversation {expected}")
+        return conversation, events
+
+    # --- What it is ---------------------------------------------------------------------------
+
+    @property
+    def id(self) -> ConversationId:
+        """The id: that of the first commit."""
+        assert self._initial is not None, "nothing was taken yet"
+        return ConversationId(self._initial)
+
+    @property
+    def head(self) -> CommitId:
+        """The tip of the history."""
+        head = self.store.head
+        assert head is not None, "nothing was taken yet"
+        return head
+
+    @property
+    def mode(self) -> Mode:
+        """What kind of conversation it is."""
+        return self._validator.mode
+
+    @property
+    def files(self) -> FlatTree:
+        """The files at the head."""
+        return self._trees.read(self.graph[self.head].tree)
+
+    @property
+    def members(self) -> dict[AccountId, Role]:
+        """Everybody and their roles."""
+        return roles.with_left(roles.members(self.files), self._content_of(self.id))
+
+    def read_file(self, path: str) -> bytes | None:
+        """Return the content of a file at the head; None if it is not there."""
+        blob = self.files.get(path)
+        return None if blob is None else self.store.read(blob)[1]
+
+    def messages(self, start: CommitId | None = None) -> Iterator[Taken]:
+        """Yield the history, newest first, from *start* or the head; merges are left out."""
+        for commit_id in self.graph.linear(start or self.head):
+            if len(self.graph[commit_id].parents) <= 1:
+                commit = self.commit_of(commit_id)
+                yield Taken(commit, read_content(commit), self.standings[commit_id])
+
+    def commit_of(self, commit: CommitId) -> Commit:
+        """Return a commit of the history.
+
+        Raises:
+            ObjectMissingError: it is not there.
+        """
+        return Commit.parse(self.store.read(commit)[1])
+
+    # --- Saying -------------------------------------------------------------------------------
+
+    def say(self, content: Content, wall_now: float) -> list[Event]:
+        """Add what changes no files: a text, an edit, a file offer, ….
+
+        Raises:
+            ConversationEndedError: we are not in it any more.
+            InvalidCommitError: it breaks a rule, as an edit of somebody else's message does.
+            InvalidMessageError: it cannot be said so that all peers understand.
+        """
+        return self.commit(content, dict(self.files), wall_now)
+
+    def commit(self, content: Content, files: dict[str, bytes], wall_now: float) -> list[Event]:
+        """Add a commit that says *content* and leaves *files*; our device's file is added.
+
+        Raises:
+            ConversationEndedError: we are not in it any more.
+            InvalidCommitError: it breaks a rule.
+            InvalidMessageError: it cannot be said so that all peers understand.
+        """
+        message = write_content(content)
+        if self.store.head is None:
+            return self._add(message, (), files, wall_now)
+        role = roles.role_of(self.files, self.me.account)
+        if role is None or not role.may_fetch:
+            raise ConversationEndedError
+        return self._add(message, (self.store.head,), files, wall_now)
+
+    def _add(
+        self,
+        message: bytes,
+        parents: Sequence[CommitId],
+        files: dict[str, bytes],
+        wall_now: float,
+    ) -> list[Event]:
+        own_device = roles.device_path(self.me.device_id)
+        if own_device not in files:
+            files[own_device] = self.store.add(ObjectKind.BLOB, self.me.device_file)
+        newest = max((self.graph[parent].wall_time for parent in parents), default=0)
+        commit = Commit.build(
+            tree=write_tree(self.store, files),
+            parents=parents,
+            name=self.me.name,
+            device=self.me.device_id,
+            wall_time=max(int(wall_now), newest),  # children are never older: the line stays one
+            message=message,
+            key=self.me.device.private_key,
+        )
+        content, standing = self._judge(commit)
+        self.store.add(ObjectKind.COMMIT, commit.raw)
+        self._accept(commit, standing)
+        self._move_head(commit.id)
+        return [Taken(commit, content, standing), HeadMoved(commit.id)]
+
+    # --- Taking -------------------------------------------------------------------------------
+
+    def take(self, head: CommitId, wall_now: float) -> list[Event]:
+        """Take what a peer's *head* brings; its objects are in the store.
+
+        Raises:
+            DecodeError: a commit cannot be read: nothing was taken.
+            HistoryTooLargeError: it brings too much: nothing was taken.
+            ObjectMissingError: a part of it is missing: nothing was taken.
+        """
+        before = self.head
+        events = self._take(head, is_first=False)
+        for other in sorted(self._tips - {before}):
+            events += self._join(other, wall_now)
+        events = [event for event in events if not isinstance(event, HeadMoved)]
+        return events if self.head == before else [*events, HeadMoved(self.head)]
+
+    def _take(self, head: CommitId, *, is_first: bool) -> list[Event]:
+        """Judge what *head* brings. The first time, what is unverified is kept, too."""
+        events: list[Event] = []
+        refused: set[CommitId] = set()
+        for commit in collect(self.store, head, self.graph, COMMITS_MAX):
+            if not refused.isdisjoint(commit.parents):
+                refused.add(commit.id)
+                continue
+            try:
+                content, standing = self._judge(commit)
+                if not is_first and not standing.is_verified:
+                    raise InvalidCommitError(commit.id, standing.problem)  # noqa: TRY301
+            except InvalidCommitError as error:
+                refused.add(commit.id)
+                events.append(Refused(error.commit, error.rule))
+            else:
+                self._accept(commit, standing)
+                events.append(Taken(commit, content, standing))
+        if is_first and self._tips:
+            self._move_head(max(self._tips, key=lambda tip: (self.graph[tip].wall_time, tip)))
+        return events
+
+    def _judge(self, commit: Commit) -> tuple[Content, Standing]:
+        if commit.parents:
+            return self._validator.judge(commit)
+        if self._initial is not None:
+            raise InvalidCommitError(commit.id, "a second beginning")
+        return self._validator.begin(commit)
+
+    def _accept(self, commit: Commit, standing: Standing) -> None:
+        self.graph.add(commit)
+        self.standings[commit.id] = standing
+        self._tips.difference_update(commit.parents)
+        self._tips.add(commit.id)
+        if self._initial is None:
+            self._initial = commit.id
+
+    def _move_head(self, commit: CommitId) -> None:
+        if self.store.head != commit:
+            self.store.set_head(commit)
+
+    # --- Merging ------------------------------------------------------------------------------
+
+    def _join(self, other: CommitId, wall_now: float) -> list[Event]:
+        """Make one history of ours and the tip *other*, with as few merges as possible."""
+        head = self.head
+        theirs, ours = self.graph.since(other, (head,)), self.graph.since(head, (other,))
+        if not ours:
+            return self._follow(other, head)
+        if not theirs:
+            self._tips.discard(other)
+            return []
+        has_theirs, has_ours = self._says_something(theirs), self._says_something(ours)
+        if not has_theirs and not has_ours:
+            if self.graph[head].tree == self.graph[other].tree:
+                return self._follow(max(head, other), min(head, other))
+        elif not has_theirs:
+            self._tips.discard(other)  # their merges hold nothing that we have not
+            return []
+        elif not has_ours:
+            return self._follow(other, head)
+        return self._merge(head, other, wall_now)
+
+    def _follow(self, head: CommitId, left: CommitId) -> list[Event]:
+        """Make *head* the tip and give up *left*, whose messages it has."""
+        self._tips.discard(left)
+        self._move_head(head)
+        return [HeadMoved(head)]
+
+    def _says_something(self, commits: Iterable[CommitId]) -> bool:
+        return any(len(self.graph[commit].parents) <= 1 for commit in commits)
+
+    def _merge(self, head: CommitId, other: CommitId, wall_now: float) -> list[Event]:
+        """Merge, where we may; else wait at the tip that tells us more about ourselves."""
+        files = merge_heads(self.graph, head, other, self._trees.read)
+        if roles.device_path(self.me.device_id) in files:
+            try:
+                return self._add(merge_message(other), (head, other), files, wall_now)
+            except InvalidCommitError:
+                pass  # one side has banned us: see below
+        others = self._trees.read(self.graph[other].tree)
+        if roles.role_of(others, self.me.account) is roles.Role.BANNED:
+            self._move_head(other)
+            return [HeadMoved(other)]
+        return []
+
+    def _content_of(self, commit: CommitId) -> Content:
+        return read_content(self.commit_of(commit))

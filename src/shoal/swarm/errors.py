@@ -1,0 +1,83 @@
+"""What goes wrong in conversations.
+
+SwarmError
+├── InvalidCommitError       a commit breaks the rules of its conversation
+├── ObjectMissingError       history names an object that nobody gave us
+├── HistoryTooLargeError     more than we take from a peer
+├── NotAMemberError          the person is not in the conversation
+├── NotAnAdminError          only an administrator may do that
+├── NotEditableError         that message is not ours, or is none that can be edited
+├── InvalidMessageError      the message cannot be put into a conversation
+└── ConversationEndedError   we left, or were banned
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal.core import ShoalError
+
+if TYPE_CHECKING:
+    from shoal.core import CommitId
+
+
+class SwarmError(ShoalError):
+    """Base of the errors of conversations."""
+
+
+class InvalidCommitError(SwarmError):
+    """A commit breaks the rules of its conversation, so it and what stands on it is not taken.
+
+    Attributes:
+        commit: which one.
+        rule: what it breaks, in words.
+    """
+
+    def __init__(self, commit: CommitId, rule: str) -> None:
+        super().__init__(f"commit {commit}: {rule}")
+        self.commit = commit
+        self.rule = rule
+
+
+class ObjectMissingError(SwarmError):
+    """The history names a git object that is not there. Fetch again from another device.
+
+    Attributes:
+        object_id: its id, 20 bytes.
+    """
+
+    def __init__(self, object_id: bytes) -> None:
+        super().__init__(f"no git object {object_id.hex()}")
+        self.object_id = object_id
+
+
+class HistoryTooLargeError(SwarmError):
+    """A peer sends more than we take in one fetch. Nothing of it was kept.
+
+    Attributes:
+        limit: how much that is, in the unit that the message names.
+    """
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"more than {limit} {what}")
+        self.limit = limit
+
+
+class NotAMemberError(SwarmError):
+    """The person is not a member of this conversation. Invite them first."""
+
+
+class NotAnAdminError(SwarmError):
+    """Only an administrator of the conversation may do that. Ask one."""
+
+
+class NotEditableError(SwarmError):
+    """Only your own texts and files can be edited or deleted."""
+
+
+class InvalidMessageError(SwarmError):
+    """The message cannot be put into a conversation: see what is said about its fields."""
+
+
+class ConversationEndedError(SwarmError):
+    """You are no longer in this conversation: you left it, or an administrator banned you."""
