@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.peers.fixtures import add_logs, bench, pool, shared_pool
+from tests.peers.fixtures import add_logs, bench, ours, pool, shared_pool, theirs, town
 from tests.peers.presence import Policy, policy
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["bench", "pool", "shared_pool"]
+__all__ = ["bench", "ours", "pool", "shared_pool", "theirs", "town"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

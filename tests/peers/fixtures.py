@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.peers import process
+from tests.peers.jami import JamiAccount
 from tests.peers.namespaces import Bench
 from tests.peers.pool import PeerPool
 from tests.peers.presence import Need, require
+from tests.peers.town import GENERATIONS, Town
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.peers.shoal_node import ShoalHost
 
 
 @pytest.fixture
@@ -35,6 +39,29 @@ def bench() -> Iterator[Bench]:
     require(Need.NAMESPACES)
     with Bench() as hosts:
         yield hosts
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A public network with a DHT, for all tests of a module."""
+    require(Need.NAMESPACES, Need.NFT)
+    with Town(tmp_path_factory.mktemp("town")) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def ours(town: Town) -> ShoalHost:
+    """A node of ours in the town."""
+    return town.shoal()
+
+
+@pytest.fixture(scope="module", params=GENERATIONS)
+def theirs(town: Town, request: pytest.FixtureRequest) -> JamiAccount:
+    """An account of Jami that others can find; each test runs with both generations."""
+    daemon = town.jami(request.param)
+    account = JamiAccount(daemon, daemon.add_account(town.bootstrap))
+    daemon.wait_announced(account.name)
+    return account
 
 
 def add_logs(report: pytest.TestReport) -> None:

@@ -33,6 +33,24 @@ class Signal:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class JamiAccount:
+    """An account of a daemon."""
+
+    daemon: JamiDaemon
+    name: str  # the daemon's own for it
+
+    @property
+    def uri(self) -> str:
+        """Its id, 40 hex digits."""
+        return self.daemon.uri(self.name)
+
+    @property
+    def device(self) -> str:
+        """The long id of the daemon's device, 64 hex digits."""
+        return self.daemon.device(self.name)
+
+
 class JamiDaemon(abc.ABC):
     """One process of Jami with any number of accounts; an account is named by 16 hex digits."""
 
@@ -240,6 +258,10 @@ class JamiDaemon(abc.ABC):
     def say(self, account: str, conversation: str, text: str) -> None:
         """Add a text to a conversation."""
         self.call("sendMessage", account, conversation, text, "", 0)
+
+    @abc.abstractmethod
+    def send_text(self, account: str, uri: str, text: str) -> int:
+        """Send an instant message outside of conversations; return its id."""
 
     def invite(self, account: str, conversation: str, uri: str) -> None:
         """Add a member to a conversation."""
