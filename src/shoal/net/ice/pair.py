@@ -1,0 +1,123 @@
+"""One pair of candidates and what became of it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from shoal.net.ice.path import Outcome, PairReport
+
+if TYPE_CHECKING:
+    from shoal.core import Address
+    from shoal.net.ice.candidates import Candidate
+    from shoal.net.transactions import Transaction
+
+
+class PairState(enum.Enum):
+    """Where a pair stands. FAILED is final, but for an incoming check over UDP."""
+
+    WAITING = "waiting"  # for its turn, or until a refused connection is tried again
+    CONNECTING = "connecting"  # TCP
+    IDLE = "idle"  # the peer connected; it has to speak first
+    CHECKING = "checking"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Path(Protocol):
+    """How a pair's bytes travel."""
+
+    def send(self, message: bytes, now: float) -> None:
+        """Send one STUN message."""
+
+    def send_data(self, data: bytes | memoryview, now: float) -> None:
+        """Send the application's bytes."""
+
+    def accept_data(self) -> None:
+        """Hand data over from now on, what came before included."""
+
+    def is_on(self, *, link: int = 0, socket: int = 0) -> bool:
+        """Tell whether it uses that link or socket."""
+
+    def close(self) -> None:
+        """Close what belongs to it alone."""
+
+
+@dataclass(slots=True, eq=False)
+class Pair:
+    """A pair, its path once there is one, and its check under way."""
+
+    local: Candidate
+    remote: Candidate
+    priority: int
+    created: float
+    path: Path | None = None
+    is_incoming: bool = False
+    state: PairState = PairState.WAITING
+    transaction: Transaction | None = None
+    asked_as_controlling: bool = False
+    nominates: bool = False  # the check under way carries USE-CANDIDATE
+    is_nominated_by_peer: bool = False
+    is_authenticated: bool = False  # the peer has shown that it knows our password
+    retries: int = 0
+    deadline: float = inf  # of the connection, of its retry, or of a silent peer
+    connected: float = inf
+    succeeded: float = inf
+    rtt: float = 0.0
+    outcome: Outcome = Outcome.WAITING
+    detail: str = ""
+    changed: float = 0.0
+
+    @property
+    def component(self) -> int:
+        """Which component it would carry."""
+        return self.local.component
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it may still succeed by itself."""
+        return self.state in {PairState.WAITING, PairState.CONNECTING, PairState.CHECKING}
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What no other pair that we open has, too."""
+        return self.local.component, self.local.addr.ip, self.local.type, self.remote.addr
+
+    def note(self, outcome: Outcome, now: float, detail: str = "") -> None:
+        """Remember for the report."""
+        self.outcome = outcome
+        self.changed = now
+        self.detail = detail
+
+    def report(self, started: float) -> PairReport:
+        """Return its story."""
+        elapsed = max(0.0, max(self.created, self.changed) - started)
+        return PairReport(self.local, self.remote, self.outcome, self.detail, elapsed)
+
+
+def pair_priority(local: Candidate, remote: Candidate, *, is_controlling: bool) -> int:
+    """Return a pair's priority (RFC 8445 section 6.1.2.3)."""
+    ours, theirs = local.priority, remote.priority
+    controlling, controlled = (ours, theirs) if is_controlling else (theirs, ours)
+    return (
+        (min(controlling, controlled) << 32)
+        + 2 * max(controlling, controlled)
+        + (controlling > controlled)
+    )
+
+
+def is_same_machine(ip: bytes) -> bool:
+    """Tell whether *ip* is a loopback address."""
+    return ip[0] == 127 if len(ip) == 4 else ip == bytes(15) + b"\x01"  # noqa: PLR2004 - RFC 1122
+
+
+def is_usable(addr: Address) -> bool:
+    """Tell whether a peer's candidate may be contacted: one machine, not none and not many."""
+    ip = addr.ip
+    if not any(ip) or addr.port == 0:
+        return False
+    if len(ip) == 4:  # noqa: PLR2004 - IPv4
+        return 0 < ip[0] < 224  # noqa: PLR2004 - RFC 1112 and 6890: multicast, reserved, broadcast
+    return ip[0] != 0xFF  # noqa: PLR2004 - RFC 4291: multicast
