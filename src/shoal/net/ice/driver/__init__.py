@@ -5,6 +5,7 @@ engine with its sockets as an awaitable connection.
 """
 
 from shoal.net.ice.driver.connection import IceDriver
-from shoal.net.ice.driver.sockets import IceSockets, local_addresses
+from shoal.net.ice.driver.interfaces import local_addresses
+from shoal.net.ice.driver.sockets import Command, IceSockets, Lease, Mapper
 
-__all__ = ["IceDriver", "IceSockets", "local_addresses"]
+__all__ = ["Command", "IceDriver", "IceSockets", "Lease", "Mapper", "local_addresses"]
