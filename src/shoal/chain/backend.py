@@ -102,7 +102,7 @@ class Chain(Protocol):
         ...
 
     async def wait_block(self, after: int, patience: float | None = None) -> int:
-        """Return the newest block's number once it is above *after*, or after *patience* seconds."""
+        """Return the newest block's number: above *after*, unless *patience* seconds pass first."""
         ...
 
     async def health(self) -> ChainHealth:

@@ -3,8 +3,10 @@
 One operator's chain: every transaction that is valid makes a block at once, which is final. There
 is no consensus, and block hashes are not Ethereum's, whose headers have roots of state. Ours are
 
-genesis  keccak256 of the text of the genesis file
-block    keccak256(rlp([parent hash, number, wall time, transaction hash, digest of receipt]))
+genesis  SHA-256 of the text of the genesis file
+block    SHA-256 of: parent hash, transaction hash, number, wall time, whether it succeeded, gas
+         used; for each log: address, count of topics, size of data, topics, data. All numbers
+         have 8 bytes
 
 so that a block names all that was before it, and a replay that differs anywhere is noticed. Fees
 are as EIP-1559 has them with a base fee that stays the same; what is paid is burned. A transaction
@@ -22,12 +24,12 @@ it takes, and the driver writes that down before anybody learns of it.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from shoal.chain import rlp
 from shoal.chain.abi import revert_reason
-from shoal.chain.addresses import BlockHash, ChainAddress, TransactionHash, keccak256
+from shoal.chain.addresses import BlockHash, ChainAddress, TransactionHash
 from shoal.chain.errors import (
     ChainDamagedError,
     InvalidTransactionError,
@@ -89,7 +91,7 @@ class Ledger:
             evm.put_account(address, account)
         self.genesis_block = self.head = self._block(
             0,
-            BlockHash(keccak256(genesis.to_json().encode())),
+            BlockHash(hashlib.sha256(genesis.to_json().encode()).digest()),
             BlockHash(bytes(32)),
             genesis.wall_time,
         )
@@ -249,10 +251,12 @@ class Ledger:
         return outcome
 
     def _hash(self, step: Step, outcome: Outcome) -> BlockHash:
-        logs = [[bytes(log.address), list(log.topics), log.data] for log in outcome.logs]
-        receipt = rlp.encode([int(outcome.is_success), outcome.gas_used, logs])
-        head = [bytes(self.head.hash), step.number, step.wall_time, bytes(step.tx_hash)]
-        return BlockHash(keccak256(rlp.encode([*head, keccak256(receipt)])))
+        head = (step.number, step.wall_time, outcome.is_success, outcome.gas_used)
+        parts = [self.head.hash, step.tx_hash, *(each.to_bytes(8) for each in head)]
+        for log in outcome.logs:
+            sizes = (len(log.topics), len(log.data))
+            parts += [log.address, *(each.to_bytes(8) for each in sizes), *log.topics, log.data]
+        return BlockHash(hashlib.sha256(b"".join(parts)).digest())
 
     def _block(self, number: int, hash_: BlockHash, parent: BlockHash, wall_time: int) -> Block:
         genesis = self.genesis

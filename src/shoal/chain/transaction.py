@@ -105,29 +105,18 @@ def decode_transaction(raw: bytes) -> SignedTransaction:
         InvalidTransactionError: it is malformed, of another type, without a chain id, or signed
             by nobody.
     """
-    made, mark = decode_unverified(raw)
-    try:
-        return SignedTransaction(made, mark, recover(_digest(made), mark))
-    except DecodeError as error:
-        raise InvalidTransactionError(f"a malformed transaction: {error}") from error
-
-
-def decode_unverified(raw: bytes) -> tuple[Transaction, Signature]:
-    """Read a signed transaction whose sender is known: finding it takes most of the time.
-
-    Raises:
-        InvalidTransactionError: it is malformed, of another type, or without a chain id.
-    """
     if not raw or len(raw) > RAW_SIZE_MAX:
         raise InvalidTransactionError(f"a transaction of {len(raw)} bytes")
     try:
         if raw[0] == _TYPE_FEE_MARKET:
-            return _decode_fee_market(rlp.decode(raw[1:]))
-        if raw[0] >= _LIST_FIRST:
-            return _decode_legacy(rlp.decode(raw))
+            made, mark = _decode_fee_market(rlp.decode(raw[1:]))
+        elif raw[0] >= _LIST_FIRST:
+            made, mark = _decode_legacy(rlp.decode(raw))
+        else:
+            raise InvalidTransactionError(f"a transaction of type {raw[0]}")
+        return SignedTransaction(made, mark, recover(_digest(made), mark))
     except DecodeError as error:
         raise InvalidTransactionError(f"a malformed transaction: {error}") from error
-    raise InvalidTransactionError(f"a transaction of type {raw[0]}")
 
 
 def _digest(made: Transaction) -> bytes:

@@ -1,5 +1,5 @@
 # pragma version 0.4.3
-# pragma evm-version london
+# pragma evm-version cancun
 """
 @title A registry of names
 @license Apache-2.0

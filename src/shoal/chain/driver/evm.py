@@ -121,7 +121,9 @@ def _failure(text: str) -> Outcome:
 
 def _log(log: Any) -> RawLog:
     topics, data = log.data
-    return RawLog(ChainAddress.parse(log.address), tuple(map(bytes, topics)), bytes(data))
+    return RawLog(
+        ChainAddress(bytes.fromhex(log.address[2:])), tuple(map(bytes, topics)), bytes(data)
+    )
 
 
 def _hex(address: ChainAddress) -> str:

@@ -1,8 +1,9 @@
 """The embedded chain on disk: the genesis and every transaction in order, in one SQLite file.
 
 meta          format, genesis (the text of the file)
-blocks        number, hash, wall_time; its one transaction: tx_hash, raw, sender, price; how it
-              went: is_success, gas_used, contract, output
+blocks        number, hash, parent, wall_time; its one transaction: tx_hash, raw, sender, price,
+              and of raw what a replay needs without reading it again; how it went: is_success,
+              gas_used, contract, output
 logs          of a block, in order: address, topics, data
 
 Each block is one SQLite transaction, on disk before anybody learns of it. State is not stored: a
@@ -23,12 +24,10 @@ from shoal.chain.errors import (
     ChainDamagedError,
     ChainFileError,
     ChainMissingError,
-    InvalidTransactionError,
 )
 from shoal.chain.genesis import Genesis
 from shoal.chain.ledger import Step
-from shoal.chain.transaction import decode_unverified
-from shoal.chain.values import Log, Receipt
+from shoal.chain.values import Call, Log, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +51,12 @@ CREATE TABLE blocks (
     raw BLOB NOT NULL,
     sender BLOB NOT NULL,
     price TEXT NOT NULL,
+    nonce INTEGER NOT NULL,
+    gas_limit INTEGER NOT NULL,
+    recipient BLOB,
+    value TEXT NOT NULL,
+    data_start INTEGER NOT NULL,
+    data_size INTEGER NOT NULL,
     is_success INTEGER NOT NULL,
     gas_used INTEGER NOT NULL,
     contract BLOB,
@@ -68,6 +73,13 @@ CREATE TABLE logs (
 ) STRICT, WITHOUT ROWID;
 """
 _TOPICS_MAX: Final = 4  # yellow paper: LOG0 to LOG4
+_INSERT_BLOCK: Final = (
+    "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_SELECT_STEPS: Final = (
+    "SELECT number, hash, wall_time, tx_hash, sender, price, nonce, gas_limit, recipient, value,"
+    " substr(raw, data_start + 1, data_size) FROM blocks WHERE number > ? ORDER BY number LIMIT ?"
+)
 _PAGE: Final = 1000  # blocks read at once when replaying; ours
 
 
@@ -122,10 +134,12 @@ class ChainStore:
         with _file_errors(FILE_NAME), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(
-                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                _INSERT_BLOCK,
                 (
                     *(step.number, step.hash, made.block.parent_hash, step.wall_time),
                     *(step.tx_hash, raw, step.sender, str(step.gas_price_wei)),
+                    *(step.nonce, step.gas_limit, step.call.to, str(step.call.value_wei)),
+                    *(raw.index(step.call.data), len(step.call.data)),
                     *(int(receipt.is_success), receipt.gas_used, receipt.contract, made.output),
                 ),
             )
@@ -138,22 +152,15 @@ class ChainStore:
             )
 
     def steps(self) -> Iterator[Step]:
-        """Yield every block, to be executed again.
-
-        Raises:
-            ChainDamagedError: a transaction cannot be read.
-        """
+        """Yield every block, to be executed again."""
         last = 0
         while True:
-            query = "SELECT number, hash, wall_time, tx_hash, sender, price, raw FROM blocks"
             with _file_errors(FILE_NAME):
-                rows = self._db.execute(
-                    f"{query} WHERE number > ? ORDER BY number LIMIT {_PAGE}", (last,)
-                ).fetchall()
+                rows = self._db.execute(_SELECT_STEPS, (last, _PAGE)).fetchall()
             if not rows:
                 return
             for row in rows:
-                yield _step(*row)
+                yield _step(row)
             last = rows[-1][0]
 
     def block(self, number: int) -> tuple[BlockHash, BlockHash, int] | None:
@@ -298,27 +305,18 @@ def _log(row: Any) -> Log:
     )
 
 
-def _step(
-    number: int,
-    block_hash: bytes,
-    wall_time: int,
-    tx_hash: bytes,
-    sender: bytes,
-    price: str,
-    raw: bytes,
-) -> Step:
-    try:
-        made, _ = decode_unverified(raw)
-    except InvalidTransactionError as error:
-        raise ChainDamagedError(f"block {number}: {error}") from error
+def _step(row: Any) -> Step:
+    number, block_hash, wall_time, tx_hash, sender, price, nonce, gas_limit, *call = row
+    recipient, value, data = call
+    to = None if recipient is None else ChainAddress(recipient)
     return Step(
         number=number,
         hash=BlockHash(block_hash),
         wall_time=wall_time,
         tx_hash=TransactionHash(tx_hash),
         sender=ChainAddress(sender),
-        nonce=made.nonce,
-        call=made.call,
-        gas_limit=made.gas_limit,
+        nonce=nonce,
+        call=Call(to, data, int(value)),
+        gas_limit=gas_limit,
         gas_price_wei=int(price),
     )
