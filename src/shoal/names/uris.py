@@ -74,10 +74,11 @@ def server_url(server: str) -> str:
 
     Source: Jami namedirectory.cpp, canonicalName.
     """
-    url = server.strip().rstrip("/")
+    url = server.strip()
     if "://" not in url:
         url = f"https://{url}"
     scheme, _, rest = url.partition("://")
+    rest = rest.rstrip("/")
     if scheme.lower() not in {"http", "https"} or not rest or re.search(r"[\s@?#]", rest):
         raise AddressFormatError(f"{server[:80]!r} is no address of a name server")
     return f"{scheme.lower()}://{rest}"

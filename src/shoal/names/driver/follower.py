@@ -78,7 +78,7 @@ class ChainFollower:
             except (ChainError, NamesError, DecodeError) as error:
                 self._lost(error)
                 await asyncio.sleep(WAIT)
-            except Exception:  # the server goes on from its index
+            except Exception:  # noqa: BLE001 - the server goes on from its index
                 _log.exception("! following the chain failed")
                 self._index.note_chain(is_up=False)
                 await asyncio.sleep(WAIT)
