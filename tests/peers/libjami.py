@@ -127,6 +127,15 @@ class LibjamiProcess(JamiDaemon):
         if not self.call("provideAccountAuthentication", account, password, scheme):
             raise PeerError("the library awaits no password")
 
+    def wait_auth_error(self, account: str) -> None:
+        """Wait until the old device says that the password was wrong."""
+        self.wait_signal(
+            "deviceAuthStateChanged",
+            account,
+            where=lambda signal: signal.body[2].get("auth_error") == "invalid_credentials",
+            timeout=_LINKING_TIMEOUT,
+        )
+
     def wait_linked(self, account: str) -> str:
         """Wait for the end of the link; return the error, empty for success."""
         ended = self.wait_signal(

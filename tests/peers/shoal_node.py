@@ -54,13 +54,17 @@ class ShoalHost:
         self._thread.start()
         self.node = self._started.result(_PATIENCE)
 
-    def run(self, awaitable: Awaitable[_T], timeout: float = _PATIENCE) -> _T:
-        """Run a coroutine in the node's loop; return its result, or raise its error."""
+    def begin(self, awaitable: Awaitable[_T]) -> Future[_T]:
+        """Begin to run a coroutine in the node's loop."""
 
         async def wait() -> _T:
             return await awaitable
 
-        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result(timeout)
+        return asyncio.run_coroutine_threadsafe(wait(), self._loop)
+
+    def run(self, awaitable: Awaitable[_T], timeout: float = _PATIENCE) -> _T:
+        """Run a coroutine in the node's loop; return its result, or raise its error."""
+        return self.begin(awaitable).result(timeout)
 
     def do(self, action: Callable[[], _T]) -> _T:
         """Call a function in the node's loop; return its result, or raise its error."""

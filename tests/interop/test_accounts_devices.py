@@ -1,0 +1,287 @@
+"""One account on devices of Jami and of Shoal: archives, linking by both methods, revoking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from shoal.identity.errors import ArchivePasswordError
+from shoal.net.errors import ConnectError
+from shoal.node.events import ConnectionOpened, ContactChanged, DeviceChanged
+from tests.peers.jami import JamiAccount
+from tests.peers.jamid import JamidProcess
+from tests.peers.libjami import LibjamiProcess
+from tests.peers.town import NEW, OLD
+from tests.peers.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shoal.node import Account
+    from tests.peers.shoal_node import ShoalHost
+    from tests.peers.town import Town
+
+PASSWORD: Final = "corrêct horse"  # noqa: S105 - of a test, and not ASCII
+PATIENCE: Final = 90.0  # seconds, on a busy machine
+
+
+def devices(account: Account) -> set[str]:
+    """Return the long ids of the devices that we count to the account."""
+    return {device.id.hex() for device in account.devices.list()}
+
+
+def wait_both(ours: Account, theirs: JamiAccount) -> None:
+    """Wait until both sides count the same two devices to the account."""
+    both = {ours.device_id.hex(), theirs.device}
+    until(lambda: devices(ours) == both, f"{both} at ours", PATIENCE)
+    until(
+        lambda: set(theirs.daemon.known_devices(theirs.name)) == both, f"{both} at Jami", PATIENCE
+    )
+
+
+class TestArchives:
+    """Files that hold an account."""
+
+    @pytest.mark.parametrize("password", ["", PASSWORD])
+    def test_jamis_opened_by_us(
+        self, town: Town, ours: ShoalHost, theirs: JamiAccount, password: str
+    ) -> None:
+        """A Jami user moves into Shoal, with contacts; a wrong password is told."""
+        daemon = theirs.daemon
+        jami = JamiAccount(
+            daemon, daemon.add_account(town.bootstrap, Account_archivePassword=password)
+        )
+        daemon.wait_announced(jami.name)
+        contact = theirs.uri
+        daemon.add_contact(jami.name, contact)
+        # What the export does; the addon of 2026 can ask for it only where there is no password.
+        exported = daemon.home / f"exported-{jami.name}.gz"
+        if daemon.kind == OLD or not password:
+            assert daemon.export_archive(jami.name, exported, password)
+        else:
+            exported.write_bytes((daemon.folder(jami.name) / "archive.gz").read_bytes())
+
+        if password:
+            with pytest.raises(ArchivePasswordError):
+                ours.run(ours.node.accounts.import_archive(exported, password="wrong"))  # noqa: S106
+        account = ours.run(ours.node.accounts.import_archive(exported, password=password))
+        assert account.id.hex() == jami.uri
+        assert account.has_password is bool(password)
+        ours.run(account.wait_announced(PATIENCE))
+        wait_both(account, jami)
+        until(lambda: contact in account.contacts, "the contact", PATIENCE)
+        ours.run(ours.node.accounts.remove(account.id))
+
+    @pytest.mark.parametrize("password", ["", PASSWORD])
+    def test_ours_opened_by_jami(
+        self, town: Town, ours: ShoalHost, theirs: JamiAccount, tmp_path: Path, password: str
+    ) -> None:
+        """And back: Jami has the account and its contacts; a wrong password is refused."""
+        account = ours.create("Mover", password=password)
+        ours.run(account.contacts.add(theirs.uri))
+        exported = tmp_path / "archive.gz"
+        ours.run(account.export(exported, password=password))
+
+        daemon = theirs.daemon
+        if password:
+            wrong = daemon.import_archive(town.bootstrap, exported, "wrong")
+            daemon.wait_refused(wrong)
+        name = daemon.import_archive(town.bootstrap, exported, password)
+        daemon.wait_announced(name)
+        assert daemon.uri(name) == account.id.hex()
+        assert theirs.uri in daemon.contacts(name)
+        wait_both(account, JamiAccount(daemon, name))
+        daemon.remove_account(name)
+
+
+class TestPin:
+    """Linking by PIN over the DHT, which only 13.7 has."""
+
+    @pytest.fixture(scope="class")
+    def daemon(self, town: Town) -> JamidProcess:
+        """A 13.7."""
+        daemon = town.jami(OLD)
+        assert isinstance(daemon, JamidProcess)
+        return daemon
+
+    @pytest.mark.parametrize("password", ["", PASSWORD])
+    def test_from_jami(
+        self, town: Town, ours: ShoalHost, daemon: JamidProcess, password: str
+    ) -> None:
+        """Jami shows a PIN, we type it: a device more, and contacts and names travel."""
+        name = daemon.add_account(town.bootstrap, Account_archivePassword=password)
+        jami = JamiAccount(daemon, name)
+        daemon.wait_announced(name)
+        pin = daemon.offer_pin(name, password)
+
+        account = ours.run(
+            ours.node.accounts.link_pin(pin, password=password, device_name="a reef")
+        )
+        assert account.id.hex() == jami.uri
+        ours.run(account.wait_announced(PATIENCE))
+        wait_both(account, jami)
+        until(
+            lambda: daemon.known_devices(name)[account.device_id.hex()] == "a reef",
+            "our device's name at Jami",
+            PATIENCE,
+        )
+
+    @pytest.mark.parametrize("password", ["", PASSWORD])
+    def test_to_jami(
+        self, town: Town, ours: ShoalHost, daemon: JamidProcess, password: str
+    ) -> None:
+        """We show a PIN, Jami types it, in lower case as people do."""
+        account = ours.create("Shower", password=password)
+        pin = ours.run(account.devices.export_pin(password=password))
+
+        name = daemon.import_pin(town.bootstrap, pin.text.lower(), password)
+        daemon.wait_announced(name)
+        assert daemon.uri(name) == account.id.hex()
+        wait_both(account, JamiAccount(daemon, name))
+
+    def test_contacts_are_synced(self, town: Town, ours: ShoalHost, daemon: JamidProcess) -> None:
+        """What one device adds or blocks, the other one knows."""
+        account = ours.create("Synced")
+        pin = ours.run(account.devices.export_pin())
+        name = daemon.import_pin(town.bootstrap, pin.text)
+        daemon.wait_announced(name)
+        wait_both(account, JamiAccount(daemon, name))
+        first, second = "11" * 20, "22" * 20
+
+        daemon.add_contact(name, first)
+        ours.wait_event(ContactChanged, lambda event: event.peer.hex() == first and event.is_active)
+        ours.run(account.contacts.add(second))
+        until(lambda: second in daemon.contacts(name), "our contact at Jami", PATIENCE)
+        ours.run(account.contacts.block(first))
+        until(
+            lambda: daemon.contacts(name).get(first, {}).get("banned") == "true",
+            "our block at Jami",
+            PATIENCE,
+        )
+
+
+class TestAuth:
+    """Linking by `jami-auth`, which only Jami of 2026 has."""
+
+    @pytest.fixture(scope="class")
+    def daemon(self, town: Town) -> LibjamiProcess:
+        """The library of 2026."""
+        daemon = town.jami(NEW)
+        assert isinstance(daemon, LibjamiProcess)
+        return daemon
+
+    @pytest.mark.parametrize("password", ["", PASSWORD])
+    def test_from_jami(
+        self, town: Town, ours: ShoalHost, daemon: LibjamiProcess, password: str
+    ) -> None:
+        """We show an address, Jami scans it and confirms; a wrong password may be corrected."""
+        name = daemon.add_account(town.bootstrap, Account_archivePassword=password)
+        daemon.wait_announced(name)
+        answers = iter(["wrong", password] if password else [""])
+        tries: list[bool] = []
+
+        def answer(was_wrong: bool) -> str:
+            tries.append(was_wrong)
+            return next(answers)
+
+        async def link() -> Account:
+            async with ours.node.accounts.link_new_device(password=answer) as link:
+                uris.append(link.uri)
+                return await link.wait()
+
+        uris: list[str] = []
+        linking = ours.begin(link())
+        uri = until(lambda: uris[0] if uris else None, "the address to scan", PATIENCE)
+        operation = daemon.add_device(name, uri)
+        shown = daemon.wait_add_state(name, operation, 3)
+        assert shown["peer_address"].startswith(ours.namespace.host)
+        daemon.confirm_device(name, operation)
+
+        account = linking.result(PATIENCE)
+        assert daemon.wait_add_state(name, operation, 5)["error"] == ""
+        assert account.id.hex() == daemon.uri(name)
+        assert tries == ([False, True] if password else [])
+        ours.run(account.wait_announced(PATIENCE))
+        wait_both(account, JamiAccount(daemon, name))
+
+    @pytest.mark.parametrize("password", ["", PASSWORD])
+    def test_to_jami(
+        self, town: Town, ours: ShoalHost, daemon: LibjamiProcess, password: str
+    ) -> None:
+        """Jami shows an address, we type it and confirm; its user gets a second try."""
+        account = ours.create("Elder", password=password)
+        name, uri = daemon.begin_link(town.bootstrap)
+        addresses: list[str] = []
+
+        def confirm(address: str) -> bool:
+            addresses.append(address)
+            return True
+
+        adding = ours.begin(account.devices.add(uri, password=password, confirm=confirm))
+        asked = daemon.wait_scheme(name)
+        assert asked["auth_scheme"] == ("password" if password else "")
+        assert asked["peer_id"] == account.id.hex()
+        if password:
+            daemon.authenticate(name, "wrong")
+            daemon.wait_auth_error(name)
+        daemon.authenticate(name, password)
+
+        adding.result(PATIENCE)
+        assert daemon.wait_linked(name) == ""
+        assert addresses[0].startswith(daemon.host)
+        daemon.wait_announced(name)
+        assert daemon.uri(name) == account.id.hex()
+        wait_both(account, JamiAccount(daemon, name))
+
+
+class TestRevoking:
+    """A device that is revoked is refused at once."""
+
+    def test_we_revoke(
+        self, town: Town, ours: ShoalHost, theirs: JamiAccount, tmp_path: Path
+    ) -> None:
+        """Neither we nor a contact of ours take connections of the device any more."""
+        account, contact = ours.create("Owner"), ours.create("Contact")
+        ours.run(account.export(tmp_path / "archive.gz"))
+        ours.run(contact.contacts.add(account.id))
+        daemon = theirs.daemon
+        name = daemon.import_archive(town.bootstrap, tmp_path / "archive.gz")
+        daemon.wait_announced(name)
+        lost = JamiAccount(daemon, name)
+        wait_both(account, lost)
+
+        ours.run(account.devices.revoke(lost.device))
+        assert devices(account) == {account.device_id.hex()}
+        mark = len(ours.events)
+        for asked in (account, contact):
+            with pytest.raises(ConnectError):
+                ours.run(asked.connect(lost.device, "sip", timeout=20.0))
+        # It goes on calling; nobody here answers.
+        daemon.send_text(name, contact.id.hex(), "it is me")
+        daemon.set_active(name, is_active=False)
+        daemon.set_active(name, is_active=True)
+        daemon.wait_announced(name)
+        assert [
+            event
+            for event in ours.events[mark:]
+            if isinstance(event, ConnectionOpened | DeviceChanged)
+            and event.device.hex() == lost.device
+        ] == []
+
+    def test_jami_revokes(self, town: Town, ours: ShoalHost, theirs: JamiAccount) -> None:
+        """Revoked by the other device, ours is refused and knows about it."""
+        daemon = theirs.daemon
+        name = daemon.add_account(town.bootstrap)
+        daemon.wait_announced(name)
+        jami = JamiAccount(daemon, name)
+        account = ours.run(ours.node.accounts.import_archive(daemon.folder(name) / "archive.gz"))
+        ours.run(account.wait_announced(PATIENCE))
+        wait_both(account, jami)
+
+        assert daemon.revoke(name, account.device_id.hex()) == 0
+        until(
+            lambda: account.device_id.hex() not in daemon.known_devices(name),
+            "our device gone at Jami",
+            PATIENCE,
+        )
