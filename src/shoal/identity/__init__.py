@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         unpack_with_key,
     )
     from shoal.identity.chain import DeviceChain, DeviceCheck, check_device, expect, parse_chain
+    from shoal.identity.contact import Contact, StoredRequest
     from shoal.identity.contact_book import BookState, ContactBook
     from shoal.identity.devices import KnownDevices
     from shoal.identity.effects import (
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         SyncDevices,
     )
     from shoal.identity.linking import (
+        LINK_TIMEOUT,
         CloseChannel,
         ConnectChannel,
         LinkChanged,
@@ -65,8 +67,10 @@ if TYPE_CHECKING:
         WriteChannel,
         temporary_keys,
     )
+    from shoal.identity.merging import merge_13_7, merge_current
     from shoal.identity.permissions import Permissions, Refusal
     from shoal.identity.pin import (
+        PIN_LIFE,
         PinPlace,
         draw_pin,
         find_place,
@@ -78,18 +82,24 @@ if TYPE_CHECKING:
     )
     from shoal.identity.receipt import CheckedReceipt, Receipt, check_receipt, make_receipt
     from shoal.identity.record import RECOVERY_STEPS, AccountRecord, Backup
-    from shoal.identity.revocations import Revocations, describe, revoke_device
+    from shoal.identity.revocations import Revocations, describe, list_file, revoke_device
     from shoal.identity.settings import AccountSettings
-    from shoal.identity.store import CertificateStore
-    from shoal.identity.wire.announcement import Announcement, read_announcement, sign_announcement
-    from shoal.identity.wire.contacts import Contact, StoredRequest
+    from shoal.identity.store import CertificateStore, chain_file
+    from shoal.identity.trust_request import PAYLOAD_SIZE_MAX, TRUST_REQUEST_TYPE, TrustRequest
+    from shoal.identity.wire.announcement import (
+        ANNOUNCEMENT_TYPE,
+        Announcement,
+        read_announcement,
+        sign_announcement,
+    )
+    from shoal.identity.wire.contacts import CONTACTS_MAX
     from shoal.identity.wire.devices import KnownDevice
-    from shoal.identity.wire.discovery import JAMI_SERVICE, NearbyAccount
+    from shoal.identity.wire.discovery import JAMI_SERVICE, NEARBY_LIFE, NearbyAccount
     from shoal.identity.wire.linking import LinkAddress, LinkMessage
-    from shoal.identity.wire.messages import InstantMessage, acknowledge
-    from shoal.identity.wire.requests import TrustRequest
+    from shoal.identity.wire.messages import INSTANT_MESSAGE_TYPE, InstantMessage, acknowledge
     from shoal.identity.wire.revocations import pack_revocations, unpack_revocations
     from shoal.identity.wire.sync import (
+        EMPTY_MAP,
         DeviceSync,
         SyncDecoder,
         SyncedDevice,
@@ -100,8 +110,17 @@ if TYPE_CHECKING:
     from shoal.identity.wire.treated import TreatedIds
 
 __all__ = [
+    "ANNOUNCEMENT_TYPE",
+    "CONTACTS_MAX",
+    "EMPTY_MAP",
+    "INSTANT_MESSAGE_TYPE",
     "JAMI_SERVICE",
+    "LINK_TIMEOUT",
+    "NEARBY_LIFE",
+    "PAYLOAD_SIZE_MAX",
+    "PIN_LIFE",
     "RECOVERY_STEPS",
+    "TRUST_REQUEST_TYPE",
     "AccountCreated",
     "AccountCreation",
     "AccountKeys",
@@ -169,6 +188,7 @@ __all__ = [
     "acknowledge",
     "archive_key",
     "certify_device",
+    "chain_file",
     "change_password",
     "check_device",
     "check_receipt",
@@ -178,7 +198,10 @@ __all__ = [
     "expect",
     "find_place",
     "is_encrypted",
+    "list_file",
     "make_receipt",
+    "merge_13_7",
+    "merge_current",
     "open_archive",
     "pack_archive",
     "pack_revocations",
@@ -230,6 +253,10 @@ _MODULES = {
         "expect",
         "parse_chain",
     ),
+    "contact": (
+        "Contact",
+        "StoredRequest",
+    ),
     "contact_book": (
         "BookState",
         "ContactBook",
@@ -258,6 +285,7 @@ _MODULES = {
     "linking": (
         "CloseChannel",
         "ConnectChannel",
+        "LINK_TIMEOUT",
         "LinkChanged",
         "LinkEnded",
         "LinkNewDevice",
@@ -267,11 +295,16 @@ _MODULES = {
         "WriteChannel",
         "temporary_keys",
     ),
+    "merging": (
+        "merge_13_7",
+        "merge_current",
+    ),
     "permissions": (
         "Permissions",
         "Refusal",
     ),
     "pin": (
+        "PIN_LIFE",
         "PinPlace",
         "draw_pin",
         "find_place",
@@ -295,22 +328,30 @@ _MODULES = {
     "revocations": (
         "Revocations",
         "describe",
+        "list_file",
         "revoke_device",
     ),
     "settings": ("AccountSettings",),
-    "store": ("CertificateStore",),
+    "store": (
+        "CertificateStore",
+        "chain_file",
+    ),
+    "trust_request": (
+        "PAYLOAD_SIZE_MAX",
+        "TRUST_REQUEST_TYPE",
+        "TrustRequest",
+    ),
     "wire.announcement": (
+        "ANNOUNCEMENT_TYPE",
         "Announcement",
         "read_announcement",
         "sign_announcement",
     ),
-    "wire.contacts": (
-        "Contact",
-        "StoredRequest",
-    ),
+    "wire.contacts": ("CONTACTS_MAX",),
     "wire.devices": ("KnownDevice",),
     "wire.discovery": (
         "JAMI_SERVICE",
+        "NEARBY_LIFE",
         "NearbyAccount",
     ),
     "wire.linking": (
@@ -318,16 +359,17 @@ _MODULES = {
         "LinkMessage",
     ),
     "wire.messages": (
+        "INSTANT_MESSAGE_TYPE",
         "InstantMessage",
         "acknowledge",
     ),
-    "wire.requests": ("TrustRequest",),
     "wire.revocations": (
         "pack_revocations",
         "unpack_revocations",
     ),
     "wire.sync": (
         "DeviceSync",
+        "EMPTY_MAP",
         "SyncDecoder",
         "SyncMessage",
         "SyncedDevice",

@@ -50,9 +50,10 @@ from shoal.crypto.password import SALT_LENGTH
 from shoal.crypto.sealing import aes_decrypt_any
 from shoal.crypto.secp256k1 import is_chain_key
 from shoal.identity.account import AccountKeys
+from shoal.identity.contact import Contact
 from shoal.identity.errors import ArchivePasswordError, UnreadableArchiveError
 from shoal.identity.settings import DEVICE_SETTINGS
-from shoal.identity.wire.contacts import CONTACTS_MAX, Contact
+from shoal.identity.wire.contacts import CONTACTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

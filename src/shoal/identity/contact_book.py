@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, InfoHash, Persist
+from shoal.identity.contact import SECOND, Contact, StoredRequest
 from shoal.identity.effects import (
     BookEffect,
     CloseConnections,
@@ -49,15 +50,9 @@ from shoal.identity.errors import (
 )
 from shoal.identity.merging import merge_13_7, merge_current, stamp
 from shoal.identity.permissions import Permissions
+from shoal.identity.trust_request import PAYLOAD_SIZE_MAX, TIME_MS_MAX, TrustRequest
 from shoal.identity.waiting import WaitingRequests
-from shoal.identity.wire.contacts import (
-    CONTACTS_MAX,
-    SECOND,
-    Contact,
-    StoredRequest,
-    pack_contacts,
-)
-from shoal.identity.wire.requests import PAYLOAD_SIZE_MAX, TIME_MS_MAX, TrustRequest
+from shoal.identity.wire.contacts import CONTACTS_MAX, pack_contacts
 from shoal.identity.wire.sync import REQUESTS_PER_SYNC_MAX, DeviceSync, SyncedDevice
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from shoal.core import Persist
 
 if TYPE_CHECKING:
     from shoal.core import AccountId, DeviceId, InfoHash
-    from shoal.identity.wire.contacts import Contact, StoredRequest
-    from shoal.identity.wire.requests import TrustRequest
+    from shoal.identity.contact import Contact, StoredRequest
+    from shoal.identity.trust_request import TrustRequest
 
 
 class Status(enum.Enum):

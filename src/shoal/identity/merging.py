@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.identity.wire.contacts import Contact
+from shoal.identity.contact import Contact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

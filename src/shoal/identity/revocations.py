@@ -128,7 +128,7 @@ def describe(revocations: RevocationList, devices: Iterable[Certificate] = ()) -
     return "\n".join(lines) + "\n"
 
 
-def file_name(account: AccountId, revocations: RevocationList) -> str:
+def list_file(account: AccountId, revocations: RevocationList) -> str:
     """Return the name under which 13.7 keeps a list, below the folder of all data."""
     length = max(1, (revocations.number.bit_length() + 7) // 8)
     return f"crls/{account}/{revocations.number.to_bytes(length).hex()}"

@@ -53,7 +53,7 @@ class CertificateStore:
             for each in (issuer.id, issuer.long_id):
                 self._issuers.setdefault(each, {})[issuer.der] = issuer
         effects: list[Persist | Forget] = [
-            Persist(file_name(certificate.long_id), certificate.to_pem().encode())
+            Persist(chain_file(certificate.long_id), certificate.to_pem().encode())
         ]
         if len(self._chains) > self._chains_max:
             effects += self.forget(next(iter(self._chains)))
@@ -83,7 +83,7 @@ class CertificateStore:
 
     def forget(self, device: PublicKeyId) -> list[Persist | Forget]:
         """Keep a device's chain no longer."""
-        return [Forget(file_name(device))] if self._drop(device) else []
+        return [Forget(chain_file(device))] if self._drop(device) else []
 
     def _drop(self, device: PublicKeyId) -> bool:
         """Take a chain out of memory, and issuers that no other chain has."""
@@ -103,6 +103,6 @@ class CertificateStore:
         return True
 
 
-def file_name(device: PublicKeyId) -> str:
+def chain_file(device: PublicKeyId) -> str:
     """Return where the chain of *device* is kept."""
     return f"{FOLDER}/{device}"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Persist
+from shoal.identity.contact import SECOND, StoredRequest
 from shoal.identity.effects import RequestReceived, RequestRemoved
-from shoal.identity.wire.contacts import REQUESTS_MAX, SECOND, StoredRequest, pack_requests
+from shoal.identity.wire.contacts import REQUESTS_MAX, pack_requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

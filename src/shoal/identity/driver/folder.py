@@ -37,10 +37,10 @@ from shoal.identity.driver.shared import SHARED
 from shoal.identity.errors import AccountFileError
 from shoal.identity.receipt import CheckedReceipt, check_receipt
 from shoal.identity.record import RECORD_SIZE_MAX, AccountRecord
+from shoal.identity.trust_request import PAYLOAD_SIZE_MAX
 from shoal.identity.waiting import REQUESTS_FILE
 from shoal.identity.wire.contacts import FILE_SIZE_MAX, unpack_contacts, unpack_requests
 from shoal.identity.wire.devices import KnownDevice, unpack_devices
-from shoal.identity.wire.requests import PAYLOAD_SIZE_MAX
 from shoal.identity.wire.treated import TreatedIds, unpack_treated
 
 if TYPE_CHECKING:

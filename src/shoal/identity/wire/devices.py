@@ -16,8 +16,9 @@ import msgpack
 
 from shoal.core import DecodeError, DeviceId
 from shoal.dht import packing
-from shoal.identity.wire.contacts import SECOND, unpack_file
-from shoal.identity.wire.requests import read_time_ms
+from shoal.identity.contact import SECOND
+from shoal.identity.trust_request import read_time_ms
+from shoal.identity.wire.contacts import unpack_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -37,11 +37,10 @@ import msgpack
 
 from shoal.core import AccountId, DecodeError, DeviceId, InfoHash
 from shoal.dht import packing
+from shoal.identity.contact import Contact, StoredRequest
 from shoal.identity.wire.contacts import (
     CONTACTS_MAX,
     REQUESTS_MAX,
-    Contact,
-    StoredRequest,
     read_account_map,
     unpack_exactly,
 )
