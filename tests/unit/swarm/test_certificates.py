@@ -9,8 +9,7 @@ from shoal.swarm import certificates, roles
 from shoal.swarm.certificates import CertificateReader
 from shoal.swarm.store import MemoryStore, ObjectKind
 from shoal.swarm.trees import write_tree
-
-from .people import ALICE, BOB, who
+from tests.unit.swarm.people import ALICE, BOB, who
 
 ME, OTHER = who(ALICE), who(BOB)
 DEVICE = roles.device_path(ME.device_id)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from shoal.core import CommitId, DecodeError
 from shoal.swarm.commits import Commit, clean_name, commit_id, merge_message, merged_id
-
-from .people import ALICE, BOB, device, who
+from tests.unit.swarm.people import ALICE, BOB, device, who
 
 TREE = bytes(range(20))
 PARENT = CommitId(bytes(range(1, 21)))

@@ -32,8 +32,7 @@ from shoal.swarm.contents import (
     write_fields,
 )
 from shoal.swarm.errors import InvalidMessageError
-
-from .people import ALICE, device, who
+from tests.unit.swarm.people import ALICE, device, who
 
 ACCOUNT = AccountId.from_hex("c81424f1cb1827a99c25c079837fea1afc66754a")
 MESSAGE = CommitId.from_hex("fa935ae7" * 5)

@@ -23,8 +23,7 @@ from shoal.swarm.errors import (
 from shoal.swarm.membership import ban, invite, join, leave
 from shoal.swarm.roles import Role
 from shoal.swarm.trees import write_tree
-
-from .people import (
+from tests.unit.swarm.people import (
     ALICE,
     BOB,
     CAROL,

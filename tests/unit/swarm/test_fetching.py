@@ -20,9 +20,8 @@ from shoal.swarm.fetching import (
     Send,
 )
 from shoal.swarm.pkt_line import FLUSH, encode
-
-from .people import ALICE, BOB, WALL_NOW, add, begin, who
-from .wire import Wire
+from tests.unit.swarm.people import ALICE, BOB, WALL_NOW, add, begin, who
+from tests.unit.swarm.wire import Wire
 
 if TYPE_CHECKING:
     from shoal.swarm import Conversation

@@ -13,8 +13,7 @@ from shoal.swarm.commits import Commit
 from shoal.swarm.errors import HistoryTooLargeError, ObjectMissingError
 from shoal.swarm.history import Graph, collect
 from shoal.swarm.store import MemoryStore, ObjectKind
-
-from .people import ALICE, device, who
+from tests.unit.swarm.people import ALICE, device, who
 
 KEY = device(ALICE).private_key
 

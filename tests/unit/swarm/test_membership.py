@@ -8,8 +8,7 @@ from shoal.swarm.contents import MemberAction, MemberEvent, ProfileUpdate, Text,
 from shoal.swarm.errors import NotAMemberError, NotAnAdminError
 from shoal.swarm.membership import ban, invite, join, leave, set_profile, unban
 from shoal.swarm.roles import Role
-
-from .people import BOB, CAROL, WALL_NOW, add, begin, bring, clone, taken, who
+from tests.unit.swarm.people import BOB, CAROL, WALL_NOW, add, begin, bring, clone, taken, who
 
 BOBS = who(BOB).account
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.swarm.commits import Commit
 from shoal.swarm.history import Graph
 from shoal.swarm.merging import merge_heads, merge_trees
+from tests.unit.swarm.test_history import commit
 
-from .test_history import commit
+if TYPE_CHECKING:
+    from shoal.swarm.commits import Commit
 
 BLOBS = st.sampled_from([bytes([n]) * 20 for n in range(3)])
 TREES = st.dictionaries(st.sampled_from("abcd"), BLOBS)

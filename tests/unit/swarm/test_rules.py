@@ -26,8 +26,19 @@ from shoal.swarm.conversation import Refused
 from shoal.swarm.membership import ban, invite
 from shoal.swarm.rules import EMPTY_BLOB
 from shoal.swarm.trees import write_tree
-
-from .people import ALICE, BOB, CAROL, DAVE, WALL_NOW, add, begin, bring, device, taken, who
+from tests.unit.swarm.people import (
+    ALICE,
+    BOB,
+    CAROL,
+    DAVE,
+    WALL_NOW,
+    add,
+    begin,
+    bring,
+    device,
+    taken,
+    who,
+)
 
 if TYPE_CHECKING:
     from shoal.swarm import Conversation

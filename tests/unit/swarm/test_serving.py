@@ -11,8 +11,7 @@ from shoal.swarm.contents import Text
 from shoal.swarm.fetching import Send
 from shoal.swarm.pkt_line import FLUSH, encode
 from shoal.swarm.serving import LINES_MAX, SendPack, Served, ServeEngine, ServeFailed
-
-from .people import ALICE, WALL_NOW, begin, who
+from tests.unit.swarm.people import ALICE, WALL_NOW, begin, who
 
 CONVERSATION = begin()
 CONVERSATION.say(Text("hello"), WALL_NOW)

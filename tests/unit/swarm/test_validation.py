@@ -8,8 +8,7 @@ from shoal.swarm import Commit, Conversation, MemoryStore, ObjectKind, roles
 from shoal.swarm.contents import Initial, Mode, Text, write_content
 from shoal.swarm.errors import InvalidCommitError
 from shoal.swarm.trees import write_tree
-
-from .people import ALICE, BOB, CAROL, WALL_NOW, add, begin, device, who
+from tests.unit.swarm.people import ALICE, BOB, CAROL, WALL_NOW, add, begin, device, who
 
 ME = who(ALICE)
 GOOD = {

@@ -1,0 +1,208 @@
+"""A conversation's repository on disk: an ordinary bare git repository.
+
+Objects wait in memory until the head moves, or until there are many; then they are written and
+synced, the few each in a file of its own and the many as one pack, and only then the head. So a
+crash leaves the old head or the new one, each with all that it reaches; at worst a few files that
+nothing names, which the next packing removes. One process has the repository: its home is locked.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from dulwich.errors import ObjectFormatException
+from dulwich.object_store import DiskObjectStore
+from dulwich.objects import ObjectID, ShaFile
+
+from shoal.core import CommitId, DecodeError
+from shoal.swarm.errors import ObjectMissingError, SwarmError
+from shoal.swarm.store import ObjectKind, object_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+LOOSE_AT_ONCE: Final = 64  # ours: with more than these a pack is quicker, and opens quicker
+WAITING_MAX: Final = 8_192  # ours: objects
+WAITING_BYTES_MAX: Final = 33_554_432  # ours
+LOOSE_FILES_MAX: Final = 512  # ours: more are packed when the repository is opened
+_NUMBERS: Final = {1: ObjectKind.COMMIT, 2: ObjectKind.TREE, 3: ObjectKind.BLOB}
+_TYPES: Final = {kind: number for number, kind in _NUMBERS.items()}
+_MAIN: Final = Path("refs", "heads", "main")
+_CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+
+
+class RepositoryError(SwarmError):
+    """The conversation's folder cannot be read or written. Look at its disk and permissions.
+
+    Attributes:
+        path: which file or folder.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+
+
+class DiskStore:
+    """`GitStore` in a folder, which is made if it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._waiting: dict[bytes, tuple[ObjectKind, bytes]] = {}
+        self._waiting_bytes = 0
+        try:
+            self._prepare()
+            self._head = self._read_head()
+        except OSError as error:
+            raise RepositoryError(path, error.strerror or str(error)) from error
+        self._objects = DiskObjectStore(str(path / "objects"), fsync_object_files=True)
+        if self._count_loose() > LOOSE_FILES_MAX:
+            self._objects.pack_loose_objects()
+
+    def read(self, object_id: bytes) -> tuple[ObjectKind, bytes]:
+        """Return kind and content of an object.
+
+        Raises:
+            ObjectMissingError: it is not there, or damaged.
+        """
+        found = self._waiting.get(object_id)
+        if found is not None:
+            return found
+        try:
+            number, content = self._objects.get_raw(ObjectID(object_id.hex().encode()))
+            return _NUMBERS[number], content
+        except (KeyError, ObjectFormatException, zlib.error) as error:
+            raise ObjectMissingError(object_id) from error
+
+    def contains(self, object_id: bytes) -> bool:
+        """Say whether an object is there."""
+        return object_id in self._waiting or self._is_kept(object_id)
+
+    def add(self, kind: ObjectKind, content: bytes) -> bytes:
+        """Keep an object until the head moves, and for ever from then on."""
+        added = object_id(kind, content)
+        if added not in self._waiting:
+            self._waiting[added] = (kind, content)
+            self._waiting_bytes += len(content)
+            if len(self._waiting) > WAITING_MAX or self._waiting_bytes > WAITING_BYTES_MAX:
+                self._write_waiting()
+        return added
+
+    def add_all(self, objects: Iterable[tuple[ObjectKind, bytes]]) -> None:
+        """Keep many objects."""
+        for kind, content in objects:
+            self.add(kind, content)
+
+    @property
+    def head(self) -> CommitId | None:
+        """The tip of the main branch."""
+        return self._head
+
+    def set_head(self, commit: CommitId) -> None:
+        """Move the tip; when this returns it is on disk, with all that it reaches.
+
+        Raises:
+            RepositoryError: the disk is full or gone; the tip is where it was.
+        """
+        self._write_waiting()
+        self._write(self.path / _MAIN, str(commit).encode() + b"\n")
+        self._head = CommitId(commit)
+
+    def close(self) -> None:
+        """Let the files go. What waits was never acknowledged."""
+        self._objects.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    # --- Inside -------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in ("objects", "objects/pack", "objects/info", "refs", "refs/heads"):
+            (self.path / folder).mkdir(mode=0o700, exist_ok=True)
+        for name, text in (("HEAD", "ref: refs/heads/main\n"), ("config", _CONFIG)):
+            if not (self.path / name).exists():
+                self._write(self.path / name, text.encode())
+        for left in (*self.path.glob("objects/pack/*.lock"), *self.path.glob("**/*.new")):
+            left.unlink()  # by a process that was killed
+
+    def _read_head(self) -> CommitId | None:
+        try:
+            text = (self.path / _MAIN).read_text("ascii").strip()
+            return CommitId.from_hex(text)
+        except FileNotFoundError:
+            return None
+        except (UnicodeDecodeError, DecodeError) as error:
+            raise RepositoryError(self.path / _MAIN, "not the id of a commit") from error
+
+    def _count_loose(self) -> int:
+        return sum(1 for _ in self._loose())
+
+    def _loose(self) -> Iterator[Path]:
+        return self.path.glob("objects/[0-9a-f][0-9a-f]/*")
+
+    def _write_waiting(self) -> None:
+        fresh = {name: found for name, found in self._waiting.items() if not self._is_kept(name)}
+        try:
+            if len(fresh) <= LOOSE_AT_ONCE:
+                for name, (kind, content) in fresh.items():
+                    self._write_loose(name, kind, content)
+            else:
+                self._write_pack(fresh)
+        except OSError as error:
+            raise RepositoryError(self.path, error.strerror or str(error)) from error
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _is_kept(self, name: bytes) -> bool:
+        return ObjectID(name.hex().encode()) in self._objects
+
+    def _write_loose(self, name: bytes, kind: ObjectKind, content: bytes) -> None:
+        path = self.path / "objects" / name.hex()[:2] / name.hex()[2:]
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        head = f"{kind.value} {len(content)}\0".encode()
+        self._write(path, zlib.compress(head + content, 1))
+
+    def _write_pack(self, objects: dict[bytes, tuple[ObjectKind, bytes]]) -> None:
+        self._objects.add_objects(
+            [
+                (ShaFile.from_raw_string(_TYPES[kind], content), None)
+                for kind, content in objects.values()
+            ]
+        )
+        _sync_folder(self.path / "objects" / "pack")
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file so that it is there whole or not at all, and stays."""
+        new = path.with_name(path.name + ".new")
+        try:
+            with open(new, "wb", opener=_private) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            with suppress(OSError):
+                new.unlink()
+            raise RepositoryError(path, error.strerror or str(error)) from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
