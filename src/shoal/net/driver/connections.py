@@ -77,6 +77,7 @@ class Connections:
         config: limits and times.
         ice: how paths are found.
         treated: what the last `Persist("treated", …)` said.
+        hosts: says which addresses of this machine to offer; by default all but loopback.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Connections:
         config: ConnectionsConfig | None = None,
         ice: IceConfig | None = None,
         treated: Sequence[int] = (),
+        hosts: Callable[[], Sequence[bytes]] | None = None,
     ) -> None:
         entropy = SystemEntropy()
         self._engine = ConnectionsEngine(
@@ -104,6 +106,7 @@ class Connections:
         self._send_signal = send_signal
         self._on_channel = on_channel or _close_unwanted
         self._on_event = on_event or _ignore
+        self._hosts = hosts or local_addresses
         self._public: tuple[bytes, ...] = ()
         self._channels: dict[ChannelId, Channel] = {}
         self._opening: dict[int, asyncio.Future[Channel]] = {}
@@ -332,7 +335,7 @@ class Connections:
     ) -> None:
         match effect:
             case FindAddresses(attempt):
-                hosts = local_addresses()
+                hosts = self._hosts()
                 self._run(partial(self._engine.addresses_found, attempt, hosts, self._public))
             case SendSignal():
                 self._call(self._send_signal, effect)
