@@ -41,7 +41,6 @@ class NameServerConfig:
         host: address to listen on; `::` takes both families.
         port: TCP port; 0 takes any.
         is_read_only: a mirror: it serves what the chain says and registers nothing.
-        confirmations: blocks that must follow a registration's before it counts as done.
         answer_patience: seconds that a registration waits for the chain before the client is told
             to ask again; the work goes on.
         trusted_proxies: addresses of web servers whose `X-Forwarded-For` says who the client is.
@@ -51,7 +50,6 @@ class NameServerConfig:
     host: str = "127.0.0.1"
     port: int = 8080
     is_read_only: bool = False
-    confirmations: int = 0
     answer_patience: float = 20.0
     trusted_proxies: tuple[str, ...] = ()
     limits: NameServerLimits = field(default_factory=NameServerLimits)

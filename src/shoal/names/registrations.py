@@ -40,6 +40,7 @@ WAITING_LIFE: Final = 7 * 24 * 3600.0  # seconds; ours: for what the chain never
 RETRY_FIRST: Final = 1.0  # seconds; ours: after the chain failed, doubled each time
 RETRY_MAX: Final = 30.0  # seconds; ours
 DONE_KEPT_MAX: Final = 256  # ours: registrations kept for a reorganisation of the chain
+CHAIN_AWAY: Final = "the chain cannot be reached"
 REFUSALS_KEPT_MAX: Final = 1024  # ours: for those who ask how it went
 
 
@@ -218,7 +219,7 @@ class RegistrationEngine:
     def chain_down(self, now: float) -> list[Effect]:
         """Take note that the chain does not answer: tell those who wait for it."""
         self._is_chain_up = False
-        return [each for entry in self._entries.values() for each in _excuse_all(entry)]
+        return [each for entry in self._entries.values() for each in _excuse_all(entry, CHAIN_AWAY)]
 
     def reserved(self, name: str, now: float, wall_now: float) -> list[Effect]:
         """Take note that the chain has the record, and the index too."""
@@ -228,7 +229,7 @@ class RegistrationEngine:
         """Take note that the chain will never take the record, for a *reason* that it gave."""
         return self._decided(name, reason, now, wall_now)
 
-    def delayed(self, name: str, now: float) -> list[Effect]:
+    def delayed(self, name: str, problem: str, now: float) -> list[Effect]:
         """Take note that the chain could not take the record this time: it is tried again."""
         entry = self._entries.get(name)
         if entry is None:
@@ -238,7 +239,7 @@ class RegistrationEngine:
         entry.retry_at = now + entry.retry_wait
         entry.retry_wait = min(2 * entry.retry_wait, RETRY_MAX)
         heapq.heappush(self._alarms, (entry.retry_at, name))
-        return _excuse_all(entry)
+        return _excuse_all(entry, problem)
 
     def not_kept(self, name: str) -> list[Effect]:
         """Take note that the journal cannot be written: nothing was promised, nothing sent."""
@@ -315,7 +316,7 @@ class RegistrationEngine:
     def _wait(self, entry: _Entry, waiter: _Waiter) -> list[Effect]:
         """Let a client wait for a decision, unless it would wait too long."""
         if not self._is_chain_up:
-            return [_excuse_for_chain(entry, waiter)]
+            return [_excuse(entry, waiter, CHAIN_AWAY, answers.RETRY_CHAIN_AWAY)]
         if len(entry.waiters) >= WAITERS_MAX:
             many = "many wait for this registration"
             return [_excuse(entry, waiter, many, answers.RETRY_PENDING)]
@@ -389,13 +390,9 @@ def _is_superseded(entry: _Entry, record: NameRecord) -> bool:
     return is_own and not entry.is_sent and not _is_same(entry.record, record)
 
 
-def _excuse_all(entry: _Entry) -> list[Effect]:
+def _excuse_all(entry: _Entry, problem: str) -> list[Effect]:
     waiters, entry.waiters = entry.waiters, []
-    return [_excuse_for_chain(entry, each) for each in waiters]
-
-
-def _excuse_for_chain(entry: _Entry, waiter: _Waiter) -> Reply:
-    return _excuse(entry, waiter, "the chain cannot be reached", answers.RETRY_CHAIN_AWAY)
+    return [_excuse(entry, each, problem, answers.RETRY_CHAIN_AWAY) for each in waiters]
 
 
 def _excuse(entry: _Entry, waiter: _Waiter, problem: str, retry_after: int) -> Reply:

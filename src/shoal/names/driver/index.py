@@ -108,11 +108,6 @@ class Index:
         row = self._database.execute(_REVERSE, (bytes(account),)).fetchone()
         return None if row is None else str(row[0])
 
-    def block_of(self, name: str) -> int | None:
-        """Return the block in which a name was taken."""
-        row = self._database.execute("SELECT block FROM names WHERE name = ?", (name,)).fetchone()
-        return None if row is None else int(row[0])
-
     def status(self) -> IndexStatus:
         """Return how far the index is."""
         return self._status

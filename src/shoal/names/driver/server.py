@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
-from shoal.chain.errors import ChainError, RevertedError
+from shoal.chain.errors import ChainError, OutOfFundsError, RevertedError
 from shoal.names import answers
 from shoal.names.config import NameServerConfig
 from shoal.names.driver.follower import ChainFollower
@@ -31,6 +31,7 @@ from shoal.names.effects import (
 )
 from shoal.names.engine import NameServerEngine
 from shoal.names.errors import NamesError, NameStoreError
+from shoal.names.registrations import CHAIN_AWAY
 from shoal.names.wire import to_json
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ INDEX_FILE: Final = "index.sqlite"
 JOURNAL_FILE: Final = "journal.sqlite"
 LOCK_FILE: Final = "server.lock"
 FIRST_LOOK: Final = 5.0  # seconds; ours: for the chain, before serving without it
-BURIED_PATIENCE: Final = 600.0  # seconds; ours: for the blocks that confirm
 
 
 class Registrar(Protocol):
@@ -316,15 +316,14 @@ class NameServer:
                     reason = error.reason or "no reason given"
                 await self._follower.catch_up()
             if self._is_indexed(record):  # refused or not: an earlier attempt may have succeeded
-                await self._bury(record)
                 effects = registrations.reserved(name, self._loop.time(), time.time())
             elif reason:
                 effects = registrations.refused(name, reason, self._loop.time(), time.time())
             else:  # in a block that went away again
-                effects = registrations.delayed(name, self._loop.time())
-        except (ChainError, NamesError, TimeoutError) as error:
+                effects = registrations.delayed(name, "the chain is in flux", self._loop.time())
+        except (ChainError, NamesError) as error:
             _log.warning("! %s is not registered yet: %s", name, error)
-            effects = registrations.delayed(name, self._loop.time())
+            effects = registrations.delayed(name, _excuse_of(error), self._loop.time())
         self._apply(effects)
 
     def _is_indexed(self, record: NameRecord) -> bool:
@@ -334,19 +333,6 @@ class NameServer:
             and (found.account, found.owner) == (record.account, record.owner)
             and found.is_valid
         )
-
-    async def _bury(self, record: NameRecord) -> None:
-        """Wait until enough blocks follow that of the record."""
-        if not self.config.confirmations:
-            return
-        async with asyncio.timeout(BURIED_PATIENCE):
-            while True:
-                block = self.index.block_of(record.name)
-                head = self.index.status().head
-                if block is None or head >= block + self.config.confirmations:
-                    return
-                await self._chain.wait_block(head, FIRST_LOOK)
-                await self._follower.catch_up()
 
     # Time and tasks
 
@@ -387,6 +373,13 @@ class NameServer:
         except OSError as error:
             os.close(self._lock_file)
             raise NameStoreError(f"{self._data} is in use by another process") from error
+
+
+def _excuse_of(error: Exception) -> str:
+    """Return what clients are told: nothing about money and machines of the server."""
+    if isinstance(error, OutOfFundsError):
+        return "the server cannot pay the chain's fee at the moment"
+    return CHAIN_AWAY
 
 
 def tls_context(
