@@ -1,7 +1,7 @@
 """What stands in a simulated network: hosts, their endpoints, gateways, and the realms between.
 
 A *realm* is one address space: the public Internet, or what is behind one gateway. A *gateway* is a
-NAT with an inner and an outer realm. An *endpoint* is one bound UDP address of a host in one realm.
+NAT with an inner and an outer realm. An *endpoint* is one bound address of a host in one realm, over UDP or TCP.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ class HasWallClock(Protocol):
 class Realm:
     """One address space and who is in it."""
 
-    __slots__ = ("_allotted", "depth", "endpoints", "gateway", "gateways")
+    __slots__ = ("_allotted", "depth", "endpoints", "gateway", "gateways", "tcp_endpoints")
 
     def __init__(self, gateway: Gateway | None = None) -> None:
         self.gateway = gateway  # the way out; None in the public realm
         self.depth: int = 0 if gateway is None else gateway.outer.depth + 1
         self.endpoints: dict[Address, Endpoint] = {}
+        self.tcp_endpoints: dict[Address, Endpoint] = {}  # those of `shoal.sim.tcp`
         self.gateways: dict[bytes, Gateway] = {}  # by each external address
         self._allotted = 0
 
@@ -87,12 +88,16 @@ class Realm:
 
 
 class Gateway:
-    """A NAT in its place: between the realm that it opens and the one it stands in."""
+    """A NAT in its place: between the realm that it opens and the one it stands in.
 
-    __slots__ = ("inner", "nat", "outer", "place")
+    It has a second table for TCP, with the same behaviour but RFC 5382's time-out.
+    """
 
-    def __init__(self, nat: Nat, outer: Realm, place: Place) -> None:
+    __slots__ = ("inner", "nat", "outer", "place", "tcp")
+
+    def __init__(self, nat: Nat, tcp: Nat, outer: Realm, place: Place) -> None:
         self.nat = nat
+        self.tcp = tcp
         self.outer = outer
         self.place = place
         self.inner = Realm(self)
@@ -101,7 +106,7 @@ class Gateway:
 
 
 class Endpoint:
-    """One bound UDP address of a host; `receive` is None while nobody listens."""
+    """One bound address of a host; `receive` is None while nobody listens, and over TCP."""
 
     __slots__ = ("address", "host", "realm", "receive")
 

@@ -1,4 +1,4 @@
-"""Network address translation for UDP, by the names of RFC 4787.
+"""Network address translation, by the names of RFC 4787.
 
 A `Nat` is a pure table: what leaves goes through `outbound`, what arrives through `inbound`, and
 both answer with the translated address or with None, which means dropped and counted. It knows
@@ -10,14 +10,15 @@ from whom X1':x1' lets datagrams in is the filtering behaviour (section 5). Both
 on the remote address, or on the remote address and port. Mappings and the filter's memory live for
 `timeout` after their last use (section 4.3).
 
-UDP only: TCP (RFC 5382) would be a second table with its own timers beside this one.
+TCP behaves the same (RFC 5382) but for its time-out, and has a table of its own: a second `Nat`.
+Connections are not followed: a mapping of an ended connection lives on until the time-out.
 """
 
 from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Address
@@ -31,6 +32,7 @@ MAPPINGS_MAX: Final = 65_536  # per NAT, ours: one IPv4 address has no more port
 REMOTES_MAX: Final = 4096  # remembered by the filter per internal endpoint; then forget the oldest
 WELL_KNOWN_PORTS: Final = range(1, 1024)  # RFC 4787 REQ-3: kept apart from the others
 OTHER_PORTS: Final = range(1024, 65_536)
+TCP_TIMEOUT: Final = 7440.0  # seconds, RFC 5382 REQ-5: 2 hours and 4 minutes
 PORT_DRAWS: Final = 16  # random ports tried before all are, ours
 
 
@@ -84,6 +86,10 @@ class NatBehaviour:
     timeout: float = 300.0
     keeps_parity: bool = True
     refreshes_inbound: bool = False
+
+    def for_tcp(self) -> NatBehaviour:
+        """Return how the same device treats TCP."""
+        return replace(self, timeout=TCP_TIMEOUT, refreshes_inbound=True)
 
 
 # The four kinds of RFC 3489, which people still use as names.
@@ -139,6 +145,7 @@ class Nat:
         self._by_external: dict[Address, list[_Mapping]] = {}
         self._forwarded_in: dict[Address, Address] = {}
         self._forwarded_out: dict[Address, Address] = {}
+        self._exposed: bytes | None = None
         self._paired: dict[bytes, bytes] = {}
         self._next_port = OTHER_PORTS.start
 
@@ -150,6 +157,8 @@ class Nat:
         """Translate the internal *source* of a datagram to *target*; None drops it."""
         if (forwarded := self._forwarded_out.get(source)) is not None:
             return forwarded
+        if source.ip == self._exposed:
+            return Address(self.external[0], source.port)
         self._expire(now)
         key = (source, _remote(self.behaviour.mapping, target))
         mapping = self._mappings.get(key) or self._new_mapping(source, key, now)
@@ -164,6 +173,8 @@ class Nat:
         """Translate the external *target* of a datagram from *source*; None drops it."""
         if (forwarded := self._forwarded_in.get(target)) is not None:
             return forwarded
+        if self._exposed is not None and target not in self._by_external:
+            return Address(self._exposed, target.port)
         self._expire(now)
         mappings = self._by_external.get(target, ())
         for mapping in reversed(mappings):  # several only under port overloading: latest first
@@ -208,6 +219,16 @@ class Nat:
         self._forwarded_in[external] = internal
         self._forwarded_out[internal] = external
         return True
+
+    def unforward(self, external: Address) -> None:
+        """Take a `forward` back."""
+        internal = self._forwarded_in.pop(external, None)
+        if internal is not None:
+            del self._forwarded_out[internal]
+
+    def expose(self, internal_ip: bytes) -> None:
+        """Give all ports that nothing else has to one host: 1:1 NAT, or a "DMZ host"."""
+        self._exposed = internal_ip
 
     def reboot(self) -> None:
         """Forget everything that datagrams taught it; forwarded ports stay."""

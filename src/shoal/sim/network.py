@@ -7,9 +7,9 @@ second entry is pushed and the first one goes stale; when it wants time later, n
 until the entry comes up (lazy deletion). Ties are broken by the order of pushing, datagrams before
 wake-ups, so one seed gives one run.
 
-Effects other than datagrams go to the handler registered for their type. That is the seam for what
-is not UDP: a TCP model registers handlers for its connect, send and close effects, and schedules
-arrivals with `call_at`.
+Effects other than datagrams go to the handler registered for their type. What is not UDP stands
+beside this class: `shoal.sim.tcp` finds the way of a segment with `route`, and schedules its arrival
+with `call_at`.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ class Network:
         if place is None:
             place = self._conditions.latency.place(self._places) if behind is None else behind.place
         chance = self.entropy("gateway", *external[0])
-        return Gateway(Nat(behaviour, external, chance), outer, place)
+        tcp_chance = self.entropy("gateway for TCP", *external[0])
+        tcp = Nat(behaviour.for_tcp(), external, tcp_chance)
+        return Gateway(Nat(behaviour, external, chance), tcp, outer, place)
 
     def add_host(
         self,
@@ -314,6 +316,11 @@ class Network:
         if source is None or len(data) > DATAGRAM_MAX:
             self.stats.unsendable += 1
             return
+        self.send_from(source, data, target)
+
+    def send_from(self, source: Endpoint, data: bytes, target: Address) -> None:
+        """Send one datagram of at most `DATAGRAM_MAX` bytes from *source*."""
+        host = source.host
         # The common case, without a call.
         direct = self.public.endpoints.get(target) if source.realm is self.public else None
         if direct is not None:
@@ -387,6 +394,17 @@ class Network:
             host.tap.received(data, source, self.now)
         self.trace.add(self.now, host.number, data)
         self.apply(host, receive(data, source, self.now))
+
+    def is_cut(self, sender: Host, receiver: Host) -> bool:
+        """Tell whether a partition lies between them."""
+        return bool(self._cuts) and self._is_cut(sender, receiver)
+
+    def travel_time(self, sender: Host, place: Place | None) -> float:
+        """Draw how long a packet takes from *sender* to *place*; None is inside its own network."""
+        if place is None:
+            return self._conditions.lan_delay
+        delay = self._delay(sender.place, place, self._chance)
+        return delay - delay * self._jitter * log(1.0 - self._random())
 
     def _is_cut(self, sender: Host, receiver: Host) -> bool:
         return (sender.group, receiver.group) in self._cuts

@@ -1,4 +1,4 @@
-"""The way of one datagram: from an endpoint through NATs to another endpoint.
+"""The way of one datagram or segment: from an endpoint through NATs to another endpoint.
 
 What leaves a private realm is translated when it is sent; what enters one is translated when it
 arrives, as the far NAT's table may have changed on the way.
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shoal.core import Address
     from shoal.sim.hosts import Endpoint, Gateway, Host, Realm
     from shoal.sim.latency import Place
+    from shoal.sim.nat import Nat
 
 
 class Crossing:
@@ -44,21 +45,33 @@ class Dead(enum.Enum):
 _Outcome: TypeAlias = Route | Dead
 
 
-def route(source: Endpoint, target: Address, now: float) -> _Outcome:
+def route(source: Endpoint, target: Address, now: float, *, is_tcp: bool = False) -> _Outcome:
     """Find the way from *source* to *target*, changing the tables of the NATs passed outwards."""
-    return _find(source.realm, source.address, target, source.host, now)
+    return _find(source.realm, source.address, target, source.host, now, is_tcp)
 
 
-def enter(gateway: Gateway, target: Address, source: Address, now: float) -> Endpoint | None:
-    """Follow a datagram for the external *target* inwards; None if it was dropped."""
-    inside = gateway.nat.inbound(target, source, now)
-    return None if inside is None else _inner(gateway, inside, source, now)
+def enter(
+    gateway: Gateway, target: Address, source: Address, now: float, *, is_tcp: bool = False
+) -> Endpoint | None:
+    """Follow a datagram or segment for the external *target* inwards; None if it was dropped."""
+    inside = _table(gateway, is_tcp).inbound(target, source, now)
+    return None if inside is None else _inner(gateway, inside, source, now, is_tcp)
 
 
-def _find(realm: Realm, seen: Address, target: Address, sender: Host, now: float) -> _Outcome:
+def _table(gateway: Gateway, is_tcp: bool) -> Nat:
+    return gateway.tcp if is_tcp else gateway.nat
+
+
+def _endpoint(realm: Realm, address: Address, is_tcp: bool) -> Endpoint | None:
+    return (realm.tcp_endpoints if is_tcp else realm.endpoints).get(address)
+
+
+def _find(
+    realm: Realm, seen: Address, target: Address, sender: Host, now: float, is_tcp: bool
+) -> _Outcome:
     """Look for *target* in *realm*, then outwards."""
     gateway = realm.gateway
-    if (endpoint := realm.endpoints.get(target)) is not None:
+    if (endpoint := _endpoint(realm, target, is_tcp)) is not None:
         return Route(endpoint, seen, endpoint.host.place if gateway is None else None)
     if (other := realm.gateways.get(target.ip)) is not None:
         return Route(
@@ -67,24 +80,28 @@ def _find(realm: Realm, seen: Address, target: Address, sender: Host, now: float
     if gateway is None:
         return Dead.UNREACHABLE
     if target.ip in gateway.nat.external:
-        return _turn_back(gateway, seen, target, now)
-    external = gateway.nat.outbound(seen, target, now)
+        return _turn_back(gateway, seen, target, now, is_tcp)
+    external = _table(gateway, is_tcp).outbound(seen, target, now)
     if external is None:
         return Dead.TRANSLATED_AWAY
-    return _find(gateway.outer, external, target, sender, now)
+    return _find(gateway.outer, external, target, sender, now, is_tcp)
 
 
-def _turn_back(gateway: Gateway, seen: Address, target: Address, now: float) -> _Outcome:
+def _turn_back(
+    gateway: Gateway, seen: Address, target: Address, now: float, is_tcp: bool
+) -> _Outcome:
     """Send a datagram for the gateway's own external address back inside (hairpinning)."""
-    turned = gateway.nat.hairpin(seen, target, now)
+    turned = _table(gateway, is_tcp).hairpin(seen, target, now)
     if turned is None:
         return Dead.TRANSLATED_AWAY
     shown, inside = turned
-    endpoint = _inner(gateway, inside, shown, now)
+    endpoint = _inner(gateway, inside, shown, now, is_tcp)
     return Dead.UNREACHABLE if endpoint is None else Route(endpoint, shown, None)
 
 
-def _inner(gateway: Gateway, inside: Address, source: Address, now: float) -> Endpoint | None:
+def _inner(
+    gateway: Gateway, inside: Address, source: Address, now: float, is_tcp: bool
+) -> Endpoint | None:
     if (further := gateway.inner.gateways.get(inside.ip)) is not None:
-        return enter(further, inside, source, now)
-    return gateway.inner.endpoints.get(inside)
+        return enter(further, inside, source, now, is_tcp=is_tcp)
+    return _endpoint(gateway.inner, inside, is_tcp)
