@@ -305,8 +305,10 @@ class TransactionEngine:
         if view.nonce > nonce:
             return self._missing(work, view)
         work.missing_since = None
-        if work.is_sending:
-            return []
+        return [] if work.is_sending else self._press(work, view, now)
+
+    def _press(self, work: _Work, view: ChainView, now: float) -> list[Effect]:
+        """Hand in again, dearer or as it was, what waits too long."""
         if self._is_stuck(work, view) and (replaced := self._replace(work, view, now)):
             return replaced
         if not work.is_accepted or now >= work.sent_at + self._config.resend_interval:

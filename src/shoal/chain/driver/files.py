@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
-from shoal.chain.errors import ChainFileError
+from shoal.chain.errors import ChainBusyError, ChainFileError
 from shoal.chain.genesis import GENESIS_SIZE_MAX, Genesis
 from shoal.chain.keys import ChainKey
 from shoal.core.driver import SystemEntropy
@@ -87,6 +88,33 @@ def write_new(path: Path, text: str, mode: int) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise ChainFileError(f"{path} cannot be written: {error.strerror}") from error
+
+
+class FileLock:
+    """Held by one process; the system lets go of it when the process ends, however it does."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            ChainBusyError: another process has it.
+            ChainFileError: the file cannot be opened.
+        """
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, MODE_KEY)
+        except OSError as error:
+            raise ChainFileError(f"{path} cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise ChainBusyError(
+                f"another process has opened the chain in {path.parent}"
+            ) from error
+
+    def release(self) -> None:
+        """Let go of it."""
+        os.close(self._file)
 
 
 def _sync_folder(path: Path) -> None:

@@ -13,14 +13,13 @@ start executes all blocks again, 20,000 in about a second.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.chain.addresses import BlockHash, ChainAddress, TransactionHash
+from shoal.chain.driver.files import FileLock
 from shoal.chain.errors import (
-    ChainBusyError,
     ChainDamagedError,
     ChainFileError,
     ChainMissingError,
@@ -97,7 +96,7 @@ class ChainStore:
         path = folder / FILE_NAME
         if not path.exists():
             raise ChainMissingError(f"there is no chain in {folder}")
-        self._lock = _Lock(folder / LOCK_NAME)
+        self._lock = FileLock(folder / LOCK_NAME)
         try:
             self._db = _connect(path)
             try:
@@ -248,24 +247,6 @@ class ChainStore:
 
 
 _TOPIC_COLUMNS: Final = tuple(f"topic{number}" for number in range(_TOPICS_MAX))
-
-
-class _Lock:
-    """Held by one process; the system lets go of it when the process ends, however it does."""
-
-    def __init__(self, path: Path) -> None:
-        with _file_errors(path):
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, MODE)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._file)
-            raise ChainBusyError(
-                f"another process has opened the chain in {path.parent}"
-            ) from error
-
-    def release(self) -> None:
-        os.close(self._file)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
