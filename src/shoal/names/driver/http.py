@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse("no other protocol is spoken here")
+            pass  # answered in HTTP/1.1, as RFC 9110 section 7.8 allows, and closed
         except httptools.HttpParserError:
             self._refuse("this is not HTTP")
 
@@ -202,7 +202,11 @@ class Connection(asyncio.Protocol):
             self._refuse("too many requests at once")
             return
         method = self._parser.get_method().decode("latin-1")
-        is_last = not self._parser.should_keep_alive() or self._server.is_closing
+        is_last = (
+            not self._parser.should_keep_alive()
+            or self._parser.should_upgrade()  # then the parser reads no further
+            or self._server.is_closing
+        )
         slot = Slot(self, is_head=method == "HEAD", is_last=is_last)
         self._slots.append(slot)
         self._is_ending = is_last
