@@ -7,7 +7,7 @@ sizes are those of RSA-2048, so simulated packets have the sizes of real ones.
     key          "shoal simulated!" 16 | hash of seed and name 32 | zeros, 294 in all
     signature    256 bytes
     sealed       zeros 256 | IV 12 | ciphertext | tag 16
-    certificate  PEM around: key 294 | name
+    certificate  PEM around: key 294 | name; then that of its issuer, if there is one
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _SPKI_LENGTH: Final = 294  # bytes of the SPKI of an RSA-2048 key
 _BLOCK_LENGTH: Final = 256  # bytes of an RSA-2048 signature or block
 _IV_LENGTH: Final = 12
 _TAG_LENGTH: Final = 16
+_CHAIN_LENGTH_MAX: Final = 3  # device, account, authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,11 @@ class SeededPrivateKey:
 
 @dataclass(frozen=True, slots=True)
 class SeededCertificate:
-    """Stands for a certificate without issuers."""
+    """Stands for a certificate; that its issuer has signed it is taken as said."""
 
     name: str
     public_key: SeededPublicKey
+    issuer: SeededCertificate | None = None
 
     @property
     def id(self) -> InfoHash:
@@ -100,7 +102,8 @@ class SeededCertificate:
 
     def to_pem(self) -> str:
         """Return PEM text that `SeededSuite.parse_certificate` reads."""
-        return pem.encode("CERTIFICATE", self.public_key.spki + self.name.encode())
+        block = pem.encode("CERTIFICATE", self.public_key.spki + self.name.encode())
+        return block if self.issuer is None else block + self.issuer.to_pem()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +149,16 @@ class SeededSuite:
             InvalidCertificateError: *data* is something else.
         """
         try:
-            (body,) = pem.blocks(data, "CERTIFICATE", 1)
-            public_key = SeededPublicKey(body[:_SPKI_LENGTH])
-            return SeededCertificate(body[_SPKI_LENGTH:].decode(), public_key)
+            certificate: SeededCertificate | None = None
+            for body in reversed(pem.blocks(data, "CERTIFICATE", _CHAIN_LENGTH_MAX)):
+                public_key = SeededPublicKey(body[:_SPKI_LENGTH])
+                name = body[_SPKI_LENGTH:].decode()
+                certificate = SeededCertificate(name, public_key, certificate)
         except (ValueError, DecodeError) as error:
             raise InvalidCertificateError("not a simulated certificate") from error
+        if certificate is None:
+            raise InvalidCertificateError("not a simulated certificate")
+        return certificate
 
 
 def _sign(spki: bytes, data: bytes) -> bytes:
