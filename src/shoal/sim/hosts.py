@@ -1,7 +1,8 @@
 """What stands in a simulated network: hosts, their endpoints, gateways, and the realms between.
 
 A *realm* is one address space: the public Internet, or what is behind one gateway. A *gateway* is a
-NAT with an inner and an outer realm. An *endpoint* is one bound address of a host in one realm, over UDP or TCP.
+NAT with an inner and an outer realm. An *endpoint* is one bound address of a host in one realm,
+over UDP or TCP.
 """
 
 from __future__ import annotations

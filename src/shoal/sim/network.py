@@ -8,8 +8,8 @@ until the entry comes up (lazy deletion). Ties are broken by the order of pushin
 wake-ups, so one seed gives one run.
 
 Effects other than datagrams go to the handler registered for their type. What is not UDP stands
-beside this class: `shoal.sim.tcp` finds the way of a segment with `route`, and schedules its arrival
-with `call_at`.
+beside this class: `shoal.sim.tcp` finds the way of a segment with `route`, and schedules its
+arrival with `call_at`.
 """
 
 from __future__ import annotations

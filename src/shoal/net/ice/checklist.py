@@ -29,6 +29,7 @@ from shoal.net.ice.candidates import (
     foundation,
     priority,
 )
+from shoal.net.ice.config import Scope
 from shoal.net.ice.effects import Selected
 from shoal.net.ice.errors import (
     IceTimeoutError,
@@ -206,10 +207,17 @@ class Checklist:
                 self._context.fail(LinkLostError(reason))
             return
         was_connecting = pair.state is PairState.CONNECTING
-        if was_connecting and pair.retries < RETRIES_MAX and self.started < inf:
+        # A relay accepts and hangs up until the peer, who has it, knows of us and lets us in.
+        is_shut_out = (
+            pair.state is PairState.CHECKING
+            and pair.remote.type is CandidateType.RELAY
+            and not (pair.is_incoming or pair.is_authenticated)
+        )
+        if (was_connecting or is_shut_out) and pair.retries < RETRIES_MAX:
+            pair.transaction = None
             pair.retries += 1
             pair.state = PairState.WAITING
-            pair.path = None
+            pair.path = None if pair.retry_path is None else pair.retry_path
             pair.deadline = now + RETRY_WAIT
             pair.note(Outcome.REFUSED, now, reason)
             return
@@ -590,6 +598,8 @@ class Checklist:
 
     def _begin(self, pair: Pair, now: float) -> None:
         path = pair.path
+        if isinstance(path, RelayedConnect):
+            pair.retry_path = path
         if isinstance(path, UdpPath):
             pair.connected = now
             self._check(pair, now)
@@ -621,11 +631,14 @@ class Checklist:
         if best is None:
             return inf, None
         is_relayed = CandidateType.RELAY in {best.local.type, best.remote.type}
+        may_be_direct = self._context.config.scope is not Scope.RELAY_ONLY and any(
+            each.type is not CandidateType.RELAY for each in self._remotes
+        )
         has_better = any(
             pair.component == component and pair.is_unfinished and pair.priority > best.priority
             for pair in self.pairs
         )
-        if is_relayed:
+        if is_relayed and may_be_direct:
             return first + NOMINATION_DELAY, best
         if has_better:
             return first + min(NOMINATION_DELAY, HEAD_START + 2 * best.rtt), best

@@ -50,6 +50,8 @@ class IceConfig:
         turn: relays; the first of each family that answers is used.
         stun: servers asked for the public address.
         maps_ports: whether to order `MapPort` for sockets with private addresses.
+        guesses_ports: whether to offer our port on a public address that we were told, in case
+            a NAT keeps ports and lets everybody in (1:1 NAT, as clouds have).
         frame_size: payload bytes of a frame that we send over TCP, at most 65,535.
         time_limit: seconds from `start` to the last component's path.
         software: SOFTWARE attribute of our checks; none by default.
@@ -61,6 +63,7 @@ class IceConfig:
     turn: tuple[TurnServer, ...] = ()
     stun: tuple[StunServer, ...] = ()
     maps_ports: bool = False
+    guesses_ports: bool = True
     frame_size: int = FRAME_SIZE
     time_limit: float = TIME_LIMIT
     software: str | None = None

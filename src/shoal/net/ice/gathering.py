@@ -336,7 +336,7 @@ class Gatherer:
         if config.scope is not Scope.RELAY_ONLY:
             for socket in sockets:
                 make.host(socket)
-            make.reflexive(sockets, self._public)
+            make.reflexive(sockets, self._public, guesses_ports=config.guesses_ports)
         for relay in self.relays:
             if relay.component == component and relay.client.relayed is not None:
                 relay.candidate = make.relayed(relay.client.relayed)
@@ -360,24 +360,29 @@ class _Maker:
             active = socket.local._replace(port=DISCARD_PORT)
             self._add(CandidateType.HOST, active, socket.local.ip, TcpType.ACTIVE)
 
-    def reflexive(self, sockets: Sequence[Socket], public: Sequence[bytes]) -> None:
+    def reflexive(
+        self, sockets: Sequence[Socket], public: Sequence[bytes], *, guesses_ports: bool
+    ) -> None:
         """Add what others see: mapped ports, in their absence mere addresses."""
         ours = {socket.local.ip: socket for socket in sockets}
-        limit = len(self.candidates) + REFLEXIVE_MAX
+        found: list[tuple[Address, bytes, TcpType]] = []
         mapped_families: set[Family] = set()
         for socket in sockets:
             for addr in ([socket.external] if socket.external else []) + socket.seen:
-                if addr.ip not in ours and len(self.candidates) < limit:
+                if addr.ip not in ours:
                     mapped_families.add(addr.family)
-                    self._add(CandidateType.SRFLX, addr, socket.local.ip, TcpType.PASSIVE)
-        if self._transport is Transport.UDP:
-            return  # an address without a port is of no use
+                    found.append((addr, socket.local.ip, TcpType.PASSIVE))
         for ip in public:
-            addr = Address(ip, DISCARD_PORT)
-            base = next((own for own in ours if len(own) == len(ip)), None)
-            is_new = ip not in ours and addr.family not in mapped_families
-            if base is not None and is_new and is_reflexive(ip) and len(self.candidates) < limit:
-                self._add(CandidateType.SRFLX, addr, base, TcpType.ACTIVE)
+            base = next((socket for own, socket in ours.items() if len(own) == len(ip)), None)
+            is_new = ip not in ours and Address(ip, 0).family not in mapped_families
+            if base is None or not is_new or not is_reflexive(ip):
+                continue
+            if guesses_ports and ipaddress.ip_address(base.local.ip).is_private:
+                found.append((Address(ip, base.local.port), base.local.ip, TcpType.PASSIVE))
+            if self._transport is Transport.TCP:
+                found.append((Address(ip, DISCARD_PORT), base.local.ip, TcpType.ACTIVE))
+        for addr, own, tcp_type in found[:REFLEXIVE_MAX]:
+            self._add(CandidateType.SRFLX, addr, own, tcp_type)
 
     def relayed(self, addr: Address) -> Candidate:
         """Add an address on a server."""

@@ -54,6 +54,9 @@ class Pair:
     priority: int
     created: float
     path: Path | None = None
+    retry_path: Path | None = (
+        None  # what to begin again with, where that is not a connection of ours
+    )
     is_incoming: bool = False
     state: PairState = PairState.WAITING
     transaction: Transaction | None = None
