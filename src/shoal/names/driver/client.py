@@ -202,7 +202,7 @@ class NameClient:
         except RegistrationRefusedError:
             self._cache.forget((url, record.name))  # it was "not found", and no longer is
             raise
-        self._cache.remember_record(url, record, _now())
+        self._cache.remember_record(url, record.with_owner(None), _now())  # as a lookup has it
         return record
 
     async def status(self, *, server: str | None = None) -> dict[str, Any]:
