@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from shoal.core import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 TREATED_MAX: Final = 16_384  # ours: 10 minutes, the life of a request, at 27 a second
 _SIZE_MAX: Final = 17 * 1024 * 1024  # ours: a million lines, of which the last count
@@ -49,6 +49,10 @@ class TreatedIds:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over them, the oldest first."""
+        return iter(self._ids)
 
     def add(self, id: int) -> bool:  # noqa: A002 - the field's own word
         """Remember *id*; say whether it is new."""
