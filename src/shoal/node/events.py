@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from shoal.core import AccountId, DeviceId
@@ -76,6 +76,19 @@ class RequestClosed:
 
     account: AccountId
     peer: AccountId
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSent:
+    """Our request, or our confirmation, was put into the inboxes of an account's devices.
+
+    Attributes:
+        devices: of how many; the others get it when they appear.
+    """
+
+    account: AccountId
+    peer: AccountId
+    devices: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +200,7 @@ NodeEvent: TypeAlias = (
     | AccountRemoved
     | AccountStateChanged
     | RequestReceived
+    | RequestSent
     | RequestClosed
     | ContactChanged
     | PresenceChanged
@@ -198,6 +212,9 @@ NodeEvent: TypeAlias = (
     | BackupDue
     | SyncReceived
 )
+
+
+EVENTS: Final = get_args(NodeEvent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,17 +211,17 @@ class AccountEngine:
         """Carry an offer or an answer to a device."""
         return self._settle(self.signalling.send(signal), now)
 
-    def connection_opened(self, peer: DeviceChain, now: float) -> list[object]:
+    def connection_opened(self, account: AccountId, device: DeviceId, now: float) -> list[object]:
         """Take note of a connection."""
-        self._connected[peer.device] = peer
-        opened = self.presences.connection_opened(peer.account, peer.device, now)
-        return self._settle([*opened, *self._intake.met(peer)], now)
+        chain = self.chains.known(DeviceName(device, account=account), now)
+        if chain is not None:
+            self._connected[device] = chain
+        return self._settle(self.presences.connection_opened(account, device, now), now)
 
-    def connection_closed(self, peer: DeviceChain, now: float) -> list[object]:
+    def connection_closed(self, account: AccountId, device: DeviceId, now: float) -> list[object]:
         """Take note that the last connection with a device is gone."""
-        self._connected.pop(peer.device, None)
-        closed = self.presences.connection_closed(peer.account, peer.device, now)
-        return self._settle(closed, now)
+        self._connected.pop(device, None)
+        return self._settle(self.presences.connection_closed(account, device, now), now)
 
     def connection_failed(self, account: AccountId, device: DeviceId, now: float) -> list[object]:
         """Take note that a device could not be reached."""

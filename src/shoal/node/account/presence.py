@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DecodeError, InfoHash
 from shoal.identity.wire.announcement import read_announcement
+from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import (
     AnnouncedDevice,
     DeviceAppeared,
@@ -124,6 +125,14 @@ class Presences:
         """Return the devices of *account* that we have a connection with."""
         watch = self._watches.get(account)
         return () if watch is None else tuple(watch.connected)
+
+    def name_of(self, device: DeviceId) -> DeviceName | None:
+        """Return all that is known of the names of a device that is announced."""
+        for watch in self._watches.values():
+            for short_id, each in watch.devices.items():
+                if each.announced.device == device:
+                    return DeviceName(device, short_id, watch.account)
+        return None
 
     def find_devices(self, asker: int, account: AccountId) -> list[object]:
         """Ask the DHT which devices of *account* are announced; `DevicesFound` follows.

@@ -78,6 +78,11 @@ class Publication:
         """Whether others can find us: chain and announcement were taken."""
         return self._is_announced
 
+    @property
+    def is_chain_taken(self) -> bool:
+        """Whether a node has our chain at one of its keys."""
+        return any(put.is_taken for put in self._chain)
+
     def start(self, now: float) -> list[object]:
         """Publish the chain; everything else follows."""
         self._is_started = True
@@ -151,7 +156,7 @@ class Publication:
     def _follow_up(self) -> list[object]:
         """Put what was waiting for the chain; say whether all is there."""
         effects: list[object] = []
-        if self._is_started and any(put.is_taken for put in self._chain):
+        if self._is_started and self.is_chain_taken:
             if self._wanted is not None and self._announcement is None:
                 assert self._account is not None, "announcements are at an account's key"
                 # The receipt's value has id 0: a random one, so that the old device's is not ours.

@@ -4,66 +4,92 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from shoal.core import AccountId, DeviceId
+from shoal.identity.driver.files import write_file
+from shoal.node.account.chains import DeviceName
+from shoal.node.account.effects import ChainFound, ChainMissing, DevicesFound
+from shoal.node.driver.contacts import Contacts
+from shoal.node.driver.devices import Devices
+from shoal.node.driver.ids import account_of, target_of
+from shoal.node.driver.race import first_of
+from shoal.node.errors import NobodyAnnouncedError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Sequence
 
-    from shoal.core import AccountId, DeviceId, InfoHash
+    from shoal.core import InfoHash
+    from shoal.dht import DhtNode
+    from shoal.identity import DeviceChain
+    from shoal.identity.record import Backup
     from shoal.net.driver import Channel
-    from shoal.node.driver.contacts import Contacts
-    from shoal.node.driver.devices import Devices
+    from shoal.net.trace import AttemptTrace, ConnectionInfo
+    from shoal.node.driver.channels import Accept, Handler
+    from shoal.node.driver.runtime import AccountRuntime
+    from shoal.node.driver.tasks import WorkerPool
+    from shoal.node.driver.vault import Vault
     from shoal.node.events import AccountState, Presence
 
 
 class Account:
-    """An account on this device. `node.accounts` makes and holds them."""
+    """An account on this device. `node.accounts` makes and holds them.
+
+    Attributes:
+        contacts: who the account knows.
+        devices: the devices of the account.
+    """
+
+    def __init__(
+        self, runtime: AccountRuntime, vault: Vault, dht: DhtNode, pool: WorkerPool
+    ) -> None:
+        self.runtime = runtime
+        self.vault = vault
+        self.dht = dht
+        self.pool = pool
+        self.contacts = Contacts(runtime)
+        self.devices = Devices(self)
+
+    # What it is
 
     @property
     def id(self) -> AccountId:
         """What people exchange: SHA-1 of the account's public key."""
-        raise NotImplementedError
+        return self.runtime.engine.account
 
     @property
     def name(self) -> str:
         """The display name, or ""."""
-        raise NotImplementedError
+        return self.vault.settings.display_name
 
     @property
     def device_id(self) -> DeviceId:
         """The long id of this device."""
-        raise NotImplementedError
+        return self.runtime.engine.own.chain.device
 
     @property
     def short_device_id(self) -> InfoHash:
         """The short id of this device."""
-        raise NotImplementedError
+        return self.runtime.engine.own.chain.short_id
 
     @property
     def state(self) -> AccountState:
         """Whether others can find us."""
-        raise NotImplementedError
-
-    @property
-    def contacts(self) -> Contacts:
-        """Who the account knows."""
-        raise NotImplementedError
-
-    @property
-    def devices(self) -> Devices:
-        """The devices of the account."""
-        raise NotImplementedError
+        return self.runtime.state
 
     @property
     def has_password(self) -> bool:
         """Whether the archive is encrypted."""
-        raise NotImplementedError
+        return self.vault.record.has_password
 
     @property
-    def is_backup_due(self) -> bool:
-        """Whether losing this device would lose the account: no other device, no export."""
-        raise NotImplementedError
+    def backup(self) -> Backup:
+        """Whether the account would survive the loss of this device."""
+        return self.vault.record.backup
 
     async def wait_announced(self, timeout: float | None = None) -> None:
         """Return once other nodes hold our chain and our announcement.
@@ -71,7 +97,10 @@ class Account:
         Raises:
             TimeoutError: that took longer than *timeout* seconds.
         """
-        raise NotImplementedError
+        async with asyncio.timeout(timeout):
+            await self.runtime.wait_announced()
+
+    # Channels
 
     async def connect(
         self,
@@ -79,26 +108,52 @@ class Account:
         name: str,
         *,
         connection_type: str = "",
+        reuse: bool = True,
         timeout: float | None = None,
     ) -> Channel:
         """Open a channel called *name* to a device, or to any device of an account.
 
-        An open connection is used where there is one. Of an account, the devices that are
-        announced are tried, those with a connection first.
+        An open connection is used where there is one, unless *reuse* says no. Of an account, those
+        devices that are connected are asked first, then all that are announced at once, and the
+        first that takes the channel has it.
 
         Raises:
+            UnknownNameError: *to* is no id.
             NobodyAnnouncedError: the account has no device online.
             DeviceNotFoundError: nobody published the device's chain.
+            ChainError: its chain does not hold.
             ConnectError: the step that failed, and why.
+            TimeoutError: it took longer than *timeout* seconds.
         """
-        raise NotImplementedError
+        open_ = partial(self.runtime.open_channel, connection_type=connection_type, reuse=reuse)
+        target = target_of(to)
+        async with asyncio.timeout(timeout):
+            if isinstance(target, DeviceId):
+                return await open_(await self.find_chain(target), name)
+            connected = self.runtime.engine.presences.connected(target)
+            if connected and reuse:
+                return await open_(await self.find_chain(connected[0]), name)
+            chains = await self._chains_of(target)
+            return await first_of([open_(chain, name) for chain in chains], _close)
+
+    async def find_chain(self, device: DeviceId, account: AccountId | None = None) -> DeviceChain:
+        """Return the checked chain of a device: known here, or found in the DHT.
+
+        Raises:
+            DeviceNotFoundError: nobody published it.
+            ChainError: it does not hold.
+        """
+        engine = self.runtime.engine
+        name = engine.presences.name_of(device) or DeviceName(device, account=account)
+        answer: ChainFound | ChainMissing = await self.runtime.ask(
+            lambda op, now: engine.find_chain(op, name, now)
+        )
+        if isinstance(answer, ChainMissing):
+            raise answer.error
+        return answer.chain
 
     def on_channel(
-        self,
-        prefix: str,
-        handler: Callable[[Channel], Awaitable[None]],
-        *,
-        accept: Callable[[AccountId, DeviceId, str], bool] | None = None,
+        self, prefix: str, handler: Handler, *, accept: Accept | None = None
     ) -> Callable[[], None]:
         """Accept channels whose name begins with *prefix*, and run *handler* for each.
 
@@ -106,32 +161,107 @@ class Account:
         contacts and of our own devices are accepted. The longest prefix that fits wins. The
         channel is closed when *handler* returns. Returns what ends it.
         """
-        raise NotImplementedError
+        return self.runtime.handlers.add(prefix, handler, accept)
+
+    def connections(self) -> list[ConnectionInfo]:
+        """Return the connections that are up."""
+        return self.runtime.connections.connections()
+
+    def traces(self) -> list[AttemptTrace]:
+        """Return the latest attempts to connect, and those under way."""
+        return self.runtime.connections.traces()
+
+    # Who is online
 
     def presence(self, account: AccountId | str) -> Presence:
-        """Return what is known about a contact, or about an account that is being watched."""
-        raise NotImplementedError
+        """Return what is known about a contact."""
+        return self.runtime.engine.presences.presence(account_of(account))
 
     async def find_devices(self, account: AccountId | str) -> tuple[DeviceId, ...]:
         """Ask the DHT which devices of an account are announced now."""
-        raise NotImplementedError
+        found = await self._find_devices(account_of(account))
+        return tuple(each.device for each in found.devices if each.device is not None)
+
+    # What is behind the password
 
     async def export(self, path: str | os.PathLike[str], *, password: str | None = None) -> None:
-        """Write the archive, refreshed, to *path*. Whoever has it and its password has the account.
+        """Write the archive to *path*. Whoever has it and its password has the account.
+
+        With the *password*, or where there is none, contacts and settings are those of now;
+        without, those of the last change that took it.
 
         Raises:
-            WrongPasswordError: the archive has another password.
+            ArchivePasswordError: the archive has another password.
+            AccountKeyError: this device does not have the archive.
+            AccountFileError: it cannot be written.
         """
-        raise NotImplementedError
+        contacts = dict(self.runtime.engine.book.contacts)
+        data = await self.vault.export(password, contacts)
+        await self.pool.run(lambda: write_file(Path(path).absolute(), data))
+        await self.vault.backed_up()
 
     async def change_password(self, old: str, new: str) -> None:
         """Encrypt the archive on this device with another password; an empty one leaves it clear.
 
         Raises:
-            WrongPasswordError: the archive has another password.
+            ArchivePasswordError: the archive has another password.
+            AccountKeyError: this device does not have the archive.
         """
-        raise NotImplementedError
+        await self.vault.change_password(old, new)
 
     async def rename(self, name: str) -> None:
-        """Change the display name."""
-        raise NotImplementedError
+        """Change the display name.
+
+        Raises:
+            AccountFileError: it cannot be written.
+        """
+        await self.vault.rename(name)
+
+    # Inside
+
+    async def _find_devices(self, account: AccountId) -> DevicesFound:
+        engine = self.runtime.engine
+        found: DevicesFound = await self.runtime.ask(
+            lambda op, now: engine.find_devices(op, account, now)
+        )
+        return found
+
+    async def _chains_of(self, account: AccountId) -> Sequence[DeviceChain]:
+        """Return the chains of the devices that are announced, other than this one.
+
+        Raises:
+            NobodyAnnouncedError: there are none.
+            DeviceNotFoundError: nobody published any of their chains.
+        """
+        devices = self.runtime.engine.presences.announced(account)
+        if not devices:
+            devices = (await self._find_devices(account)).devices
+        names = [
+            DeviceName(each.device, each.short_id, account)
+            for each in devices
+            if each.short_id != self.short_device_id
+        ]
+        if not names:
+            raise NobodyAnnouncedError(f"no device of {account} is announced")
+        engine = self.runtime.engine
+        answers = await asyncio.gather(
+            *(self.runtime.ask(partial(_find_chain, engine.find_chain, name)) for name in names)
+        )
+        chains = [each.chain for each in answers if isinstance(each, ChainFound)]
+        if not chains:
+            missing: ChainMissing = answers[0]
+            raise missing.error
+        return chains
+
+
+def _find_chain(
+    find: Callable[[int, DeviceName, float], Sequence[object]],
+    name: DeviceName,
+    op: int,
+    now: float,
+) -> Sequence[object]:
+    return find(op, name, now)
+
+
+def _close(channel: Channel) -> None:
+    channel.close()

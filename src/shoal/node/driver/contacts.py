@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from shoal.node.driver.ids import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shoal.core import AccountId, DeviceId
+    from shoal.identity import Contact as Record
+    from shoal.identity.contact_book import ContactBook
+    from shoal.node.driver.runtime import AccountRuntime
     from shoal.node.events import Presence
+
+_SECOND_MS: Final = 1000  # records count in milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +60,69 @@ class IncomingRequest:
 
 
 class Contacts:
-    """The contacts of one account. Accounts are named by `AccountId`, or by its 40 hex digits."""
+    """The contacts of one account. Accounts are named by `AccountId`, or by its 40 hex digits.
+
+    What changes here is on disk when the call returns, and on its way to our other devices.
+    """
+
+    def __init__(self, runtime: AccountRuntime) -> None:
+        self._runtime = runtime
 
     def __iter__(self) -> Iterator[Contact]:
         """Iterate over contacts and blocked accounts."""
-        raise NotImplementedError
+        return iter(self.list())
 
     def __contains__(self, account: AccountId | str) -> bool:
         """Whether it is a contact; blocked ones are not."""
-        raise NotImplementedError
+        return self._book.contact(account_of(account)) is not None
 
     def list(self, *, with_banned: bool = True) -> tuple[Contact, ...]:
         """Return the contacts, and those who are blocked."""
-        raise NotImplementedError
+        return tuple(
+            self._contact(account, record)
+            for account, record in self._book.contacts.items()
+            if record.is_active or (with_banned and record.is_banned)
+        )
 
     def get(self, account: AccountId | str) -> Contact | None:
         """Return one of them."""
-        raise NotImplementedError
+        name = account_of(account)
+        record = self._book.contacts.get(name)
+        is_there = record is not None and (record.is_active or record.is_banned)
+        return self._contact(name, record) if is_there and record is not None else None
 
     def requests(self) -> tuple[IncomingRequest, ...]:
         """Return who asks to become a contact, oldest first."""
-        raise NotImplementedError
+        return tuple(
+            IncomingRequest(
+                account,
+                request.conversation_id,
+                request.payload,
+                request.received_ms / _SECOND_MS,
+            )
+            for account, request in self._book.requests.items()
+        )
 
     async def add(
         self, account: AccountId | str, *, payload: bytes = b"", conversation_id: str = ""
     ) -> Contact:
         """Add a contact and send it a request; sent again whenever it appears, until confirmed.
 
-        *payload* is shown to the other side, mostly a vCard, at most 64,000 bytes.
+        *payload* is shown to the other side, mostly a vCard, at most 64,000 bytes. A `RequestSent`
+        event tells how many of its devices have it.
 
         Raises:
             UnknownNameError: *account* is no id.
+            OwnAccountError: it is our own.
             PayloadTooLargeError: the payload is too large to be sent.
+            TooManyContactsError: the book is full.
         """
-        raise NotImplementedError
+        name = account_of(account)
+        engine = self._runtime.engine
+        self._runtime.command(
+            lambda now: engine.request_contact(name, payload, conversation_id, now)
+        )
+        return await self._saved(name)
 
     async def accept(self, account: AccountId | str) -> Contact:
         """Accept a request: both sides are contacts then.
@@ -94,7 +130,10 @@ class Contacts:
         Raises:
             UnknownRequestError: it has asked for nothing.
         """
-        raise NotImplementedError
+        name = account_of(account)
+        engine = self._runtime.engine
+        self._runtime.command(lambda now: engine.accept_contact(name, now))
+        return await self._saved(name)
 
     async def decline(self, account: AccountId | str) -> None:
         """Forget a request; the other side is not told, and may ask again.
@@ -102,19 +141,33 @@ class Contacts:
         Raises:
             UnknownRequestError: it has asked for nothing.
         """
-        raise NotImplementedError
+        name = account_of(account)
+        engine = self._runtime.engine
+        self._runtime.command(lambda now: engine.decline_contact(name, now))
+        await self._runtime.drained()
 
     async def block(self, account: AccountId | str) -> None:
-        """Let an account reach us by no path; its connections are closed at once."""
-        raise NotImplementedError
+        """Let an account reach us by no path; its connections are closed at once.
 
-    async def unblock(self, account: AccountId | str) -> Contact:
-        """Block an account no longer; it is a contact again.
+        Raises:
+            OwnAccountError: it is our own.
+        """
+        name = account_of(account)
+        engine = self._runtime.engine
+        self._runtime.command(lambda now: engine.block_contact(name, now))
+        await self._runtime.drained()
+
+    async def unblock(self, account: AccountId | str) -> Contact | None:
+        """Block an account no longer; it is a contact again, if it was one.
 
         Raises:
             UnknownContactError: it is not blocked.
         """
-        raise NotImplementedError
+        name = account_of(account)
+        engine = self._runtime.engine
+        self._runtime.command(lambda now: engine.unblock_contact(name, now))
+        await self._runtime.drained()
+        return self.get(name)
 
     async def remove(self, account: AccountId | str) -> None:
         """Forget a contact; its connections are closed at once.
@@ -122,4 +175,30 @@ class Contacts:
         Raises:
             UnknownContactError: it is none.
         """
-        raise NotImplementedError
+        name = account_of(account)
+        engine = self._runtime.engine
+        self._runtime.command(lambda now: engine.remove_contact(name, now))
+        await self._runtime.drained()
+
+    @property
+    def _book(self) -> ContactBook:
+        return self._runtime.engine.book
+
+    async def _saved(self, account: AccountId) -> Contact:
+        await self._runtime.drained()
+        contact = self.get(account)
+        assert contact is not None, "it was just added"
+        return contact
+
+    def _contact(self, account: AccountId, record: Record) -> Contact:
+        presences = self._runtime.engine.presences
+        announced = (each.device for each in presences.announced(account))
+        return Contact(
+            account,
+            record.added_ms / _SECOND_MS,
+            record.confirmed,
+            record.is_banned,
+            record.conversation_id,
+            presences.presence(account),
+            tuple(device for device in announced if device is not None),
+        )

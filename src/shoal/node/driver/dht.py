@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from shoal.dht import DhtConfig, DhtNode
 from shoal.dht.driver.hosts import public_hosts
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 
     from shoal.core import Address
     from shoal.crypto import Identity
+    from shoal.dht import Value
     from shoal.dht.driver.runtime import OperationEvent
     from shoal.dht.secure.engine import SecureEngine
-    from shoal.node.account.engine import AccountEngine
     from shoal.node.config import AccountSettings, DhtSettings
     from shoal.node.driver.home import Home
 
 _log = logging.getLogger(__name__)
 
-DhtOrder = DhtPut | DhtSeal | DhtGet | DhtListen | DhtCancel | DhtWithdraw
+DhtOrder: TypeAlias = DhtPut | DhtSeal | DhtGet | DhtListen | DhtCancel | DhtWithdraw
+DHT_ORDERS: Final = (DhtPut, DhtSeal, DhtGet, DhtListen, DhtCancel, DhtWithdraw)
 
 
 class DhtPlace(NamedTuple):
@@ -134,6 +135,22 @@ class DhtPool:
         )
 
 
+class DhtUser(Protocol):
+    """An engine that has operations in the DHT."""
+
+    def values_found(self, op: int, values: Sequence[Value], now: float) -> Sequence[object]:
+        """Take values of a get or a listen."""
+        ...
+
+    def values_expired(self, op: int, values: Sequence[Value], now: float) -> Sequence[object]:
+        """Take values that are gone."""
+        ...
+
+    def dht_done(self, op: int, is_ok: bool, now: float) -> Sequence[object]:
+        """Take the end of a get or a put."""
+        ...
+
+
 class DhtPort:
     """Carries the orders of one account's engine to a DHT node, and back what comes of them."""
 
@@ -141,7 +158,7 @@ class DhtPort:
         self,
         node: DhtNode,
         identity: Identity,
-        engine: AccountEngine,
+        engine: DhtUser,
         apply: Callable[[Sequence[object]], None],
     ) -> None:
         """Sign and decrypt as *identity*; hand what *engine* returns to *apply*."""

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
+
+from shoal.node.config import NodeConfig
+from shoal.node.driver.accounts import Accounts
+from shoal.node.driver.api.server import ApiServer
+from shoal.node.driver.assembly import Assembly
+from shoal.node.driver.bus import EventBus
+from shoal.node.driver.home import Home
+from shoal.node.driver.tasks import WorkerPool
+from shoal.node.errors import NodeStoppedError
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    from shoal.node.config import NodeConfig
-    from shoal.node.driver.accounts import Accounts
+    from shoal.dht import DhtNode
     from shoal.node.driver.bus import Subscription
+
+_log = logging.getLogger(__name__)
 
 
 class Node:
@@ -25,18 +38,29 @@ class Node:
     """
 
     def __init__(
-        self, home: str | os.PathLike[str] | None = None, *, config: NodeConfig | None = None
+        self,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        config: NodeConfig | None = None,
+        serves_api: bool = True,
     ) -> None:
         """Describe the node; `start`, or `async with`, opens it.
 
         Args:
             home: its directory; None takes SHOAL_HOME, or that of the platform.
             config: settings; None reads config.toml of the home.
+            serves_api: let commands of this user talk to it, by a Unix socket in the home.
 
         Raises:
             ConfigError: config.toml is not understood.
         """
-        raise NotImplementedError
+        self._home = Home(home)
+        self.config = NodeConfig.load(self._home.path) if config is None else config
+        self._serves_api = serves_api
+        self._bus = EventBus()
+        self._stack: AsyncExitStack | None = None
+        self._accounts: Accounts | None = None
+        self._assembly: Assembly | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -56,17 +80,63 @@ class Node:
         Raises:
             HomeTakenError: another process owns the home.
             HomeError: the home cannot be used.
+            ConfigError: a setting makes no sense.
+            AccountFileError: a file of an account is missing or damaged.
+            DhtError: no DHT node can be opened.
         """
-        raise NotImplementedError
+        if self._stack is not None:
+            raise RuntimeError("a Node starts once; make another one")
+        async with AsyncExitStack() as stack:
+            self._home.prepare()
+            self._home.lock()
+            stack.callback(self._home.unlock)
+            pool = WorkerPool()
+            stack.callback(pool.close)
+            self._assembly = Assembly(self._home, self.config, self._bus, pool)
+            self._accounts = Accounts(self._assembly)
+            stack.push_async_callback(self._accounts.close)
+            await self._accounts.load()
+            if self._serves_api:
+                server = ApiServer(self, self._home.api_socket)
+                await server.start()
+                stack.push_async_callback(server.close)
+            self._stack = stack.pop_all()
+        _log.info("= node at %s, accounts: %d", self._home.path, len(self._accounts))
 
     async def close(self) -> None:
         """Close every connection, save, and leave the network; harmless twice."""
-        raise NotImplementedError
+        stack, self._stack = self._stack, None
+        if stack is None:
+            return
+        await stack.aclose()
+        self._bus.close()
+        _log.info("= node at %s closed", self._home.path)
+
+    @property
+    def home(self) -> Path:
+        """Its directory."""
+        return self._home.path
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is open."""
+        return self._stack is not None
 
     @property
     def accounts(self) -> Accounts:
-        """The accounts of this node."""
-        raise NotImplementedError
+        """The accounts of this node.
+
+        Raises:
+            NodeStoppedError: it was not started.
+        """
+        if self._accounts is None:
+            raise NodeStoppedError
+        return self._accounts
+
+    @property
+    def dht_nodes(self) -> tuple[DhtNode, ...]:
+        """The DHT nodes that its accounts use."""
+        return () if self._assembly is None else tuple(self._assembly.dht.nodes.values())
 
     def events(self) -> Subscription:
         """Follow what happens from now on: an async iterator of `Numbered` and `Lagged`.
@@ -74,4 +144,4 @@ class Node:
         Raises:
             SubscriptionsError: there are as many as allowed.
         """
-        raise NotImplementedError
+        return self._bus.subscribe()
