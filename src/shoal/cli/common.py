@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from shoal.crypto.identity import Identity
     from shoal.dht.driver import DhtNode
+    from shoal.names.errors import NamesError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -277,17 +278,39 @@ def status_of(error: Exception) -> Exit:
     from shoal.core.errors import DecodeError  # noqa: PLC0415
     from shoal.crypto.errors import CryptoError  # noqa: PLC0415
     from shoal.dht import errors  # noqa: PLC0415
+    from shoal.names.errors import NamesError  # noqa: PLC0415
 
     match error:
+        case NamesError():
+            return _status_of_names(error)
         case errors.NotConnectedError():
             return Exit.NOT_CONNECTED
         case errors.PutRefusedError() | errors.ValueTooLargeError():
             return Exit.REFUSED
         case errors.BindError() | errors.StateFileError() | CryptoError():
             return Exit.UNAVAILABLE
-        case errors.KeyFormatError() | errors.BootstrapFormatError() | errors.NoIdentityError():
+        case (
+            errors.KeyFormatError()
+            | errors.BootstrapFormatError()
+            | errors.NoIdentityError()
+            | DecodeError()
+        ):
             return Exit.USAGE
-        case DecodeError():
+        case _:
+            return Exit.FAILED
+
+
+def _status_of_names(error: NamesError) -> Exit:
+    from shoal.names import errors  # noqa: PLC0415
+
+    match error:
+        case errors.InvalidNameError() | errors.AddressFormatError():
             return Exit.USAGE
+        case errors.NameServerUnavailableError():
+            return Exit.NOT_CONNECTED
+        case errors.RegistrationRefusedError():
+            return Exit.REFUSED
+        case errors.NameStoreError() | errors.NameServerBindError():
+            return Exit.UNAVAILABLE
         case _:
             return Exit.FAILED

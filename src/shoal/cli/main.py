@@ -27,6 +27,8 @@ Exit status of every command:
     cls=LazyGroup,
     sources={
         "dht": Source("shoal.cli.dht:dht", "Run a DHT node; put, get, listen, query, scan."),
+        "name": Source("shoal.cli.name:name", "Register and look up names.", extra="names"),
+        "names": Source("shoal.cli.name_server:names", "Serve names.", extra="names"),
         "sim": Source("shoal.cli.sim:sim", "Whole networks in virtual time.", extra="sim"),
     },
     help=_HELP,

@@ -77,6 +77,7 @@ class FakeChain:
         self.is_up = True
         self.questions = 0
         self.reservations = 0
+        self.payer = ChainAddress(b"the server's account")
         self.is_slow = asyncio.Event()  # set, it takes reservations and never ends them
         self._moved = asyncio.Event()
         self.mine()

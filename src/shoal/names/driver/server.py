@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from shoal.chain import Chain, Registry
+    from shoal.chain import Chain, ChainAddress, Registry
     from shoal.names.effects import Effect, Request
     from shoal.names.record import NameRecord
 
@@ -53,6 +53,11 @@ FIRST_LOOK: Final = 5.0  # seconds; ours: for the chain, before serving without 
 
 class Registrar(Protocol):
     """Brings records to the chain, and pays for it."""
+
+    @property
+    def payer(self) -> ChainAddress:
+        """Whose account pays."""
+        ...
 
     async def reserve(self, record: NameRecord) -> None:
         """Return once the record is in a block; calling it again must not harm.
@@ -203,6 +208,11 @@ class NameServer:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.config.host, self.config.host)  # noqa: S104
         shown = f"[{host}]" if ":" in host else host
         return f"{'https' if self._tls else 'http'}://{shown}:{self.port}"
+
+    @property
+    def payer(self) -> ChainAddress | None:
+        """Whose account pays the fees; None of a mirror."""
+        return None if self._registrar is None else self._registrar.payer
 
     # Requests
 

@@ -1,0 +1,324 @@
+"""`shoal name`: register names, look them up, see how far a registration is."""
+
+# ruff: noqa: PLC0415 - commands load what they use
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+import click
+
+from shoal.cli.common import Exit, emit, json_option, runs_async, timeout_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.chain import ChainAddress
+    from shoal.chain.driver import RegistryClient
+    from shoal.core import AccountId
+    from shoal.crypto import PrivateKey
+    from shoal.names import NameClient, NameRecord
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SERVER: Final = "https://ns.jami.net"  # Jami namedirectory.cpp, DEFAULT_SERVER_HOST
+
+
+@click.group()
+def name() -> None:
+    """Register and look up names, at any server that Jami's clients can use."""
+
+
+def server_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Add --server."""
+    return click.option(
+        "--server",
+        default=SERVER,
+        show_default=True,
+        envvar="SHOAL_NAME_SERVER",
+        show_envvar=True,
+        metavar="URL",
+        help="The name server.",
+    )(command)
+
+
+def chain_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Add --chain and --registry."""
+    for option in (
+        click.option(
+            "--registry", metavar="ADDRESS", help="The contract; without it that of our genesis."
+        ),
+        click.option(
+            "--chain",
+            metavar="URL",
+            help="Ask the registry on this chain itself, instead of a server.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def unsigned_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Add --allow-unsigned."""
+    return click.option(
+        "--allow-unsigned",
+        is_flag=True,
+        help="Believe records without a signature, as Jami does.",
+    )(command)
+
+
+@name.command()
+@click.argument("wanted", metavar="NAME")
+@click.option("--archive", required=True, metavar="FILE", help="The account: its archive.")
+@click.option("--password-file", metavar="FILE", help="First line: the archive's password.")
+@server_option
+@click.option("--key", metavar="FILE", help="With --chain: the key that pays and owns the record.")
+@chain_options
+@timeout_option(120.0, "For all of it; the server or the chain may need some blocks.")
+@json_option
+@runs_async
+async def register(
+    wanted: str,
+    archive: str,
+    password_file: str | None,
+    server: str,
+    key: str | None,
+    chain: str | None,
+    registry: str | None,
+    timeout: float,  # noqa: ASYNC109 - the user's
+    *,
+    as_json: bool,
+) -> int:
+    """Register NAME for the account, for ever: there is no way to change or undo it.
+
+    The server pays. With --chain and --key you do: the record goes to the chain from here, and
+    every server that reads that chain has it. Repeating a registration is harmless.
+    """
+    if (chain is None) != (key is None):
+        raise click.UsageError("--chain and --key belong together")
+    account_key, owner = _open_archive(archive, password_file)
+    if chain is not None and key is not None:
+        async with asyncio.timeout(timeout):  # what was begun goes on when it is asked for again
+            record = await _register_on_chain(wanted, account_key, chain, registry, Path(key))
+    else:
+        from shoal.names import NameClient, NameClientConfig
+
+        config = NameClientConfig(server=server, registration_timeout=timeout)
+        async with NameClient(config) as client:
+            record = await client.register(wanted, account_key.public_key, account_key.sign, owner)
+    if as_json:
+        emit("registered", **_fields(record))
+    else:
+        click.echo(f"{record.name} is {record.account}")
+    return Exit.OK
+
+
+@name.command()
+@click.argument("address", metavar="ADDRESS")
+@server_option
+@chain_options
+@unsigned_option
+@timeout_option(15.0, "For the answer.")
+@json_option
+@runs_async
+async def lookup(
+    address: str,
+    server: str,
+    chain: str | None,
+    registry: str | None,
+    timeout: float,  # noqa: ASYNC109 - the user's
+    *,
+    allow_unsigned: bool,
+    as_json: bool,
+) -> int:
+    """Find the account that ADDRESS leads to: NAME, NAME@SERVER, jami:NAME, or an id.
+
+    What the server says is checked: the account's key must have signed the name.
+    """
+    from shoal.names.uris import parse_address
+
+    target = parse_address(address)
+    if target.account is not None:
+        account, record = target.account, None
+    elif chain is not None:
+        record = await _find_on_chain(target.name, chain, registry)
+        account = record.account
+    else:
+        async with _client(server, timeout, allow_unsigned=allow_unsigned) as client:
+            record = await client.lookup(target.name, server=target.server or None)
+        account = record.account
+    if as_json:
+        emit("found", **({"addr": str(account)} if record is None else _fields(record)))
+    else:
+        click.echo(str(account))
+    return Exit.OK
+
+
+@name.command()
+@click.argument("account", metavar="ID")
+@server_option
+@chain_options
+@unsigned_option
+@timeout_option(15.0, "For the answer.")
+@json_option
+@runs_async
+async def reverse(
+    account: str,
+    server: str,
+    chain: str | None,
+    registry: str | None,
+    timeout: float,  # noqa: ASYNC109 - the user's
+    *,
+    allow_unsigned: bool,
+    as_json: bool,
+) -> int:
+    """Find the name of the account ID, and check that it leads back to it."""
+    from shoal.names.errors import AddressFormatError
+    from shoal.names.uris import parse_address
+
+    wanted = parse_address(account).account
+    if wanted is None:
+        raise AddressFormatError(f"{account!r} is no account id")
+    if chain is not None:
+        record = await _reverse_on_chain(wanted, chain, registry)
+    else:
+        async with _client(server, timeout, allow_unsigned=allow_unsigned) as client:
+            record = await client.reverse(wanted)
+    if as_json:
+        emit("found", **_fields(record))
+    else:
+        click.echo(record.name)
+    return Exit.OK
+
+
+@name.command()
+@click.argument("wanted", metavar="[NAME]", required=False)
+@server_option
+@timeout_option(15.0, "For the answer.")
+@json_option
+@runs_async
+async def status(
+    wanted: str | None,
+    server: str,
+    timeout: float,  # noqa: ASYNC109 - the user's
+    *,
+    as_json: bool,
+) -> int:
+    """Tell how a Shoal name server is, or how far the registration of NAME is there.
+
+    States: free, pending, registered, refused, and unusable: taken on the chain by a record that
+    proves nothing.
+    """
+    async with _client(server, timeout, allow_unsigned=False) as client:
+        fields = await (client.status() if wanted is None else client.progress(wanted))
+    if as_json:
+        emit("status", **fields)
+    else:
+        for field, value in fields.items():
+            click.echo(f"{field}: {value}")
+    return Exit.OK
+
+
+def _client(server: str, seconds: float, *, allow_unsigned: bool) -> NameClient:
+    from shoal.names import NameClient, NameClientConfig
+
+    return NameClient(
+        NameClientConfig(server=server, timeout=seconds, allow_unsigned=allow_unsigned)
+    )
+
+
+def _open_archive(path: str, password_file: str | None) -> tuple[PrivateKey, ChainAddress]:
+    """Return the account's key, and its address at name servers; ask for the password if need be.
+
+    Raises:
+        AccountFileError: a file cannot be read.
+        ArchiveError: it is no archive, or the password is wrong.
+    """
+    from shoal.chain import ChainAddress
+    from shoal.identity import is_encrypted, unpack_archive
+    from shoal.identity.errors import AccountFileError
+
+    try:
+        data = Path(path).read_bytes()
+        password = ""
+        if password_file is not None:
+            password = Path(password_file).read_text("utf-8").partition("\n")[0]
+        elif is_encrypted(data):
+            password = click.prompt(f"Password of {path}", hide_input=True, err=True)
+    except OSError as error:
+        raise AccountFileError(f"{error.filename} cannot be read: {error.strerror}") from error
+    keys = unpack_archive(data, password).keys
+    return keys.account.private_key, ChainAddress.parse(keys.chain_address)
+
+
+async def _open_registry(stack: AsyncExitStack, chain: str, registry: str | None) -> RegistryClient:
+    from shoal.chain import ChainAddress
+    from shoal.chain.driver import RegistryClient, open_chain
+    from shoal.chain.registry import GENESIS_ADDRESS
+
+    opened = await open_chain(chain, create=False)
+    stack.push_async_callback(opened.close)
+    address = GENESIS_ADDRESS if registry is None else ChainAddress.parse(registry)
+    client = RegistryClient(opened, address)
+    await client.check()
+    return client
+
+
+async def _register_on_chain(
+    wanted: str, account_key: PrivateKey, chain: str, registry: str | None, key: Path
+) -> NameRecord:
+    from shoal.chain import Reservation
+    from shoal.chain.driver import RegistryClient, TransactionSender, load_key
+    from shoal.names import sign_name
+
+    record = sign_name(wanted, account_key.public_key, account_key.sign)
+    async with AsyncExitStack() as stack:
+        reading = await _open_registry(stack, chain, registry)
+        # What is under way is kept beside the key, so that asking again joins it.
+        beside = key.with_name(key.name + ".transactions")
+        sender = await stack.enter_async_context(
+            TransactionSender(reading.chain, load_key(key), beside)
+        )
+        client = RegistryClient(reading.chain, reading.registry.address, sender=sender)
+        evidence = record.public_key, record.signature
+        entry = await client.register(Reservation(record.name, record.account, *evidence))
+        return record.with_owner(entry.owner)
+
+
+async def _find_on_chain(wanted: str, chain: str, registry: str | None) -> NameRecord:
+    from shoal.names import NameRecord, canonical_name
+    from shoal.names.errors import NameNotFoundError
+
+    wanted = canonical_name(wanted)
+    async with AsyncExitStack() as stack:
+        entry = await (await _open_registry(stack, chain, registry)).lookup(wanted)
+    if entry is None:
+        raise NameNotFoundError(f"nobody has the name {wanted} on that chain")
+    evidence = entry.public_key, entry.signature
+    record = NameRecord(entry.name, entry.account, *evidence, entry.owner)
+    record.check()
+    return record
+
+
+async def _reverse_on_chain(account: AccountId, chain: str, registry: str | None) -> NameRecord:
+    from shoal.names.errors import ContradictoryAnswerError, NameNotFoundError
+
+    async with AsyncExitStack() as stack:
+        found = await (await _open_registry(stack, chain, registry)).reverse(account)
+    if found is None:
+        raise NameNotFoundError(f"{account} has no name on that chain")
+    record = await _find_on_chain(found, chain, registry)
+    if record.account != account:
+        raise ContradictoryAnswerError(f"{account} is said to be {found}, who is {record.account}")
+    return record
+
+
+def _fields(record: NameRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = {"name": record.name, "addr": str(record.account)}
+    if record.owner is not None:
+        fields["owner"] = str(record.owner)
+    return fields | {"is_signed": record.is_signed}
