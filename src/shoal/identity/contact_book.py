@@ -340,7 +340,8 @@ class ContactBook:
         *is_current* says whose rules it follows: see `SyncMessage.is_current`. Never raises.
         """
         rule = merge_current if is_current else merge_13_7
-        changed: list[BookEffect] = []
+        effects: list[BookEffect] = []
+        merged_before = self.stats.merged
         for account, theirs in sync.peers.items():
             ours = self._contacts.get(account)
             if ours is None and len(self._contacts) >= CONTACTS_MAX:
@@ -350,13 +351,13 @@ class ContactBook:
             if merged == ours or (ours is None and not stamp(merged)):
                 continue
             self.stats.merged += 1
-            changed += self._change(account, merged, persist=False)
-        if changed:
-            changed = [Persist(CONTACTS_FILE, pack_contacts(self._contacts)), *changed]
-            changed.append(SyncDevices())
+            effects += self._change(account, merged, persist=False)
+        if self.stats.merged > merged_before:
+            effects.insert(0, Persist(CONTACTS_FILE, pack_contacts(self._contacts)))
+            effects.append(SyncDevices())
         for account, request in sync.requests.items():
-            changed += self._request_synced(account, request)
-        return changed
+            effects += self._request_synced(account, request)
+        return effects
 
     def state(
         self, devices: Mapping[DeviceId, SyncedDevice], entropy: Entropy, wall_now: float
