@@ -152,8 +152,8 @@ class PutOperation:
 
     def join(self, op: int) -> None:
         """Another caller puts an equal value."""
-        if self.is_told:
-            self._out.append(Done(op, self._ok, self.nodes))
+        if self.is_told:  # of a failure, perhaps; a permanent one may have succeeded since
+            self._out.append(Done(op, self._ok or self.nodes > 0, self.nodes))
         else:
             self.ops.append(op)
 

@@ -188,6 +188,21 @@ def test_a_life_that_ends_in_time() -> None:
     assert not len(listening.wakeups)
 
 
+def test_a_permanent_put_that_succeeded_late_says_so_to_who_joins() -> None:
+    """It had failed when its first caller was told, and went on."""
+    out: list[Any] = []
+    operation = PutOperation(
+        [7], KEY, Value(b"x", id=1), BOTH, out, is_permanent=True, wall_created=None, life=600.0
+    )
+    for family in BOTH:
+        operation.family_ended(family, ok=False)
+    operation.nodes = 3  # that hold it by now
+
+    operation.join(8)
+
+    assert out == [Done(7, False, 0), Done(8, True, 3)]
+
+
 def test_who_joins_later_hears_what_is_there() -> None:
     """Callers share one group; each is told the whole, and nothing after leaving."""
     listening = Listening()
