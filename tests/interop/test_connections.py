@@ -1,4 +1,7 @@
-"""Connections with Jami, as caller and as callee, with nothing of ours above `shoal.net`."""
+"""Connections with both generations of Jami, each as caller and as callee.
+
+Nothing of ours stands above `shoal.net` here. Strangers may connect, since that is what these are.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shoal.core import AccountId
 from shoal.net.errors import ChannelDeclinedError, ConnectError, ConnectStep
+from tests.peers.jami import JamiAccount
 from tests.peers.shoal_device import ShoalDevice
+from tests.peers.sip_git import first_sip_message, sip_request
+from tests.peers.town import GENERATIONS
+from tests.peers.waiting import until
 
 if TYPE_CHECKING:
-    from tests.peers.jami import JamiAccount
+    from shoal.net import Channel
     from tests.peers.town import Town
 
 
@@ -20,20 +28,86 @@ def device(town: Town) -> ShoalDevice:
     return town.keep(ShoalDevice(town.bench.add_host(), town.bootstrap))
 
 
-def test_we_call(device: ShoalDevice, theirs: JamiAccount) -> None:
-    """ICE, TLS as the server, and a channel that Jami takes from strangers; others it declines."""
-    peer = device.device_of(theirs.uri)
-    assert peer.device.hex() == theirs.device
+@pytest.fixture(scope="module", params=GENERATIONS)
+def jami(town: Town, request: pytest.FixtureRequest) -> JamiAccount:
+    """An account of Jami that lets strangers connect."""
+    daemon = town.jami(request.param)
+    name = daemon.add_account(town.bootstrap, DHT_PublicInCalls="true")
+    daemon.wait_announced(name)
+    return JamiAccount(daemon, name)
+
+
+def exchange(device: ShoalDevice, jami: JamiAccount, channel: Channel) -> bytes:
+    """Say something over SIP on *channel*; return what comes back."""
+
+    async def talk() -> bytes:
+        sender = device.account.keys.id.hex()
+        channel.write(sip_request("MESSAGE", sender, jami.uri, "hello"))
+        await channel.drain()
+        stream = b""
+        while first_sip_message(stream) is None:
+            piece = await channel.read(65_536)
+            assert piece, "the channel ended"
+            stream += piece
+        return stream
+
+    return device.run(talk())
+
+
+def hang_up(device: ShoalDevice, channel: Channel) -> None:
+    """Close the connection under *channel*."""
+    device.do(lambda: device.connections.close_device(channel.peer.device))
+    until(lambda: channel.is_closed, "our channel closed")
+    assert device.do(device.connections.connections) == []
+
+
+def test_jami_calls(device: ShoalDevice, jami: JamiAccount) -> None:
+    """It has something to say to us, so it connects by itself: we are the TLS client."""
+    jami.daemon.send_text(jami.name, device.account.keys.id.hex(), "hello")
+    channel = device.next_channel()
+    info = device.do(lambda: channel.connection)
+
+    assert channel.name == "sip"
+    assert channel.peer.device.hex() == jami.device
+    assert info is not None
+    assert not info.is_caller
+    assert info.tls == "TLSv1.3 TLS_AES_256_GCM_SHA384"
+    assert exchange(device, jami, channel).startswith(b"SIP/2.0 ")
+    hang_up(device, channel)
+
+
+def test_we_call(device: ShoalDevice, jami: JamiAccount) -> None:
+    """We are the TLS server, and open a channel that Jami takes; another one it declines."""
+    peer = device.device_of(jami.uri)
+    assert peer.device.hex() == jami.device
 
     channel = device.connect(peer, "sip", timeout=60.0)
     with pytest.raises(ConnectError) as declined:
         device.connect(peer, "nobody://knows", timeout=60.0)
-    info = channel.connection
+    info = device.do(lambda: channel.connection)
 
     assert info is not None
     assert info.is_caller
     assert info.tls == "TLSv1.3 TLS_AES_256_GCM_SHA384"
     assert declined.value.step is ConnectStep.CHANNEL
     assert isinstance(declined.value.cause, ChannelDeclinedError)
-    device.do(channel.close)
-    assert device.do(device.connections.connections)[0].channels == 0
+    assert exchange(device, jami, channel).startswith(b"SIP/2.0 ")
+    hang_up(device, channel)
+
+
+def test_who_may_not_connect_hears_nothing(
+    town: Town, device: ShoalDevice, jami: JamiAccount
+) -> None:
+    """An offer of a blocked account is not answered, and no attempt is made for it."""
+    name = jami.daemon.add_account(town.bootstrap, DHT_PublicInCalls="true")
+    jami.daemon.wait_announced(name)
+    blocked = JamiAccount(jami.daemon, name)
+    device.refuses.add(AccountId.from_hex(blocked.uri))
+    stats = device.connections.stats
+    refused, answered = stats.offers_refused, stats.answers_sent
+
+    blocked.daemon.send_text(name, device.account.keys.id.hex(), "let me in")
+    until(lambda: stats.offers_refused > refused, "the offer", 60.0)
+
+    assert stats.answers_sent == answered
+    assert device.do(device.connections.connections) == []

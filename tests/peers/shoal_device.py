@@ -134,7 +134,7 @@ class ShoalDevice:
         enter(self.namespace)
         try:
             asyncio.run(self._stay())
-        except BaseException as error:  # noqa: BLE001 - the test that waits shall see it
+        except BaseException as error:  # the test that waits shall see it
             if not self._started.done():
                 self._started.set_exception(error)
             raise
@@ -177,7 +177,7 @@ class ShoalDevice:
             for value in await self.dht.get(account):
                 with contextlib.suppress(DecodeError):
                     announcement = read_announcement(value, account)
-                    # Jami of 2023 publishes its chain by the short id, that of 2026 by the long one.
+                    # Jami of 2023 publishes its chain by the short id alone.
                     return await self._chain_of(announcement.short_id, announcement.device)
             assert self._loop.time() < deadline, f"{account} announces no device"
             await asyncio.sleep(0.5)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, DeviceId, InfoHash
 from shoal.crypto import Identity, PrivateKey, Profile, self_signed
-from shoal.crypto.suite import SuiteCertificate
 from shoal.crypto.testing import SeededSuite
 from shoal.identity import DeviceChain, check_device
 from shoal.sim import SeededEntropy
+
+if TYPE_CHECKING:
+    from shoal.crypto.suite import SuiteCertificate
 
 DAY = 86_400.0  # seconds
 
