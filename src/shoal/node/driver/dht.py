@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 from shoal.dht import DhtConfig, DhtNode
 from shoal.dht.driver.hosts import public_hosts
 from shoal.dht.driver.lifecycle import ANY_ADDRESS
-from shoal.dht.effects import Done, ValuesExpired, ValuesFound
+from shoal.dht.effects import Done, Status, ValuesExpired, ValuesFound
 from shoal.dht.errors import DhtError
 from shoal.node.account.effects import (
     DhtCancel,
@@ -26,7 +26,7 @@ from shoal.node.account.effects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from shoal.core import Address
     from shoal.crypto import Identity
@@ -174,6 +174,11 @@ class DhtPort:
     def public_addresses(self) -> tuple[Address, ...]:
         """Where most nodes of the DHT see us."""
         return self._node.public_addresses
+
+    async def connections(self) -> AsyncIterator[bool]:
+        """Yield whether the node is connected, now and whenever that changes."""
+        async for statuses in self._node.statuses():
+            yield Status.CONNECTED in statuses.values()
 
     def obey(self, order: DhtOrder) -> None:
         """Carry out an order; a refusal comes back as a failure of its operation."""

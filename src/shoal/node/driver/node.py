@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from shoal.dht.driver.network import NetworkWatcher
 from shoal.node.config import NodeConfig
 from shoal.node.driver.accounts import Accounts
 from shoal.node.driver.api.server import ApiServer
@@ -96,6 +99,8 @@ class Node:
             self._accounts = Accounts(self._assembly)
             stack.push_async_callback(self._accounts.close)
             await self._accounts.load()
+            watcher = NetworkWatcher(self._network_changed, self._tick)
+            stack.callback(watcher.close)
             if self._serves_api:
                 server = ApiServer(self, self._home.api_socket)
                 await server.start()
@@ -111,6 +116,15 @@ class Node:
         await stack.aclose()
         self._bus.close()
         _log.info("= node at %s closed", self._home.path)
+
+    def _network_changed(self) -> None:
+        for account in self.accounts:
+            account.runtime.network_changed()
+
+    def _tick(self) -> None:
+        wall_offset = time.time() - asyncio.get_running_loop().time()
+        for account in self.accounts:
+            account.runtime.tick(wall_offset)
 
     @property
     def home(self) -> Path:

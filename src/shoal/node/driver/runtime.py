@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoal.core import Compute, Persist
 from shoal.crypto import Certificate
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-ADDRESS_INTERVAL: Final = 30.0  # seconds between looks at how the DHT sees us; ours
 T = TypeVar("T")
 
 
@@ -111,7 +110,7 @@ class AccountRuntime:
         """Publish, listen, sync."""
         self._set_state(ev.AccountState.STARTING)
         self._run(self.engine.start)
-        self._tasks.start(self._follow_addresses())
+        self._tasks.start(self._follow_dht())
 
     async def close(self) -> None:
         """Withdraw, close every connection, and wait until everything is on disk."""
@@ -144,6 +143,19 @@ class AccountRuntime:
         error, self._effects.error = self._effects.error, None
         if error is not None:
             raise error
+
+    def network_changed(self) -> None:
+        """See which connections still live, and try again what had failed."""
+        if self._is_closed:
+            return
+        self._look_at_addresses()
+        self.connections.network_changed()
+        self._run(self.engine.network_changed)
+
+    def tick(self, wall_offset: float) -> None:
+        """Look at what changes without a word: the clock on the wall, our public addresses."""
+        self.engine.clock.wall_offset = wall_offset
+        self._look_at_addresses()
 
     # For `Account`
 
@@ -421,12 +433,17 @@ class AccountRuntime:
             _log.info("x %s: %s", channel.name, error)
             channel.close()
 
-    async def _follow_addresses(self) -> None:
-        """Tell connections how the DHT sees us, as that changes."""
-        while True:
-            addresses = self._port.public_addresses
-            self.connections.set_public_addresses([addr.ip for addr in addresses])
-            await asyncio.sleep(ADDRESS_INTERVAL)
+    async def _follow_dht(self) -> None:
+        """Try again at once what had failed, as soon as the DHT is connected."""
+        async for is_connected in self._port.connections():
+            self._look_at_addresses()
+            if is_connected:
+                self._run(self.engine.network_changed)
+
+    def _look_at_addresses(self) -> None:
+        """Tell connections how the DHT sees us."""
+        addresses = self._port.public_addresses
+        self.connections.set_public_addresses([addr.ip for addr in addresses])
 
 
 async def _serve(channel: Channel, handler: Callable[[Channel], Any]) -> None:

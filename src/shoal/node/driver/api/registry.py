@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
-import types
-import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,13 +11,13 @@ from shoal.node.errors import ParametersError, UnknownMethodError
 from shoal.node.plain import plain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from shoal.node.driver.node import Node
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_KINDS: Final = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_KINDS: Final[dict[str, type]] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Parameter:
 
     Attributes:
         name: under which it is given.
-        kind: what it is, in words.
+        kind: `str`, `int`, `float` or `bool`, perhaps with `| None`.
         is_required: it has no default.
         default: that default.
     """
@@ -65,7 +64,7 @@ class Registry:
     def __init__(self) -> None:
         self._methods: dict[str, Method] = {}
 
-    def __iter__(self) -> typing.Iterator[Method]:
+    def __iter__(self) -> Iterator[Method]:
         return iter(self._methods.values())
 
     def __getitem__(self, name: str) -> Method:
@@ -95,6 +94,7 @@ class Registry:
 
 
 METHODS: Final = Registry()
+METHODS_MODULE: Final = "shoal.node.driver.api.methods"  # it knows this one; so it is named here
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ async def run(node: Node, name: str, params: Mapping[str, Any]) -> AsyncIterator
         ParametersError: it takes no such parameters.
         ShoalError: what the method raises.
     """
+    importlib.import_module(METHODS_MODULE)
     method = METHODS[name]
     arguments = _arguments(method, params)
     if not method.is_stream:
@@ -135,7 +136,9 @@ def _parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         is_required = parameter.default is inspect.Parameter.empty
         default = None if is_required else parameter.default
-        found.append(Parameter(parameter.name, str(parameter.annotation), is_required, default))
+        kind = str(parameter.annotation)
+        assert kind.removesuffix(" | None") in _KINDS, f"{parameter.name} is of kind {kind}"
+        found.append(Parameter(parameter.name, kind, is_required, default))
     return tuple(found)
 
 
@@ -145,26 +148,22 @@ def _arguments(method: Method, params: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ParametersError: something is missing, too much, or of the wrong kind.
     """
-    hints = typing.get_type_hints(method.function)
     known = {each.name for each in method.parameters}
     if unknown := sorted(set(params) - known):
         raise ParametersError(f"{method.name} takes no {unknown[0][:80]!r}", "ParametersError")
     for each in method.parameters:
         if each.is_required and each.name not in params:
             raise ParametersError(f"{method.name} needs {each.name!r}", "ParametersError")
-    return {name: _argument(method.name, name, hints[name], params[name]) for name in params}
+    kinds = {each.name: each.kind for each in method.parameters}
+    return {name: _argument(method.name, name, kinds[name], params[name]) for name in params}
 
 
-def _argument(method: str, name: str, hint: object, value: Any) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        hint = next(each for each in arguments if each is not type(None))
-        return _argument(method, name, hint, value)
-    if hint is float and type(value) is int:
+def _argument(method: str, name: str, kind: str, value: Any) -> Any:
+    if value is None and kind.endswith("| None"):
+        return None
+    wanted = _KINDS[kind.removesuffix(" | None")]
+    if wanted is float and type(value) is int:
         return float(value)
-    assert isinstance(hint, type), "parameters are of simple types"
-    if type(value) is not hint:
-        raise ParametersError(f"{name} of {method} is a {_KINDS[hint]}", "ParametersError")
+    if type(value) is not wanted:
+        raise ParametersError(f"{name} of {method} is of kind {kind}", "ParametersError")
     return value
