@@ -336,6 +336,7 @@ class Tcp:
         match segment.kind:
             case _Kind.SYN:
                 end._send(_Kind.SYN_ACK)  # noqa: SLF001
+                self.network.call_at(self.network.now + GIVE_UP, lambda: self._give_up(end))
             case _Kind.SYN_ACK:
                 if end._state is _State.CONNECTING:  # noqa: SLF001
                     end._state = _State.OPEN  # noqa: SLF001
@@ -362,6 +363,11 @@ class Tcp:
             return
         end._state = _State.OPEN  # noqa: SLF001
         end._user = listening.accepted(end)  # noqa: SLF001
+
+    def _give_up(self, end: End) -> None:
+        """The third segment never came."""
+        if end._state is _State.ACCEPTING:  # noqa: SLF001
+            end._break("timed out")  # noqa: SLF001
 
     def _reset_later(self, end: End, delay: float) -> None:
         def reset() -> None:
