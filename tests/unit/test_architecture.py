@@ -48,6 +48,14 @@ TESTED_BY: Final = {
     "dht/proxy/subscriptions": "dht/proxy/test_server_engine",
     "dht/secure/operations": "dht/secure/test_engine",
     "dht/secure/orders": "dht/secure/test_engine",
+    "net/ice/checklist": "net/ice/test_engine",
+    "net/ice/context": "net/ice/test_engine",
+    "net/ice/gathering": "net/ice/test_engine",
+    "net/ice/paths": "net/ice/test_engine",
+    "net/ice/probe": "net/ice/test_engine",
+    "net/ice/relay": "net/ice/test_nat_table",
+    "net/turn/authentication": "net/turn/test_client",
+    "sim/ice": "net/ice/test_nat_table",
     "sim/hosts": "sim/test_network",
 }
 
