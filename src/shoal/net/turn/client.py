@@ -434,7 +434,7 @@ class ConnectionBinding:
         if len(begun) < stun.HEADER_LENGTH:
             return []
         length = stun.HEADER_LENGTH + int.from_bytes(begun[2:4])
-        if len(begun) < length:
+        if len(begun) < length and begun[4:8] == stun.COOKIE:
             return []
         try:
             message = stun.decode(begun[:length])
