@@ -32,7 +32,8 @@ class OfferLimits:
         return device >= 0 and account >= 0
 
     def _budget(self, key: bytes, per_minute: int) -> Budget:
-        budget = self._budgets.pop(key, None) or Budget(per_minute, per_minute / _MINUTE)
+        rate = per_minute / _MINUTE
+        budget = self._budgets.pop(key, None) or Budget(per_minute, rate, debt_max=per_minute)
         self._budgets[key] = budget
         while len(self._budgets) > _KEPT_MAX:
             del self._budgets[next(iter(self._budgets))]

@@ -1,4 +1,4 @@
-"""Devices of accounts for tests: made once per process, with keys of 2048 bits, the least for TLS."""
+"""Devices of accounts for tests, made once per process: 2048 bits are the least for TLS."""
 
 from __future__ import annotations
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
+
 
 class Budget:
-    """A token bucket: *burst* at once, *rate* more per second; it may be overdrawn."""
+    """A token bucket: *burst* at once, *rate* more per second; it may be overdrawn by *debt_max*."""
 
-    __slots__ = ("_burst", "_left", "_rate", "_since")
+    __slots__ = ("_burst", "_debt_max", "_left", "_rate", "_since")
 
-    def __init__(self, burst: float, rate: float) -> None:
+    def __init__(self, burst: float, rate: float, debt_max: float = inf) -> None:
         self._burst = burst
+        self._debt_max = debt_max
         self._rate = rate
         self._left = burst
         self._since: float | None = None
@@ -19,5 +22,5 @@ class Budget:
         if self._since is not None and now > self._since:
             self._left = min(self._burst, self._left + (now - self._since) * self._rate)
         self._since = now
-        self._left -= 1
+        self._left = max(self._left - 1, -self._debt_max)
         return self._left
