@@ -22,6 +22,7 @@ from shoal.core.errors import ShoalError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
+    from shoal.chain.errors import ChainError
     from shoal.crypto.identity import Identity
     from shoal.dht.driver import DhtNode
     from shoal.names.errors import NamesError
@@ -275,14 +276,16 @@ def counted(number: int, noun: str) -> str:
 
 def status_of(error: Exception) -> Exit:
     """Return the exit status that an error leads to."""
+    from shoal.chain.errors import ChainError  # noqa: PLC0415
     from shoal.core.errors import DecodeError  # noqa: PLC0415
     from shoal.crypto.errors import CryptoError  # noqa: PLC0415
     from shoal.dht import errors  # noqa: PLC0415
     from shoal.names.errors import NamesError  # noqa: PLC0415
 
     match error:
-        case NamesError():
-            return _status_of_names(error)
+        case ChainError() | NamesError():
+            of_names = isinstance(error, NamesError)
+            return _status_of_names(error) if of_names else _status_of_chain(error)
         case errors.NotConnectedError():
             return Exit.NOT_CONNECTED
         case errors.PutRefusedError() | errors.ValueTooLargeError():
@@ -311,6 +314,31 @@ def _status_of_names(error: NamesError) -> Exit:
         case errors.RegistrationRefusedError():
             return Exit.REFUSED
         case errors.NameStoreError() | errors.NameServerBindError():
+            return Exit.UNAVAILABLE
+        case _:
+            return Exit.FAILED
+
+
+def _status_of_chain(error: ChainError) -> Exit:
+    from shoal.chain import errors  # noqa: PLC0415
+
+    match error:
+        case errors.InvalidAddressError():
+            return Exit.USAGE
+        case errors.ChainUnreachableError():
+            return Exit.NOT_CONNECTED
+        case errors.TransactionError():
+            return Exit.REFUSED
+        case (
+            errors.ChainMissingError()
+            | errors.ChainBusyError()
+            | errors.ChainFileError()
+            | errors.ChainDamagedError()
+            | errors.EvmMissingError()
+            | errors.SignerMissingError()
+            | errors.InvalidChainKeyError()
+            | errors.InvalidGenesisError()
+        ):
             return Exit.UNAVAILABLE
         case _:
             return Exit.FAILED

@@ -26,6 +26,7 @@ Exit status of every command:
 @click.group(
     cls=LazyGroup,
     sources={
+        "chain": Source("shoal.cli.chain:chain", "A chain for names.", extra="chain"),
         "dht": Source("shoal.cli.dht:dht", "Run a DHT node; put, get, listen, query, scan."),
         "name": Source("shoal.cli.name:name", "Register and look up names.", extra="names"),
         "names": Source("shoal.cli.name_server:names", "Serve names.", extra="names"),
