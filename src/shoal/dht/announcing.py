@@ -158,6 +158,8 @@ class _Writer:
             if self.search.puts.get(operation.value.id) is operation:  # else nobody cares any more
                 life = operation.life
                 near.acks[operation.value.id] = now + max(life - MARGIN, life / 2)
+            if near.slow is None and self._is_awaited():
+                return  # one of several acknowledgements: nothing to do before the last
         self.search.step(now)
 
     def on_refusal(self, request: Request, error: wire.Error, now: float) -> None:
@@ -184,6 +186,14 @@ class _Writer:
         """Go on without that node."""
         self._forget(request)
         self.search.step(now)
+
+    def _is_awaited(self) -> bool:
+        """Whether other nodes, of which none is slow, are still to acknowledge the value."""
+        value_id = self.operation.value.id
+        return any(
+            near.writing and value_id in near.writing and not near.is_bad
+            for near in self.search.nodes
+        )
 
     def _forget(self, request: Request) -> None:
         writing = self.near.writing

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 WIDTH: Final = 14  # OpenDHT search.h: SEARCH_NODES
 TARGETS: Final = 8  # OpenDHT routing_table.h: TARGET_NODES
 ALPHA: Final = 4  # OpenDHT dht.h: MAX_REQUESTED_SEARCH_NODES
-QUORUM: Final = 3  # ours, see above
+QUORUM: Final = 2  # as OpenDHT: two nodes that agree on who is closest
 SYNCED_WITHIN: Final = 10 * 60.0  # OpenDHT node.h: NODE_EXPIRE_TIME
 IDLE_KEPT: Final = 62 * 60.0  # OpenDHT search.h: SEARCH_EXPIRE_TIME
 PATIENCE: Final = 1.0  # ours: how often a search without usable nodes looks at them again
@@ -321,18 +321,24 @@ class Search:
                     self._ask_get(near, operation, now)
                     allowed -= 1
         if self.puts or self.listenings or self.is_locating:
-            is_found = level >= min(
-                QUORUM, len(front)
-            )  # tokens may come by other searches till then
-            for place, near in enumerate(front):
+            self._ask_for_writing(front, level, allowed, now)
+
+    def _ask_for_writing(
+        self, front: list[SearchNode], level: int, allowed: int, now: float
+    ) -> None:
+        """Find out who is closest, then whose tokens are still wanted: they may come elsewhere."""
+        is_found = level >= min(QUORUM, len(front))
+        wanted = len(front) if self.is_locating else QUORUM
+        for place, near in enumerate(front):
+            if near.asking:
+                continue
+            has_token = near.node.fresh_token(now) is not None
+            is_missed = not has_token or now - near.replied_at > SYNCED_WITHIN
+            if (is_missed and place < wanted) or (is_found and not has_token):
+                self._ask_find(near, now)
+                allowed -= 1
                 if allowed <= 0:
                     return
-                is_wanted = self.is_locating or place < QUORUM
-                needs_sync = is_wanted and not near.is_synced(now)
-                needs_token = is_found and near.node.fresh_token(now) is None
-                if (needs_sync or needs_token) and not near.asking:
-                    self._ask_find(near, now)
-                    allowed -= 1
 
     def _may_get(self, near: SearchNode, operation: GetOperation) -> bool:
         """Whether *near* neither answered nor is about to."""
@@ -557,7 +563,7 @@ def _asked(request: Request) -> tuple[SearchNode, GetOperation]:
 def _sync_level(front: list[SearchNode], now: float) -> int:
     """How many of the first nodes, without a gap, answered lately."""
     for level, near in enumerate(front):
-        if not near.is_synced(now):
+        if now - near.replied_at > SYNCED_WITHIN or near.node.fresh_token(now) is None:
             return level
     return len(front)
 
