@@ -249,7 +249,7 @@ async def key_(file: str, *, as_json: bool) -> int:
     if as_json:
         emit("key", address=str(key.address))
     else:
-        click.echo(key.address)
+        click.echo(str(key.address))
     return Exit.OK
 
 

@@ -283,9 +283,8 @@ def status_of(error: Exception) -> Exit:
     from shoal.names.errors import NamesError  # noqa: PLC0415
 
     match error:
-        case ChainError() | NamesError():
-            of_names = isinstance(error, NamesError)
-            return _status_of_names(error) if of_names else _status_of_chain(error)
+        case NamesError() | ChainError():
+            return _status_of_room(error)
         case errors.NotConnectedError():
             return Exit.NOT_CONNECTED
         case errors.PutRefusedError() | errors.ValueTooLargeError():
@@ -301,6 +300,12 @@ def status_of(error: Exception) -> Exit:
             return Exit.USAGE
         case _:
             return Exit.FAILED
+
+
+def _status_of_room(error: NamesError | ChainError) -> Exit:
+    from shoal.names.errors import NamesError  # noqa: PLC0415
+
+    return _status_of_names(error) if isinstance(error, NamesError) else _status_of_chain(error)
 
 
 def _status_of_names(error: NamesError) -> Exit:
