@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.peers.process import LoggedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
-
     from tests.peers.namespaces import Namespace
 
 _STARTED: Final = re.compile(r'^\{"event": "started".*\}$')
+_ARMED: Final = re.compile(r'"armed"')
+_ROOT: Final = Path(__file__).parents[2]
 _START_PATIENCE: Final = 60.0  # seconds, on a busy machine
 _STOP_PATIENCE: Final = 20.0  # seconds
 
@@ -62,3 +63,26 @@ class NameServerProcess(LoggedProcess):
     def end(self) -> int:
         """Ask it to end; return its exit status."""
         return self.stop(_STOP_PATIENCE)
+
+
+class MortalServer(LoggedProcess):
+    """A name server that kills itself at one of the points of a registration."""
+
+    def __init__(self, data: Path, *, chain: str = "embedded", point: int = 0) -> None:
+        super().__init__(
+            f"server that dies at {point}",
+            [sys.executable, "-m", "tests.peers.names_worker", str(data), chain, str(point)],
+            cwd=_ROOT,
+        )
+        started = self.wait_for_line(_STARTED, _START_PATIENCE)
+        self.url = str(json.loads(started[0])["url"])
+
+    def arm(self) -> None:
+        """Count points from now on."""
+        self.write_line("arm")
+        self.wait_for_line(_ARMED, _START_PATIENCE)
+
+    def points(self) -> list[str]:
+        """Return the points that were reached."""
+        told = [json.loads(line) for line in self.lines_from(0) if line.startswith('{"point"')]
+        return [each["at"] for each in told]

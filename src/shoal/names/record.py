@@ -8,7 +8,7 @@ an older one of another account that signed the same name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId
@@ -39,8 +39,8 @@ class NameRecord:
 
     name: str
     account: AccountId
-    public_key: bytes = b""
-    signature: bytes = b""
+    public_key: bytes = field(default=b"", repr=False)
+    signature: bytes = field(default=b"", repr=False)
     owner: ChainAddress | None = None
 
     @property
