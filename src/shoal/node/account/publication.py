@@ -147,11 +147,11 @@ class Publication:
     def advance(self, now: float) -> list[object]:
         """Try again what nobody took."""
         due = [p for p in self._puts() if p.retry_at is not None and p.retry_at <= now]
-        return [self._put(put) for put in due]
+        return self._retry(due)
 
     def connected(self) -> list[object]:
         """Try again at once: the network is back."""
-        return [self._put(put) for put in self._puts() if put.retry_at is not None]
+        return self._retry([put for put in self._puts() if put.retry_at is not None])
 
     def _follow_up(self) -> list[object]:
         """Put what was waiting for the chain; say whether all is there."""
@@ -183,6 +183,13 @@ class Publication:
         put.retry_at = None
         self._by_op[put.op] = put
         return DhtPut(put.op, put.key, put.value, is_permanent=True)
+
+    def _retry(self, puts: Sequence[_Put]) -> list[object]:
+        """Put anew: to the DHT below an equal put is the one that it has told us of already."""
+        effects: list[object] = []
+        for put in puts:
+            effects += [DhtWithdraw(put.key, put.value.id), self._put(put)]
+        return effects
 
     def _withdraw(self, put: _Put) -> list[object]:
         if put.op is not None:

@@ -261,8 +261,10 @@ class World:
         if other.chain.device in one.connected:
             return
         one.connected[other.chain.device], other.connected[one.chain.device] = other, one
-        self.apply(one, one.engine.connection_opened(other.chain, self.now))
-        self.apply(other, other.engine.connection_opened(one.chain, self.now))
+        for ours, theirs in ((one, other), (other, one)):
+            chain = theirs.chain
+            opened = ours.engine.connection_opened(chain.account, chain.device, self.now)
+            self.apply(ours, opened)
 
     def disconnect(self, one: Person, other: Person) -> None:
         """The connection is gone, and its channels."""
@@ -272,8 +274,10 @@ class World:
         for number, (peer, _) in list(one.channels.items()):
             if peer is other:
                 self._close(one, number)
-        self.apply(one, one.engine.connection_closed(other.chain, self.now))
-        self.apply(other, other.engine.connection_closed(one.chain, self.now))
+        for ours, theirs in ((one, other), (other, one)):
+            chain = theirs.chain
+            closed = ours.engine.connection_closed(chain.account, chain.device, self.now)
+            self.apply(ours, closed)
 
     def _close(self, person: Person, number: int) -> None:
         peer, theirs = person.channels.pop(number)
