@@ -92,7 +92,13 @@ if TYPE_CHECKING:
         read_announcement,
         sign_announcement,
     )
-    from shoal.identity.wire.contacts import CONTACTS_MAX
+    from shoal.identity.wire.contacts import (
+        CONTACTS_MAX,
+        pack_contacts,
+        pack_requests,
+        unpack_contacts,
+        unpack_requests,
+    )
     from shoal.identity.wire.devices import KnownDevice
     from shoal.identity.wire.discovery import JAMI_SERVICE, NEARBY_LIFE, NearbyAccount
     from shoal.identity.wire.linking import LinkAddress, LinkMessage
@@ -204,6 +210,8 @@ __all__ = [
     "merge_current",
     "open_archive",
     "pack_archive",
+    "pack_contacts",
+    "pack_requests",
     "pack_revocations",
     "pack_with_key",
     "parse_chain",
@@ -219,6 +227,8 @@ __all__ = [
     "split_sync",
     "temporary_keys",
     "unpack_archive",
+    "unpack_contacts",
+    "unpack_requests",
     "unpack_revocations",
     "unpack_with_key",
 ]
@@ -347,7 +357,13 @@ _MODULES = {
         "read_announcement",
         "sign_announcement",
     ),
-    "wire.contacts": ("CONTACTS_MAX",),
+    "wire.contacts": (
+        "CONTACTS_MAX",
+        "pack_contacts",
+        "pack_requests",
+        "unpack_contacts",
+        "unpack_requests",
+    ),
     "wire.devices": ("KnownDevice",),
     "wire.discovery": (
         "JAMI_SERVICE",

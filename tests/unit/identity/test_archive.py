@@ -100,7 +100,7 @@ def test_without_password() -> None:
 
 
 def test_with_password() -> None:
-    """zlib inside, a new salt each time; a wrong password and none have the same error."""
+    """Compressed by zlib inside, a new salt each time; wrong passwords and none are the same."""
     data = pack_archive(FULL, "secret")
 
     assert is_encrypted(data)

@@ -164,6 +164,15 @@ def test_weak_keys_and_hashes_are_refused() -> None:
         check_device(_with_sha1(), WALL)
 
 
+def test_a_signature_of_an_unknown_kind_is_a_wrong_one() -> None:
+    """It cannot be verified, so it proves nothing."""
+    sha384, unknown = (bytes.fromhex(f"2a8648ce3d0403{last}") for last in ("03", "7f"))
+    der = DEVICE.der.replace(sha384, unknown)
+
+    with pytest.raises(WrongSignatureError):
+        check_device(Certificate.parse(der).with_issuer(ACCOUNT.certificate), WALL)
+
+
 def test_dates_are_checked_on_every_link() -> None:
     """And the error says by how much they are wrong."""
     with pytest.raises(NotYetValidError) as early:

@@ -30,7 +30,7 @@ from shoal.identity.pin import (
     seal_archive,
 )
 from shoal.sim.entropy import SeededEntropy
-from tests.unit.identity.samples import WALL, account
+from tests.unit.identity.samples import account
 
 ARCHIVE = Archive(account("alice").keys)
 PLACE = PinPlace(bytes(range(32)))

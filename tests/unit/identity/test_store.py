@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from shoal.core import InfoHash, Persist
+from shoal.crypto import Certificate, PrivateKey
 from shoal.identity.effects import Forget
 from shoal.identity.store import CertificateStore, chain_file
 from tests.unit.identity.samples import (
@@ -90,3 +97,30 @@ def test_the_one_not_used_for_longest_goes() -> None:
     assert store.forget(FIRST.long_id) == [Forget(chain_file(FIRST.long_id))]
     assert store.find(InfoHash(account("alice").keys.id)) is None
     assert store.forget(FIRST.long_id) == []
+
+
+def test_a_name_without_an_id_is_not_completed() -> None:
+    """There is nothing to look it up by."""
+    key = PrivateKey.generate_ec()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "no id")])
+    start = datetime.fromtimestamp(WALL, UTC)
+    builder = x509.CertificateBuilder(name, name, key.native.public_key(), 5, start, start)
+    der = builder.sign(key.native, SHA384()).public_bytes(Encoding.DER)
+    device = under(authority(), "device").certificate
+    nameless = Certificate.parse(der)
+
+    assert CertificateStore([FIRST]).complete(nameless) == nameless
+    assert CertificateStore([device]).complete(nameless) == nameless
+
+
+def test_two_certificates_of_one_account() -> None:
+    """Renewed once: each stays as long as a chain has it."""
+    ca = authority()
+    old = under(ca, "account", is_ca=True)
+    new = under(ca, "account", is_ca=True, key=old.private_key, wall_now=WALL + 9)
+    first, second = under(old, "first").certificate, under(new, "second").certificate
+    store = CertificateStore([first, second])
+
+    store.forget(first.long_id)
+
+    assert store.find(old.id) == new.certificate
