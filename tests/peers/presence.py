@@ -21,6 +21,10 @@ JAMID_PATH: Final = Path("/usr/libexec/jamid")  # Debian's jami-daemon package
 LIBJAMI_FOLDER: Final = (  # as tools/install-libjami has it
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoal/peers/libjami-0.5.2"
 )
+ANVIL_PATH: Final = LIBJAMI_FOLDER.parent / "anvil-1.7.1" / "anvil"  # as tools/install-anvil has it
+CONTRACTS_VENV: Final = (  # as tools/compile-contracts has it
+    Path(__file__).parents[2] / ".venv" / "contracts"
+)
 VARIABLE: Final = "SHOAL_PEERS"
 _SYSTEM_PATH: Final = "/usr/sbin:/sbin"  # not on every user's path
 
@@ -44,6 +48,8 @@ class Need(enum.Enum):
     MINIUPNPD = "miniupnpd"
     NFT = "nft"
     NAMESPACES = "namespaces"
+    ANVIL = "anvil"
+    VYPER = "vyper"
 
 
 _PROGRAMS: Final = {Need.COTURN: "turnserver"}  # where it is not the need's own name
@@ -54,6 +60,8 @@ _REMEDIES: Final = {
     Need.LIBJAMI: "run tools/install-libjami",
     Need.COTURN: "install Debian's package coturn",
     Need.MINIUPNPD: "install Debian's package miniupnpd",
+    Need.ANVIL: "run tools/install-anvil",
+    Need.VYPER: "run tools/compile-contracts --check",
     Need.NFT: "install Debian's package nftables",
 }
 
@@ -81,6 +89,10 @@ def missing(need: Need) -> str | None:
         is_here = importlib.util.find_spec("opendht") is not None
     elif need is Need.JAMID:
         is_here = JAMID_PATH.exists() and _has_program("dbus-daemon")
+    elif need is Need.ANVIL:
+        is_here = ANVIL_PATH.exists()
+    elif need is Need.VYPER:
+        is_here = (CONTRACTS_VENV / "installed").exists()
     elif need is Need.LIBJAMI:
         is_here = (LIBJAMI_FOLDER / "jamid.node").exists() and _has_program("node")
     else:

@@ -27,7 +27,7 @@ from shoal.chain.registry import (
 from shoal.core import AccountId, DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from shoal.chain.addresses import ChainAddress, TransactionHash
     from shoal.chain.backend import Chain
@@ -142,7 +142,7 @@ class RegistryClient:
 
     async def follow(
         self, from_block: int = 0, *, confirmations: int = 1, places: Iterable[Place] = ()
-    ) -> AsyncIterator[FollowStep]:
+    ) -> AsyncGenerator[FollowStep]:
         """Yield what happens, from *from_block* or behind *places* on, for ever.
 
         `EventsRead` has the events of the next blocks, none mostly; keep its *place* with what you
