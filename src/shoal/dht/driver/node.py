@@ -265,6 +265,9 @@ class DhtNode(NodeLifecycle):
     ) -> Certificate:
         """Find the certificate of a public key, by its long or short id.
 
+        One that OpenDHT 2.4 published is found by long id only if this node has seen its public
+        key before, as in a signed value: its place follows from the short id alone.
+
         Raises:
             CertificateNotFoundError: nobody published one.
             TimeoutError: the time given has passed.
