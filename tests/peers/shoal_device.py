@@ -50,6 +50,7 @@ class ShoalDevice:
     Attributes:
         accepts: names of channels that it takes, by their beginnings.
         refuses: accounts that may not connect.
+        asked: names of all channels that peers wanted.
         channels: those that peers have opened.
         events: what `Connections` said.
     """
@@ -66,8 +67,9 @@ class ShoalDevice:
         self.namespace = namespace
         self.account = account or create_account(SystemEntropy(), time.time())
         self.identity = self.account.device.identity
-        self.accepts: tuple[str, ...] = ("sip",)
+        self.accepts: tuple[str, ...] = ("sip", "msg:")
         self.refuses: set[AccountId] = set()
+        self.asked: list[str] = []
         self.channels: SimpleQueue[Channel] = SimpleQueue()
         self.events: list[Event] = []
         self._bootstrap, self._config, self._ice = bootstrap, config, ice
@@ -84,6 +86,7 @@ class ShoalDevice:
 
     def accepts_channel(self, name: str) -> bool:
         """Say whether a channel is taken."""
+        self.asked.append(name)
         return name.startswith(self.accepts)
 
     # What tests do
