@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Persist
-from shoal.identity.contact import SECOND, StoredRequest
+from shoal.identity.contact import StoredRequest
 from shoal.identity.effects import RequestReceived, RequestRemoved
 from shoal.identity.wire.contacts import REQUESTS_MAX, pack_requests
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 REQUESTS_FILE: Final = "incomingTrustRequests"
 DECLINED_MAX: Final = 1024  # ours: 60 kB; the oldest are forgotten, and may be shown again
-DECLINED_LIFE_MS: Final = 600 * SECOND  # a sealed value is kept for 10 minutes: OpenDHT value.h
 
 WaitingEffect: TypeAlias = Persist | RequestReceived | RequestRemoved
 
@@ -41,7 +40,7 @@ class WaitingStats:
     """Counters of requests.
 
     Attributes:
-        repeated: requests that were known, or declined and still on their way.
+        repeated: requests that were known, or declined and sent again.
         over_limit: requests beyond 256, not taken.
     """
 
@@ -86,13 +85,15 @@ class WaitingRequests:
         return [Persist(REQUESTS_FILE, pack_requests(self.items)), RequestRemoved(account)]
 
     def _was_declined(self, account: AccountId, request: StoredRequest) -> bool:
-        """Say whether this is the request that was declined, still on its way."""
+        """Say whether this is the request that was declined, sent again by itself.
+
+        13.7 does not say when it issued a request. Since whoever carries requests hands over each
+        value only once, one of 13.7 that comes after it was declined was asked anew.
+        """
         declined = self._declined.get(account)
-        if declined is None:
+        if declined is None or not request.invited_ms:
             return False
-        if request.invited_ms:
-            return request.invited_ms <= declined.request.invited_ms
-        return request.received_ms < declined.at_ms + DECLINED_LIFE_MS
+        return request.invited_ms <= declined.request.invited_ms
 
     def _is_old(self, account: AccountId, request: StoredRequest) -> bool:
         """Say whether *request* says nothing new."""
