@@ -6,6 +6,7 @@ import click
 
 from bench.dht.command import dht
 from bench.dht_scale import dht_scale
+from bench.names.command import names
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,6 +19,7 @@ def bench() -> None:
 
 bench.add_command(dht)
 bench.add_command(dht_scale)
+bench.add_command(names)
 
 if __name__ == "__main__":
     bench(prog_name="python -m bench")

@@ -69,7 +69,7 @@ class Section:
 
 @dataclass(slots=True)
 class Report:
-    """All that one bench measured."""
+    """All that one bench measured; *peer* is empty where there is nobody to compare with."""
 
     name: str
     peer: str
@@ -77,7 +77,8 @@ class Report:
 
     def print(self, console: Console) -> None:
         """Print a table per section."""
-        console.print(f"{machine()}; {self.peer} beside shoal", highlight=False)
+        beside = f"; {self.peer} beside shoal" if self.peer else ""
+        console.print(f"{machine()}{beside}", highlight=False)
         for section in self.sections:
             console.print()
             if section.figures:
@@ -106,15 +107,20 @@ class Report:
 
     def as_markdown(self) -> str:
         """Return the tables for a page."""
-        lines = [f"Measured on {machine()}; {self.peer} beside Shoal, medians.", ""]
+        beside = f"; {self.peer} beside Shoal" if self.peer else ""
+        lines = [f"Measured on {machine()}{beside}, medians.", ""]
         for section in self.sections:
             lines += [f"### {section.title}", ""]
             if section.figures:
-                lines += [
-                    f"| | {self.peer} | Shoal | ratio | aim |",
-                    "| --- | ---: | ---: | ---: | --- |",
-                ]
-                lines += ["| " + " | ".join(cells(each)) + " |" for each in section.figures]
+                if self.peer:
+                    lines += [
+                        f"| | {self.peer} | Shoal | ratio | aim |",
+                        "| --- | ---: | ---: | ---: | --- |",
+                    ]
+                else:
+                    lines += ["| | Shoal |", "| --- | ---: |"]
+                rows = [self._cells(each) for each in section.figures]
+                lines += ["| " + " | ".join(row) + " |" for row in rows]
                 lines.append("")
             if section.text:
                 lines += ["```text", *section.text, "```", ""]
@@ -137,13 +143,19 @@ class Report:
     def _table(self, section: Section) -> Table:
         table = Table(title=section.title, title_justify="left", title_style="bold")
         table.add_column("")
-        for header in (self.peer, "shoal", "ratio"):
+        for header in (self.peer, "shoal", "ratio") if self.peer else ("shoal",):
             table.add_column(header, justify="right")
-        table.add_column("aim")
+        if self.peer:
+            table.add_column("aim")
         for figure in section.figures:
             style = {True: "green", False: "red", None: ""}[figure.is_on_target]
-            table.add_row(*cells(figure), style=style)
+            table.add_row(*self._cells(figure), style=style)
         return table
+
+    def _cells(self, figure: Figure) -> list[str]:
+        """Return the cells of a row; where there is no peer, only ours."""
+        shown = cells(figure)
+        return shown if self.peer else [shown[0], shown[2]]
 
 
 def cells(figure: Figure) -> list[str]:
