@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Final, Self
 
-from Crypto.Hash import keccak
-
 from shoal.chain.errors import InvalidAddressError
 from shoal.core import FixedBytes
+from shoal.crypto.secp256k1 import keccak256
+
+__all__ = ["BlockHash", "ChainAddress", "TransactionHash", "keccak256"]
 
 ADDRESS_LENGTH: Final = 20  # Ethereum yellow paper, section 4.1
 HASH_LENGTH: Final = 32  # bytes of a Keccak-256 digest
 _PUBLIC_KEY_LENGTH: Final = 64  # X ‖ Y of a point of secp256k1
-
-
-def keccak256(data: bytes) -> bytes:
-    """Return the Keccak-256 digest of *data*: not SHA3-256, whose padding differs."""
-    return keccak.new(data=data, digest_bits=256).digest()
 
 
 class ChainAddress(FixedBytes):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from shoal.chain.addresses import ChainAddress
 from shoal.chain.errors import InvalidChainKeyError, SignerMissingError
 from shoal.core import DecodeError
+from shoal.crypto.secp256k1 import CHAIN_KEY_LENGTH, chain_address, is_chain_key
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from shoal.core import Entropy
 
-KEY_LENGTH: Final = 32  # SEC 2, section 2.4.1: the group's order has 256 bits
+KEY_LENGTH: Final = CHAIN_KEY_LENGTH
 # SEC 2, section 2.4.1: n, the order of the group.
 ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 _SIGNATURE_LENGTH: Final = 64  # r and s
@@ -45,10 +46,10 @@ class ChainKey:
         Raises:
             InvalidChainKeyError: they are no key.
         """
-        if len(secret) != KEY_LENGTH or not 0 < int.from_bytes(secret) < ORDER:
+        if not is_chain_key(secret):
             raise InvalidChainKeyError(f"no private key of {KEY_LENGTH} bytes")
         self._secret = bytes(secret)
-        self.address = ChainAddress.of_public_key(_public_point(self._secret))
+        self.address = ChainAddress(chain_address(secret))
 
     @classmethod
     def parse(cls, text: str) -> ChainKey:
@@ -115,18 +116,6 @@ def recover(digest: bytes, signature: Signature) -> ChainAddress:
     except Exception as error:
         raise DecodeError("a signature that nobody made") from error
     return ChainAddress.of_public_key(point.format(compressed=False)[1:])
-
-
-def _public_point(secret: bytes) -> bytes:
-    """Return X ‖ Y of the public key; by a library that every installation has."""
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - for its weight
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
-        Encoding,
-        PublicFormat,
-    )
-
-    public = ec.derive_private_key(int.from_bytes(secret), ec.SECP256K1()).public_key()
-    return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
 
 
 def _library() -> ModuleType:
