@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Persist
-from shoal.identity.contact import StoredRequest
 from shoal.identity.effects import RequestReceived, RequestRemoved
 from shoal.identity.wire.contacts import REQUESTS_MAX, pack_requests
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shoal.core import AccountId
+    from shoal.identity.contact import StoredRequest
 
 REQUESTS_FILE: Final = "incomingTrustRequests"
 DECLINED_MAX: Final = 1024  # ours: 60 kB; the oldest are forgotten, and may be shown again

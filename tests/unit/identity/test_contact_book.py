@@ -141,9 +141,9 @@ def test_asking_who_has_asked_accepts() -> None:
 
 
 def test_declining_tells_nobody() -> None:
-    """What is still on its way is known again; a later request is shown."""
+    """What its sender repeats by itself is known again; a later request is shown."""
     alice = book()
-    request = TrustRequest(ONE, VCARD)
+    request = TrustRequest(ONE, VCARD, invited_ms=MS)
     alice.request_received(BOB, request, 0.0, WALL)
 
     assert alice.decline(BOB.account, WALL) == [
@@ -151,7 +151,8 @@ def test_declining_tells_nobody() -> None:
         RequestRemoved(BOB.account),
     ]
     assert alice.request_received(BOB, request, 1.0, WALL + 599) == []
-    assert of(alice.request_received(BOB, request, 2.0, WALL + 601), RequestReceived)
+    later = TrustRequest(ONE, VCARD, invited_ms=MS + 1)
+    assert of(alice.request_received(BOB, later, 2.0, WALL + 601), RequestReceived)
 
 
 def test_removing_ends_connections_and_forgets_the_confirmation() -> None:
