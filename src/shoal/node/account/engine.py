@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, InfoHash
-from shoal.identity import SyncMessage, split_sync
+from shoal.identity import SyncMessage, TreatedIds, split_sync
 from shoal.identity import effects as book_fx
 from shoal.identity.chain import parse_chain
 from shoal.identity.errors import RevokedError
@@ -39,7 +40,7 @@ from shoal.node.errors import TooMuchAskedError
 from shoal.node.events import SyncReceived
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from shoal.core import DeviceId, Entropy
@@ -88,6 +89,7 @@ class AccountEngine:
         entropy: Entropy,
         wall_offset: float,
         allow_public: bool = False,
+        read: Iterable[int] = (),
         parse: ParseChain = parse_chain,
         check: DeviceCheck = check_real,
     ) -> None:
@@ -117,7 +119,12 @@ class AccountEngine:
             announcement=own.announcement,
         )
         self.inbox = Inbox(
-            self._operations, self.chains, self.presences, chain.account, chain.short_id
+            self._operations,
+            self.chains,
+            self.presences,
+            chain.account,
+            chain.short_id,
+            TreatedIds(read),
         )
         self.signalling = DhtSignalling(self._operations, self.chains, chain.device, chain.short_id)
         self.syncing = DeviceSyncing(self._operations, chain.device)
@@ -153,20 +160,25 @@ class AccountEngine:
 
     def stop(self, now: float) -> list[object]:
         """Withdraw what we published, and listen no longer."""
-        effects = [*self.publication.stop(), *self.inbox.stop(), *self.signalling.stop()]
+        kept = self.inbox.advance(inf)
+        effects = [*kept, *self.publication.stop(), *self.inbox.stop(), *self.signalling.stop()]
         for account in (self.account, *self.book.contacts):
             effects += self.presences.unwatch(account)
         return self._settle(effects, now)
 
     def next_deadline(self) -> float | None:
         """When `advance` next has work, or None. Pure."""
-        parts = (self.publication, self.presences, self.syncing)
+        parts = (self.publication, self.presences, self.inbox, self.syncing)
         deadlines = (part.next_deadline() for part in parts)
         return min((each for each in deadlines if each is not None), default=None)
 
     def advance(self, now: float) -> list[object]:
         """Do what is due at *now*."""
-        effects = [*self.publication.advance(now), *self.presences.advance(now)]
+        effects = [
+            *self.publication.advance(now),
+            *self.presences.advance(now),
+            *self.inbox.advance(now),
+        ]
         state = self._state(now) if self.syncing.is_due_to_send else ()
         effects += self.syncing.advance(now, state)
         return self._settle(effects, now)

@@ -6,6 +6,9 @@
 Everything in an inbox is sealed for one device, so storing nodes keep it ten minutes, whatever it
 is: nobody leaves anything for devices that are offline.
 
+But for these ten minutes it stays, and a device that restarts reads it once more. So the ids of
+values that were read are kept on disk: a request that was declined is not shown again by itself.
+
 Source: Jami account_manager.cpp, sendTrustRequest and jamiaccount.cpp; reference sections 3.6 to
 3.8 and 4.2.
 """
@@ -16,7 +19,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from shoal.core import DecodeError, DeviceId, InfoHash
+from shoal.core import DecodeError, DeviceId, InfoHash, Persist
 from shoal.dht import Value
 from shoal.identity import DeviceSync, TrustRequest
 from shoal.identity.wire.requests import TRUST_REQUEST_TYPE
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shoal.core import AccountId
-    from shoal.identity import DeviceChain
+    from shoal.identity import DeviceChain, TreatedIds
     from shoal.node.account.chains import Chains
     from shoal.node.account.operations import Operations
     from shoal.node.account.presence import Presences
@@ -48,6 +51,8 @@ MESSAGES_BURST: Final = 10  # ours: of one device at once
 MESSAGES_RATE: Final = 0.1  # per second and device; ours
 SENDERS_MAX: Final = 4096  # ours: devices that are told apart
 WAITING_MAX: Final = 256  # ours: messages whose sender's chain is being looked for
+SAVE_AFTER: Final = 1.0  # seconds that ids are gathered for, before they are written; ours
+READ_FILE: Final = "readRequests"
 SENDINGS_MAX: Final = 1024  # ours: requests being sent
 
 
@@ -96,14 +101,20 @@ class Inbox:
         presences: Presences,
         account: AccountId,
         short_id: InfoHash,
+        read: TreatedIds,
     ) -> None:
-        """Read for the device of *account* with this short id, once started."""
+        """Read for the device of *account* with this short id, once started.
+
+        *read* are the ids of values that were read before; `advance` keeps them on disk.
+        """
         self.stats: Final = InboxStats()
         self._operations = operations
         self._chains = chains
         self._presences = presences
         self._account = account
         self._key = inbox_key(short_id)
+        self._read = read
+        self._save_at: float | None = None
         self._listen: int | None = None
         self._limiter: SenderLimiter[InfoHash] = SenderLimiter(
             MESSAGES_BURST, MESSAGES_RATE, SENDERS_MAX
@@ -189,7 +200,8 @@ class Inbox:
         """Take values that were decrypted for us."""
         effects: list[object] = []
         for value in values if op == self._listen else ():
-            effects += self._received(value, now)
+            if value.id not in self._read:
+                effects += self._received(value, now)
         return effects
 
     def values_expired(self, op: int, values: Sequence[Value], now: float) -> list[object]:
@@ -212,6 +224,17 @@ class Inbox:
         """Whether *op* is a search or a lookup of ours."""
         return op in self._waiting or (op in self._sendings and op not in self._targets)
 
+    def next_deadline(self) -> float | None:
+        """When the ids of what was read are to be kept."""
+        return self._save_at
+
+    def advance(self, now: float) -> list[object]:
+        """Keep them, some at a time: each write waits for the disk."""
+        if self._save_at is None or now < self._save_at:
+            return []
+        self._save_at = None
+        return [Persist(READ_FILE, self._read.pack())]
+
     # In
 
     def _received(self, value: Value, now: float) -> list[object]:
@@ -230,6 +253,9 @@ class Inbox:
         if not is_allowed:
             self.stats.limited += 1
             return []
+        self._read.add(value.id)
+        if self._save_at is None:
+            self._save_at = now + SAVE_AFTER
         device = DeviceId(hashlib.sha256(value.owner).digest())
         op = self._operations.begin(self)
         self._waiting[op] = message

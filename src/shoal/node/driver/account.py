@@ -171,6 +171,12 @@ class Account:
         """Return the latest attempts to connect, and those under way."""
         return self.runtime.connections.traces()
 
+    @property
+    def refusals(self) -> int:
+        """How many requests and offers were turned away in silence, as of the blocked."""
+        offers = self.runtime.connections.stats.offers_refused
+        return self.runtime.engine.book.stats.refused + offers
+
     # Who is online
 
     def presence(self, account: AccountId | str) -> Presence:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shoal.core.driver import SystemEntropy
 from shoal.crypto import Certificate
@@ -14,13 +14,16 @@ from shoal.identity import check_device
 from shoal.identity.contact_book import ContactBook
 from shoal.identity.devices import KnownDevices
 from shoal.identity.driver import AccountFolder, SharedFiles, list_accounts
+from shoal.identity.driver.files import read_file
 from shoal.identity.errors import ChainError
 from shoal.identity.permissions import Permissions
 from shoal.identity.revocations import Revocations
 from shoal.identity.store import CertificateStore
+from shoal.identity.wire.treated import unpack_treated
 from shoal.net.ice import IceConfig
 from shoal.net.ice.config import STUN_PORT, Scope, StunServer, TurnServer
 from shoal.node.account.engine import AccountEngine, OwnDevice
+from shoal.node.account.inbox import READ_FILE
 from shoal.node.driver.account import Account
 from shoal.node.driver.dht import DhtPlace, DhtPool
 from shoal.node.driver.runtime import AccountRuntime
@@ -42,8 +45,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LOOPBACK = bytes((127, 0, 0, 1))
-_PORT_MAX = 65_535
+LOOPBACK: Final = bytes((127, 0, 0, 1))
+_PORT_MAX: Final = 65_535
+READ_SIZE_MAX: Final = 1024 * 1024  # ours: 16,384 lines are a quarter of it
 
 
 class Assembly:
@@ -92,7 +96,8 @@ class Assembly:
         """
         stored = await asyncio.to_thread(folder.load)
         revocations = await asyncio.to_thread(self._revocations, stored)
-        engine = self._engine(stored, revocations)
+        read = await asyncio.to_thread(_read_ids, folder)
+        engine = self._engine(stored, revocations, read)
         settings = self._config.account(engine.account.hex())
         place = DhtPlace.of(engine.account.hex(), self._config.dht, settings)
         dht = await self.dht.take(place)
@@ -131,7 +136,9 @@ class Assembly:
         finally:
             await self.dht.release(place)
 
-    def _engine(self, stored: StoredAccount, revocations: Revocations) -> AccountEngine:
+    def _engine(
+        self, stored: StoredAccount, revocations: Revocations, read: Sequence[int]
+    ) -> AccountEngine:
         wall_now = time.time()
         own = check_device(stored.device.identity.certificate, wall_now)
         settings = self._config.account(own.account.hex())
@@ -151,6 +158,7 @@ class Assembly:
             entropy=SystemEntropy(),
             wall_offset=wall_now - asyncio.get_running_loop().time(),
             allow_public=settings.public,
+            read=read,
         )
 
     def _revocations(self, stored: StoredAccount) -> Revocations:
@@ -175,6 +183,16 @@ class Assembly:
             except ChainError as error:
                 _log.warning("! device %s: %s", device.hex()[:16], error)
         return chains
+
+
+def _read_ids(folder: AccountFolder) -> list[int]:
+    """Return the ids of requests that were read before.
+
+    Raises:
+        AccountFileError: the file cannot be read.
+    """
+    data = read_file(folder.path / READ_FILE, READ_SIZE_MAX)
+    return [] if data is None else unpack_treated(data)
 
 
 def ice_config(settings: NetSettings) -> IceConfig:

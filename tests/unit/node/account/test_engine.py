@@ -10,6 +10,7 @@ from shoal.dht import Value
 from shoal.identity import TrustRequest
 from shoal.identity.errors import RevokedError, UnknownRequestError
 from shoal.identity.revocations import revoke_device
+from shoal.identity.wire.treated import unpack_treated
 from shoal.net.effects import SendSignal
 from shoal.node.account import effects as fx
 from shoal.node.account.chains import DeviceName
@@ -132,6 +133,22 @@ def test_a_declined_request_is_forgotten_without_a_word(world: World) -> None:
     assert not alice.engine.book.contacts[bob.chain.account].confirmed
     with pytest.raises(UnknownRequestError):
         bob.engine.decline_contact(alice.chain.account, world.now)
+
+
+def test_who_was_declined_may_ask_again(world: World) -> None:
+    """A new request is seen; the same one, read again after a restart, is not."""
+    alice, bob = world.add(device("alice")), world.add(device("bob"))
+    request(world, alice, bob)
+    world.apply(bob, bob.engine.decline_contact(alice.chain.account, world.now))
+    world.run(5)
+    ids = unpack_treated(persisted(bob)["readRequests"])
+    again = world.add(device("bob"), read=ids)
+    assert again.events(RequestReceived) == []
+
+    undated = TrustRequest(payload=b"again")  # of 13.7
+    world.apply(alice, alice.engine.inbox.send(1, bob.chain.account, undated, None, world.now))
+
+    assert [each.payload for each in again.events(RequestReceived)] == [b"again"]
 
 
 def test_who_is_blocked_reaches_us_by_no_path(world: World) -> None:

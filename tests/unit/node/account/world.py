@@ -88,6 +88,7 @@ class World:
         state: BookState | None = None,
         starts: bool = True,
         allow_public: bool = False,
+        read: Sequence[int] = (),
     ) -> Person:
         """Put a device into the world."""
         chain = of.chain
@@ -104,6 +105,7 @@ class World:
             entropy=SeededEntropy(3, chain.device.hex()),
             wall_offset=WALL_NOW,
             allow_public=allow_public,
+            read=read,
         )
         person = Person(of, engine, store, revocations)
         self.people.append(person)
