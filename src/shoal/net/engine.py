@@ -309,6 +309,11 @@ class ConnectionsEngine(Establishing):
         under_way = [each.trace for each in self._registry.connections.values() if not each.is_up]
         return [*self._registry.traces, *under_way]
 
+    def pipe_of(self, connection: int) -> Hashable | None:
+        """Return the pipe that carries a connection, unless that is ICE's path."""
+        found = self._registry.connections.get(connection)
+        return None if found is None else found.pipe
+
     @property
     def sizes(self) -> dict[str, int]:
         """How much of everything there is."""

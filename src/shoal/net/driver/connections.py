@@ -14,6 +14,7 @@ from shoal.core import DeviceId, Persist
 from shoal.core.driver import SystemEntropy
 from shoal.identity import TreatedIds
 from shoal.net.driver.channel import Channel
+from shoal.net.driver.direct import DirectLinks
 from shoal.net.effects import (
     AttemptEnded,
     ChannelAccepted,
@@ -35,21 +36,24 @@ from shoal.net.effects import (
     Way,
 )
 from shoal.net.engine import ConnectionsEngine
-from shoal.net.errors import ConnectionsClosedError, DialError, SendBufferFullError
+from shoal.net.errors import ConnectionsClosedError, DialError, NetError, SendBufferFullError
 from shoal.net.ice import IceConfig, IceEngine
 from shoal.net.ice.driver import IceSockets, local_addresses
+from shoal.net.multiaddr import Multiaddr
 from shoal.net.tls.driver import TlsIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
-    from shoal.core import AccountId
+    from shoal.core import AccountId, Address
     from shoal.crypto import Identity
     from shoal.net.config import ConnectionsConfig
-    from shoal.net.ice.driver.sockets import Command
+    from shoal.net.ice.driver.sockets import Command, Mapper
     from shoal.net.peer import ChannelPolicy, Peer
     from shoal.net.signalling import PeerRequest
     from shoal.net.trace import AttemptTrace, ConnectionInfo, ConnectionsStats
+
+FindAddressesOf: TypeAlias = "Callable[[Peer, Callable[[Sequence[Multiaddr]], None]], None]"
 
 BUFFERED_MAX: Final = 64 * 1024 * 1024  # bytes that a writer who never waits may pile up, ours
 
@@ -78,6 +82,9 @@ class Connections:
         ice: how paths are found.
         treated: what the last `Persist("treated", …)` said.
         hosts: says which addresses of this machine to offer; by default all but loopback.
+        mapper: has the router forward ports to us, if given.
+        find_addresses: finds the addresses that a device publishes, and calls back; without it
+            there is no way but ICE.
     """
 
     def __init__(
@@ -92,6 +99,8 @@ class Connections:
         ice: IceConfig | None = None,
         treated: Sequence[int] = (),
         hosts: Callable[[], Sequence[bytes]] | None = None,
+        mapper: Mapper | None = None,
+        find_addresses: FindAddressesOf | None = None,
     ) -> None:
         entropy = SystemEntropy()
         self._engine = ConnectionsEngine(
@@ -103,6 +112,10 @@ class Connections:
             config=config,
             treated=TreatedIds(treated),
         )
+        self._identity = identity
+        self._mapper = mapper
+        self._find_addresses = find_addresses
+        self._direct: DirectLinks | None = None
         self._send_signal = send_signal
         self._on_channel = on_channel or _close_unwanted
         self._on_event = on_event or _ignore
@@ -196,6 +209,16 @@ class Connections:
         """Learn under which IP addresses others see this machine; new attempts offer them."""
         self._public = tuple(addresses)
 
+    def listen(self, local: Address) -> Multiaddr:
+        """Let devices connect to *local* directly, by TCP; return the address to publish.
+
+        Port 0 is any. What is published is for the caller to decide.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        return Multiaddr.tcp(self._links().listen(local))
+
     def close_account(self, account: AccountId) -> None:
         """Close everything to the devices of an account."""
         self._run(partial(self._engine.close_account, account))
@@ -217,12 +240,16 @@ class Connections:
         self._is_closed = True
         if self._loop is not None:
             self._run(self._engine.close)
+        if self._direct is not None:
+            self._direct.close()
         for sockets in [*self._sockets.values()]:
             self._let_go(sockets)
         self._sockets.clear()
         while self._closing:
             sockets = self._closing.pop()
             await sockets.wait_closed()
+        if self._direct is not None:
+            await self._direct.wait_closed()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -249,9 +276,8 @@ class Connections:
 
     def write(self, channel: ChannelId, data: bytes) -> None:
         """Send on a channel."""
-        sockets = self._sockets.get(channel.connection)
-        if sockets is not None and sockets.buffered > BUFFERED_MAX:
-            raise SendBufferFullError(f"{sockets.buffered} bytes wait to be sent")
+        if (waiting := self._buffered(channel.connection)) > BUFFERED_MAX:
+            raise SendBufferFullError(f"{waiting} bytes wait to be sent")
         self._run(partial(self._engine.write, channel, data))
 
     def consumed(self, channel: ChannelId, size: int, packets: int) -> None:
@@ -267,8 +293,63 @@ class Connections:
         sockets = self._sockets.get(connection)
         if sockets is not None:
             await sockets.drain()
+        elif (pipe := self._engine.pipe_of(connection)) is not None:
+            await self._links().drain(_link_of(pipe))
+
+    # As the user of direct links
+
+    def dialled(self, dial: int, link: int) -> None:
+        """Tell the engine."""
+        self._run(partial(self._engine.pipe_opened, dial, link))
+
+    def dial_failed(self, dial: int, error: NetError) -> None:
+        """Tell the engine."""
+        self._run(partial(self._engine.pipe_failed, dial, error))
+
+    def greeted(self, link: int, peer: Peer) -> None:
+        """Tell the engine."""
+        self._run(partial(self._engine.accept_pipe, link, peer, Way.DIRECT))
+
+    def came(self, link: int, data: bytes | memoryview) -> None:
+        """Tell the engine."""
+        self._run(partial(self._engine.pipe_received, link, data))
+
+    def ended(self, link: int) -> None:
+        """Tell the engine."""
+        self._run(partial(self._engine.pipe_eof, link))
 
     # Inside
+
+    def _links(self) -> DirectLinks:
+        """Return the direct links, which are made when they are first needed."""
+        if self._direct is None:
+            self._direct = DirectLinks(self._identity, self)
+        return self._direct
+
+    def _open_pipe(self, order: OpenPipe) -> None:
+        """Look for a device's addresses and dial them."""
+        attempt, peer = order.attempt, order.peer
+        if order.way is not Way.DIRECT or self._find_addresses is None:
+            self.dial_failed(attempt, DialError("there is no such way here"))
+            return
+
+        def dial(addresses: Sequence[Multiaddr]) -> None:
+            if not self._is_closed:
+                try:
+                    self._links().dial(attempt, peer, addresses)
+                except NetError as error:
+                    self.dial_failed(attempt, error)
+
+        find = self._find_addresses
+        self._call(lambda wanted: find(wanted, dial), peer)
+
+    def _buffered(self, connection: int) -> int:
+        """Return how many bytes wait to be sent."""
+        sockets = self._sockets.get(connection)
+        if sockets is not None:
+            return sockets.buffered
+        pipe = self._engine.pipe_of(connection)
+        return 0 if pipe is None else self._links().buffered(_link_of(pipe))
 
     def _run(self, command: Callable[[float], Sequence[Effect]]) -> None:
         """Run a command of the engine, and carry out what it returns, after what waits already."""
@@ -339,13 +420,8 @@ class Connections:
                 self._run(partial(self._engine.addresses_found, attempt, hosts, self._public))
             case SendSignal():
                 self._call(self._send_signal, effect)
-            case OpenPipe(attempt):
-                error = DialError("there is no other way than ICE here")
-                self._run(partial(self._engine.pipe_failed, attempt, error))
-            case SetReading(connection, is_paused):
-                self._set_reading(connection, is_paused)
-            case SendPipe() | ClosePipe():
-                pass
+            case OpenPipe() | SetReading() | SendPipe() | ClosePipe():
+                self._apply_pipe(effect)
             case Persist() | ConnectionUp():
                 self._call(self._on_event, effect)
             case ConnectionDown(connection):
@@ -354,13 +430,28 @@ class Connections:
             case AttemptEnded(trace):
                 if trace.error is not None:
                     self._release(trace.attempt)
+                    if trace.way is Way.DIRECT and self._direct is not None:
+                        self._direct.cancel(trace.attempt)
                 _log.debug("= attempt %d to %s: %s", trace.attempt, trace.device, trace.error)
                 self._call(self._on_event, effect)
+
+    def _apply_pipe(self, effect: OpenPipe | SetReading | SendPipe | ClosePipe) -> None:
+        match effect:
+            case OpenPipe():
+                self._open_pipe(effect)
+            case SetReading(connection, is_paused):
+                self._set_reading(connection, is_paused)
+            case SendPipe(pipe, data):
+                self._links().send(_link_of(pipe), data)
+            case ClosePipe(pipe):
+                self._links().close_link(_link_of(pipe))
 
     def _set_reading(self, connection: int, is_paused: bool) -> None:
         sockets = self._sockets.get(connection)
         if sockets is not None:
             (sockets.pause_reading if is_paused else sockets.resume_reading)()
+        elif (pipe := self._engine.pipe_of(connection)) is not None:
+            self._links().set_reading(_link_of(pipe), is_paused)
 
     def _opened(self, op: int, channel: Channel) -> None:
         opening = self._opening.get(op)
@@ -380,7 +471,7 @@ class Connections:
             def feed(command: Command) -> None:
                 self._run(partial(self._engine.ice_input, attempt, command))
 
-            sockets = self._sockets[attempt] = IceSockets(feed)
+            sockets = self._sockets[attempt] = IceSockets(feed, self._mapper)
         return sockets
 
     def _release(self, attempt: int) -> None:
@@ -399,6 +490,12 @@ class Connections:
             function(argument)
         except Exception:  # noqa: BLE001 - logged; one failure must not stop the rest
             _log.exception("! a callback of the connections failed")
+
+
+def _link_of(pipe: Hashable) -> int:
+    """Return the number of the direct link that a pipe is."""
+    assert isinstance(pipe, int), "ours are numbers"
+    return pipe
 
 
 def _close_unwanted(channel: Channel) -> None:
