@@ -54,6 +54,7 @@ TESTED_BY: Final = {
     "net/ice/paths": "net/ice/test_engine",
     "net/ice/probe": "net/ice/test_engine",
     "net/ice/relay": "net/ice/test_nat_table",
+    "net/mapping/routers": "net/mapping/test_engine",
     "net/turn/authentication": "net/turn/test_client",
     "sim/ice": "net/ice/test_nat_table",
     "sim/hosts": "sim/test_network",

@@ -87,6 +87,7 @@ class MapperEngine:
         for mapping in self._mappings.values():
             mapping.router = None
             mapping.tried.clear()
+            mapping.refusal = None
             mapping.renew_at = inf
         return self._take()
 
@@ -207,7 +208,8 @@ class MapperEngine:
             mapping.tried.append(mapping.router)
             mapping.router = None
         mapping.external = None
-        self._try(mapping, now, error)
+        mapping.refusal = mapping.refusal or error
+        self._try(mapping, now)
 
     def rebooted(self, router: Router, now: float) -> None:
         """Make the mappings again that a router has forgotten."""
@@ -228,7 +230,7 @@ class MapperEngine:
 
     # Inside
 
-    def _try(self, mapping: Mapping, now: float, error: MappingError | None = None) -> None:
+    def _try(self, mapping: Mapping, now: float) -> None:
         """Ask the first router for *mapping* that has not refused it, wait for one, or give up."""
         is_waiting = False
         for router in self._routers:
@@ -242,6 +244,7 @@ class MapperEngine:
         if is_waiting:
             return
         del self._mappings[mapping.id]
+        error = mapping.refusal
         if error is None:
             has_private = any(each.external for each in self._routers)
             error = NotPublicError() if has_private else NoRouterError()

@@ -58,6 +58,7 @@ class Mapping:
     renew_at: float = inf
     expires: float = inf
     conflicts: int = 0
+    refusal: MappingError | None = None  # the first
 
 
 class RouterUser(Protocol):

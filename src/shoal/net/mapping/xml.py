@@ -30,7 +30,7 @@ def elements(document: bytes) -> list[tuple[tuple[str, ...], str]]:
     if len(document) > LENGTH_MAX:
         raise DecodeError(f"XML longer than {LENGTH_MAX}")
     reader = _Reader()
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")  # whatever it says: no codec of its choice is run
     parser.buffer_text = True
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
