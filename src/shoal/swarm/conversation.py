@@ -12,14 +12,15 @@ All methods run in one thread per conversation, and return events in the order o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from shoal.core import AccountId, CommitId, ConversationId, DeviceId
+from shoal.core import AccountId, CommitId, ConversationId, DecodeError, DeviceId
 from shoal.swarm import roles
 from shoal.swarm.commits import Commit, merge_message
 from shoal.swarm.contents import Initial, Mode, read_content, write_content
-from shoal.swarm.errors import ConversationEndedError, InvalidCommitError
+from shoal.swarm.errors import ConversationEndedError, InvalidCommitError, ObjectMissingError
 from shoal.swarm.history import Graph, collect
 from shoal.swarm.merging import merge_heads
 from shoal.swarm.store import ObjectKind
@@ -199,6 +200,17 @@ class Conversation:
     def members(self) -> dict[AccountId, Role]:
         """Everybody and their roles."""
         return roles.with_left(roles.members(self.files), self._content_of(self.id))
+
+    def devices(self) -> dict[DeviceId, AccountId]:
+        """Return the devices that have committed, and the accounts that they name."""
+        found: dict[DeviceId, AccountId] = {}
+        for device in roles.devices(self.files):
+            with suppress(DecodeError, ObjectMissingError):
+                certificate = self._validator.certificates.read(
+                    self.files, roles.device_path(device)
+                )
+                found[device] = self._validator.certificates.owner(certificate)
+        return found
 
     def read_file(self, path: str) -> bytes | None:
         """Return the content of a file at the head; None if it is not there."""

@@ -3,7 +3,9 @@
 SwarmError
 ├── InvalidCommitError       a commit breaks the rules of its conversation
 ├── ObjectMissingError       history names an object that nobody gave us
+├── CloneFailedError         nobody gave us the conversation
 ├── HistoryTooLargeError     more than we take from a peer
+├── NoSuchConversationError  it is not here, or not yet
 ├── NotAMemberError          the person is not in the conversation
 ├── NotAnAdminError          only an administrator may do that
 ├── NotEditableError         that message is not ours, or is none that can be edited
@@ -81,3 +83,11 @@ class InvalidMessageError(SwarmError):
 
 class ConversationEndedError(SwarmError):
     """You are no longer in this conversation: you left it, or an administrator banned you."""
+
+
+class CloneFailedError(SwarmError):
+    """Nobody who has the conversation could be reached. It is tried again when they are online."""
+
+
+class NoSuchConversationError(SwarmError):
+    """There is no such conversation on this device, or it is still being fetched."""

@@ -1,0 +1,197 @@
+"""What the engine of conversations asks of its host, and what it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from shoal.core import Persist
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shoal.core import AccountId, CommitId, ConversationId, DeviceId
+    from shoal.swarm.conversation import Refused, Taken
+    from shoal.swarm.errors import SwarmError
+    from shoal.swarm.records import ConversationRequest
+    from shoal.swarm.roles import Role
+
+
+# --- Actions ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChannel:
+    """Open a channel to a device; `channel_opened` or `open_failed` follows with this *op*."""
+
+    op: int
+    device: DeviceId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteChannel:
+    """Write *data* to a channel, as one packet where it fits."""
+
+    channel: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StreamChannel:
+    """Write *pieces*, each whole; pull them in the conversation's thread, wait while it is full."""
+
+    channel: int
+    conversation: ConversationId
+    pieces: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseChannel:
+    """Close a channel when what was written to it has left."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindDevices:
+    """Find the devices of an account that are online; `devices_found` follows with this *op*."""
+
+    op: int
+    account: AccountId
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Follow the presence of exactly these accounts, and tell `presence`."""
+
+    accounts: frozenset[AccountId]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Run *job* in the thread of a conversation, after those before it; `worked` follows."""
+
+    op: int
+    conversation: ConversationId
+    job: Callable[[], object]
+
+
+# --- Events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command ended well, with what it gives."""
+
+    op: int
+    result: object
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A command failed."""
+
+    op: int
+    error: SwarmError
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationReady:
+    """A conversation was begun, opened or cloned: it can be used."""
+
+    conversation: ConversationId
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationGone:
+    """We left a conversation, or it was removed on another device of ours."""
+
+    conversation: ConversationId
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """Somebody invites us."""
+
+    request: ConversationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RequestGone:
+    """An invitation was accepted or declined, here or on another device of ours."""
+
+    conversation: ConversationId
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesArrived:
+    """Commits became part of a history, ours included, in its order."""
+
+    conversation: ConversationId
+    messages: tuple[Taken, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesRefused:
+    """A device offered commits that break the rules; they were not taken."""
+
+    conversation: ConversationId
+    device: DeviceId
+    refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MembersChanged:
+    """Somebody was invited, joined, left, was banned or unbanned."""
+
+    conversation: ConversationId
+    members: tuple[tuple[AccountId, Role], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Composing:
+    """A member is typing, or has stopped."""
+
+    conversation: ConversationId
+    account: AccountId
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """How far a member has come: what a device of theirs has, and what they have seen."""
+
+    conversation: ConversationId
+    account: AccountId
+    fetched: CommitId | None
+    displayed: CommitId | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchEnded:
+    """A fetch from a device failed; it is tried again when there is a reason to."""
+
+    conversation: ConversationId
+    device: DeviceId
+    reason: str
+
+
+Event: TypeAlias = (
+    Done
+    | Failed
+    | ConversationReady
+    | ConversationGone
+    | RequestArrived
+    | RequestGone
+    | MessagesArrived
+    | MessagesRefused
+    | MembersChanged
+    | Composing
+    | StatusChanged
+    | FetchEnded
+)
+Action: TypeAlias = (
+    OpenChannel | WriteChannel | StreamChannel | CloseChannel | FindDevices | Watch | Work | Persist
+)
+Effect: TypeAlias = Action | Event

@@ -1,0 +1,590 @@
+"""All conversations of an account on one device.
+
+Theory of operation. The host opens and accepts channels, runs jobs in one thread per conversation,
+follows the presence of the accounts in `Watch`, and carries effects out in order. A command names
+an *op* of the caller's and ends in one `Done` or `Failed` with it. Which channel belongs to what is
+known by its number; which conversation, by the name that it was opened with:
+
+    git://DEVICE/CONVERSATION    a fetch, from the device named
+    swarm://CONVERSATION         the DRT
+    msg:DEVICE, sip              notices
+
+Source: Jami's conversation_module.cpp.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from shoal.core import AccountId, ConversationId, DeviceId, Persist
+from shoal.swarm import membership
+from shoal.swarm.contents import Mode
+from shoal.swarm.context import Context
+from shoal.swarm.conversation import Conversation
+from shoal.swarm.effects import (
+    CloseChannel,
+    Composing,
+    ConversationGone,
+    Done,
+    Failed,
+    FindDevices,
+    RequestArrived,
+    RequestGone,
+    StatusChanged,
+    Watch,
+)
+from shoal.swarm.errors import (
+    NoSuchConversationError,
+    SwarmError,
+)
+from shoal.swarm.messenger import LineOpened, Messenger, NoticeArrived
+from shoal.swarm.notices import (
+    CommitNotice,
+    ComposingNotice,
+    DisplayedNotice,
+    Invitation,
+    InvitationWanted,
+)
+from shoal.swarm.records import (
+    REQUESTS_MAX,
+    ConversationInfo,
+    ConversationRequest,
+    pack_infos,
+    pack_requests,
+)
+from shoal.swarm.session import Session
+from shoal.swarm.view import Outcome, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from shoal.core import CommitId, Entropy
+    from shoal.swarm.contents import Content
+    from shoal.swarm.conversation import Event as HistoryEvent
+    from shoal.swarm.conversation import Self
+    from shoal.swarm.effects import Effect
+    from shoal.swarm.messenger import Dialect, MessengerEffect
+    from shoal.swarm.notices import Notice
+    from shoal.swarm.store import GitStore
+
+WATCHED_MAX: Final = 4_096  # ours: accounts
+WATCHED_PER_CONVERSATION: Final = 16  # ours: of larger ones the first, which all watch alike
+INFOS_NAME: Final = "convInfo"
+REQUESTS_NAME: Final = "convRequests"
+_GIT: Final = re.compile(r"git://([0-9a-f]{64})/([0-9a-f]{40})")
+_SWARM: Final = re.compile(r"swarm://([0-9a-f]{40})")
+
+
+class SwarmEngine:
+    """Conversations, requests, and the channels that they use."""
+
+    def __init__(
+        self,
+        me: Self,
+        entropy: Entropy,
+        open_store: Callable[[ConversationId | None], GitStore],
+        *,
+        wall_offset: float,
+        infos: Mapping[ConversationId, ConversationInfo] | None = None,
+        requests: Mapping[ConversationId, ConversationRequest] | None = None,
+    ) -> None:
+        """Work for *me*.
+
+        *open_store* gives the repository of a conversation, an empty one for a clone; None asks for
+        one whose id is not known yet. It is called in jobs only.
+        """
+        self.infos = dict(infos or {})
+        self.requests = dict(requests or {})
+        self.sessions: dict[ConversationId, Session] = {}
+        self._open_store = open_store
+        self.messenger = Messenger(me.account, me.device_id, entropy, self._new_op)
+        self.messenger.name = me.name
+        self._context = Context(me, entropy, wall_offset, self.messenger)
+        self._watched: frozenset[AccountId] = frozenset()
+        self._finding: dict[int, Callable[[Sequence[DeviceId], float], list[Effect]]] = {}
+        self._cloning: dict[ConversationId, AccountId] = {}
+
+    @property
+    def wall_offset(self) -> float:
+        """What added to `now` gives the time of day."""
+        return self._context.wall_offset
+
+    @wall_offset.setter
+    def wall_offset(self, offset: float) -> None:
+        self._context.wall_offset = offset
+
+    def start(self, now: float) -> list[Effect]:
+        """Open the conversations that we are in, and those that nobody knows we left."""
+        effects: list[Effect] = []
+        for info in self.infos.values():
+            if not info.erased_ms:
+                effects += self._load(info, now)
+        return effects
+
+    # --- Commands -----------------------------------------------------------------------------
+
+    def create(
+        self, op: int, now: float, *, mode: Mode = Mode.INVITES_ONLY, other: AccountId | None = None
+    ) -> list[Effect]:
+        """Begin a conversation; `Done` gives its id."""
+        me, wall_now = self._context.me, self._context.wall_now(now)
+
+        def job() -> Outcome:
+            store = self._open_store(None)
+            conversation = Conversation.create(
+                store, me, wall_now=wall_now, mode=mode, invited=other
+            )
+            first = next(conversation.messages())
+            return Outcome((first,), View.of(conversation), conversation)
+
+        def then(result: object, now: float) -> list[Effect]:
+            assert isinstance(result, Outcome)
+            assert result.conversation is not None
+            identifier = result.conversation.id
+            members = (me.account,) if other is None else (me.account, other)
+            self.infos[identifier] = ConversationInfo(
+                identifier, self._now_ms(now), members=members, mode=mode
+            )
+            session = Session(self._context, identifier, result.conversation.store)
+            self.sessions[identifier] = session
+            return [
+                self._persist_infos(),
+                *session.adopt(result, now),
+                *self._watch(),
+                Done(op, identifier),
+            ]
+
+        return [self._context.work(_NOWHERE, job, then, self._fail(op))]
+
+    def change(
+        self,
+        op: int,
+        identifier: ConversationId,
+        command: Callable[[Conversation, float], list[HistoryEvent]],
+        now: float,
+    ) -> list[Effect]:
+        """Run *command* on a conversation and the time of day, and tell the others what it did.
+
+        `Done` gives the events. Commands are `Conversation.say` and those of `membership`.
+        """
+        session = self._usable(identifier)
+        if session is None or not session.is_ready:
+            return self._refuse(op, NoSuchConversationError())
+        wall_now = self._context.wall_now(now)
+        return session.run(
+            lambda conversation: command(conversation, wall_now),
+            lambda events, now: [*self._watch(), Done(op, events)],
+            self._fail(op),
+        )
+
+    def say(
+        self, op: int, identifier: ConversationId, content: Content, now: float
+    ) -> list[Effect]:
+        """Say something; `Done` gives the events, the first of which has the message."""
+        return self.change(op, identifier, lambda each, wall_now: each.say(content, wall_now), now)
+
+    def leave(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
+        """Leave a conversation: say so in it, and forget it once somebody has heard so.
+
+        One of two is only forgotten.
+        """
+        session = self._usable(identifier)
+        if session is None or session.view is None:
+            return self._refuse(op, NoSuchConversationError())
+        if session.view.mode is Mode.ONE_TO_ONE:
+            return [*self._remove(identifier, now), *self._erase(identifier, now), Done(op, None)]
+
+        def done(_: object, now: float) -> list[Effect]:
+            return [*self._remove(identifier, now), Done(op, None)]
+
+        wall_now = self._context.wall_now(now)
+        return session.run(lambda each: membership.leave(each, wall_now), done, self._fail(op))
+
+    def accept(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
+        """Accept an invitation: clone from the inviter's devices, and join."""
+        request = self.requests.pop(identifier, None)
+        if request is None:
+            return self._refuse(op, NoSuchConversationError())
+        effects: list[Effect] = [self._persist_requests(), RequestGone(identifier)]
+        return effects + self.clone(op, identifier, request.sender, now, mode=request.mode)
+
+    def decline(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
+        """Decline an invitation; nobody but our own devices hears of it."""
+        if self.requests.pop(identifier, None) is None:
+            return self._refuse(op, NoSuchConversationError())
+        return [self._persist_requests(), RequestGone(identifier), Done(op, None)]
+
+    def clone(
+        self,
+        op: int,
+        identifier: ConversationId,
+        source: AccountId,
+        now: float,
+        *,
+        mode: Mode = Mode.ONE_TO_ONE,
+    ) -> list[Effect]:
+        """Clone a conversation from the devices of *source*, now or when they come online."""
+        info = self.infos.get(identifier)
+        if info is None or info.is_removed:
+            info = ConversationInfo(
+                identifier, self._now_ms(now), members=(self._context.me.account, source), mode=mode
+            )
+            self.infos[identifier] = info
+        self._cloning[identifier] = source
+        find = self._new_op()
+        self._finding[find] = lambda devices, now: self._clone_from(op, identifier, devices, now)
+        return [self._persist_infos(), *self._watch(), FindDevices(find, source)]
+
+    def set_displayed(
+        self, op: int, identifier: ConversationId, commit: CommitId, now: float
+    ) -> list[Effect]:
+        """Tell the members who are connected that we have seen all up to *commit*."""
+        session = self.sessions.get(identifier)
+        if session is None:
+            return self._refuse(op, NoSuchConversationError())
+        effects = session.displayed(self._context.me.account, commit)
+        notice = DisplayedNotice(identifier, commit)
+        return [*effects, *self._broadcast(session, notice, now), Done(op, None)]
+
+    def set_composing(
+        self, op: int, identifier: ConversationId, now: float, *, is_active: bool
+    ) -> list[Effect]:
+        """Tell the members who are connected that we are typing, or have stopped."""
+        session = self.sessions.get(identifier)
+        if session is None:
+            return self._refuse(op, NoSuchConversationError())
+        notice = ComposingNotice(identifier, is_active)
+        return [*self._broadcast(session, notice, now), Done(op, None)]
+
+    # --- Presence -----------------------------------------------------------------------------
+
+    def presence(self, account: AccountId, devices: Iterable[DeviceId], now: float) -> list[Effect]:
+        """These devices of a watched account, or of our own, are online now; no others are."""
+        online = set(devices) - {self._context.me.device_id}
+        before = self._context.online.get(account, set())
+        self._context.online[account] = online
+        effects: list[Effect] = []
+        for device in sorted(online - before):
+            for session in list(self.sessions.values()):
+                effects += session.device_appeared(account, device, now)
+            for identifier, source in list(self._cloning.items()):
+                if source == account and identifier not in self.sessions:
+                    effects += self._clone_from(None, identifier, [device], now)
+        return effects
+
+    def devices_found(self, op: int, devices: Sequence[DeviceId], now: float) -> list[Effect]:
+        """The host found devices of an account."""
+        then = self._finding.pop(op, None)
+        return [] if then is None else then(devices, now)
+
+    # --- Channels -----------------------------------------------------------------------------
+
+    def accepts(self, account: AccountId, device: DeviceId, name: str) -> bool:
+        """Whether a channel that a device of *account* asks for is taken."""
+        if self.messenger.accepts(name):
+            return True
+        session = self._session_of(name)
+        return session is not None and session.may_fetch(account)
+
+    def channel_accepted(
+        self, channel: int, account: AccountId, device: DeviceId, name: str, now: float
+    ) -> list[Effect]:
+        """A channel that `accepts` took is open."""
+        if self.messenger.accepts(name):
+            wall_now = self._context.wall_now(now)
+            effects = self.messenger.accepted(channel, account, device, name, wall_now)
+            return self._handle(effects, now)
+        session = self._session_of(name)
+        if session is None or not session.may_fetch(account):
+            return [CloseChannel(channel)]
+        if name.startswith("git:"):
+            return session.serve(channel, account, device)
+        return session.neighbour(channel, device, now)
+
+    def channel_opened(self, op: int, channel: int, now: float) -> list[Effect]:
+        """A channel that we asked for is open."""
+        if op in self.messenger:
+            effects = self.messenger.opened(op, channel, self._context.wall_now(now))
+            return self._handle(effects, now)
+        waiting = self._context.channels.pop(op, None)
+        return [CloseChannel(channel)] if waiting is None else waiting.opened(channel, now)
+
+    def open_failed(self, op: int, now: float, *, was_declined: bool) -> list[Effect]:
+        """A channel that we asked for could not be opened, or was declined by the device."""
+        if op in self.messenger:
+            return self._handle(self.messenger.open_failed(op, was_declined=was_declined), now)
+        waiting = self._context.channels.pop(op, None)
+        return [] if waiting is None else waiting.failed(was_declined, now)
+
+    def receive(self, channel: int, data: bytes, now: float) -> list[Effect]:
+        """Take what came on a channel."""
+        if self.messenger.has_channel(channel):
+            effects = self.messenger.receive(channel, data, self._context.wall_now(now))
+            return self._handle(effects, now)
+        for session in self.sessions.values():
+            if session.has_channel(channel):
+                return session.receive(channel, data, now)
+        return []
+
+    def channel_closed(self, channel: int, now: float) -> list[Effect]:
+        """A channel is gone."""
+        if self.messenger.has_channel(channel):
+            self.messenger.closed(channel)
+            return []
+        for session in self.sessions.values():
+            if session.has_channel(channel):
+                return session.channel_closed(channel, now)
+        return []
+
+    # --- Jobs and time ------------------------------------------------------------------------
+
+    def worked(self, op: int, result: object, now: float) -> list[Effect]:
+        """A job has ended."""
+        waiting = self._context.waiting.pop(op, None)
+        return [] if waiting is None else self._erase_heard(waiting.then(result, now), now)
+
+    def work_failed(self, op: int, error: Exception, now: float) -> list[Effect]:
+        """A job has raised."""
+        waiting = self._context.waiting.pop(op, None)
+        return [] if waiting is None else waiting.failed(error, now)
+
+    def next_deadline(self) -> float | None:
+        """When a conversation wants time."""
+        moments = [session.next_deadline() for session in self.sessions.values()]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def advance(self, now: float) -> list[Effect]:
+        """Do what is due."""
+        effects: list[Effect] = []
+        for session in list(self.sessions.values()):
+            deadline = session.next_deadline()
+            if deadline is not None and deadline <= now:
+                effects += session.advance(now)
+        return effects
+
+    # --- Notices ------------------------------------------------------------------------------
+
+    def _handle(self, effects: Sequence[MessengerEffect], now: float) -> list[Effect]:
+        """Pass on what the messenger wants, and take what it heard."""
+        found: list[Effect] = []
+        for effect in effects:
+            match effect:
+                case NoticeArrived(account, device, notice):
+                    found += self._take_notice(account, device, notice, now)
+                case LineOpened(account, device, dialect):
+                    found += self._line_opened(account, device, dialect, now)
+                case _:
+                    found.append(effect)
+        return found
+
+    def _line_opened(
+        self, account: AccountId, device: DeviceId, dialect: Dialect, now: float
+    ) -> list[Effect]:
+        effects: list[Effect] = []
+        for session in list(self.sessions.values()):
+            effects += session.line_opened(account, device, dialect, now)
+        return effects
+
+    def _take_notice(
+        self, account: AccountId, device: DeviceId, notice: Notice, now: float
+    ) -> list[Effect]:
+        match notice:
+            case CommitNotice():
+                return self._take_news(account, device, notice, now)
+            case InvitationWanted(conversation):
+                return self._invite_again(account, device, conversation, now)
+            case Invitation():
+                return self._take_invitation(account, notice, now)
+            case DisplayedNotice(conversation, commit):
+                session = self.sessions.get(conversation)
+                return [] if session is None else session.displayed(account, commit)
+            case ComposingNotice(conversation, is_active):
+                session = self.sessions.get(conversation)
+                if session is None or session.role(account) is None:
+                    return []
+                return [Composing(conversation, account, is_active)]
+
+    def _take_news(
+        self, account: AccountId, device: DeviceId, notice: CommitNotice, now: float
+    ) -> list[Effect]:
+        session = self.sessions.get(notice.conversation)
+        if session is not None:
+            return session.news(account, notice.device, notice.commit, now)
+        info = self.infos.get(notice.conversation)
+        if info is not None and not info.is_removed:
+            return self._clone_from(None, notice.conversation, [notice.device], now)
+        if notice.conversation in self.requests:
+            return []
+        wanted = InvitationWanted(notice.conversation)
+        return self._send(account, device, wanted, now, dial=False)
+
+    def _invite_again(
+        self, account: AccountId, device: DeviceId, conversation: ConversationId, now: float
+    ) -> list[Effect]:
+        """Somebody heard of a conversation: if they are in it, they are told what it is."""
+        session = self.sessions.get(conversation)
+        if session is None or session.view is None or not session.may_fetch(account):
+            return []
+        metadata = (("mode", str(int(session.view.mode))),)
+        return self._send(account, device, Invitation(conversation, metadata), now, dial=False)
+
+    def _take_invitation(
+        self, account: AccountId, invitation: Invitation, now: float
+    ) -> list[Effect]:
+        identifier = invitation.conversation
+        info = self.infos.get(identifier)
+        if identifier in self.requests or (info is not None and not info.is_removed):
+            return []
+        if len(self.requests) >= REQUESTS_MAX:
+            return []
+        request = ConversationRequest(identifier, account, invitation.metadata, self._now_ms(now))
+        self.requests[identifier] = request
+        return [self._persist_requests(), RequestArrived(request)]
+
+    def _send(
+        self, account: AccountId, device: DeviceId, notice: Notice, now: float, *, dial: bool
+    ) -> list[Effect]:
+        wall_now = self._context.wall_now(now)
+        sent = self.messenger.send(account, device, notice, wall_now, dial=dial)
+        return self._context.own_effects(sent)
+
+    def _broadcast(self, session: Session, notice: Notice, now: float) -> list[Effect]:
+        """Tell the members' devices that there is a line to."""
+        effects: list[Effect] = []
+        for account, device in session.audience():
+            effects += self._send(account, device, notice, now, dial=False)
+        return effects
+
+    # --- Inside -------------------------------------------------------------------------------
+
+    def _new_op(self) -> int:
+        return self._context.new_op()
+
+    def _now_ms(self, now: float) -> int:
+        return int(self._context.wall_now(now) * 1_000)
+
+    def _refuse(self, op: int, error: SwarmError) -> list[Effect]:
+        return [Failed(op, error)]
+
+    def _fail(self, op: int) -> Callable[[Exception, float], list[Effect]]:
+        def failed(error: Exception, now: float) -> list[Effect]:
+            if not isinstance(error, SwarmError):
+                raise error  # a fault of ours, not of what was asked
+            return [Failed(op, error)]
+
+        return failed
+
+    def _load(self, info: ConversationInfo, now: float) -> list[Effect]:
+        """Open a conversation that is on disk; one that is not is cloned when somebody appears."""
+        me = self._context.me
+
+        def job() -> Outcome | None:
+            store = self._open_store(info.id)
+            if store.head is None:
+                return None
+            conversation = Conversation.load(store, me)
+            return Outcome((), View.of(conversation), conversation)
+
+        def then(result: object, now: float) -> list[Effect]:
+            if result is None:
+                source = next((each for each in info.members if each != me.account), me.account)
+                self._cloning[info.id] = source
+                return self._watch()
+            assert isinstance(result, Outcome)
+            assert result.conversation is not None
+            session = Session(self._context, info.id, result.conversation.store)
+            self.sessions[info.id] = session
+            return [*session.adopt(result, now), *self._watch()]
+
+        return [self._context.work(info.id, job, then, lambda error, now: [])]
+
+    def _clone_from(
+        self, op: int | None, identifier: ConversationId, devices: Sequence[DeviceId], now: float
+    ) -> list[Effect]:
+        """Clone from the first of *devices* that gives us the conversation."""
+        if identifier in self.sessions:
+            return [] if op is None else [Done(op, identifier)]
+
+        def opened(store: object, now: float) -> list[Effect]:
+            session = Session(self._context, identifier, store)  # type: ignore[arg-type]
+            self.sessions[identifier] = session
+            return session.clone(devices, ended, now)
+
+        def ended(error: SwarmError | None, now: float) -> list[Effect]:
+            if error is not None:
+                self.sessions.pop(identifier, None)
+                return [] if op is None else [Failed(op, error)]
+            self._cloning.pop(identifier, None)
+            return [*self._watch(), *([] if op is None else [Done(op, identifier)])]
+
+        return [
+            self._context.work(
+                identifier, lambda: self._open_store(identifier), opened, lambda error, now: []
+            )
+        ]
+
+    def _usable(self, identifier: ConversationId) -> Session | None:
+        """Return a conversation that we have not left."""
+        info = self.infos.get(identifier)
+        if info is None or info.is_removed:
+            return None
+        return self.sessions.get(identifier)
+
+    def _remove(self, identifier: ConversationId, now: float) -> list[Effect]:
+        """Be out of a conversation; others may still fetch that we are."""
+        info = self.infos[identifier]
+        removed = max(self._now_ms(now), info.created_ms + 1)
+        self.infos[identifier] = replace(info, removed_ms=removed)
+        return [self._persist_infos(), ConversationGone(identifier)]
+
+    def _erase(self, identifier: ConversationId, now: float) -> list[Effect]:
+        """Let go of a conversation that we are out of."""
+        info = self.infos[identifier]
+        self.infos[identifier] = replace(info, erased_ms=max(self._now_ms(now), info.removed_ms))
+        session = self.sessions.pop(identifier, None)
+        closing = [] if session is None else session.close()
+        return [*closing, self._persist_infos(), *self._watch()]
+
+    def _erase_heard(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Erase what we left, as soon as somebody else has fetched it."""
+        for effect in list(effects):
+            if isinstance(effect, StatusChanged) and effect.account != self._context.me.account:
+                info = self.infos.get(effect.conversation)
+                if info is not None and info.is_removed and not info.erased_ms:
+                    effects += self._erase(effect.conversation, now)
+        return effects
+
+    def _session_of(self, name: str) -> Session | None:
+        """Return the conversation that a channel's name is about."""
+        if (found := _GIT.fullmatch(name)) is not None:
+            if found[1] != str(self._context.me.device_id):
+                return None
+            return self.sessions.get(ConversationId.from_hex(found[2]))
+        if (found := _SWARM.fullmatch(name)) is not None:
+            return self.sessions.get(ConversationId.from_hex(found[1]))
+        return None
+
+    def _watch(self) -> list[Effect]:
+        """Follow the members of all conversations, as far as that is sensible."""
+        wanted: dict[AccountId, None] = dict.fromkeys(self._cloning.values())
+        for session in self.sessions.values():
+            members = () if session.view is None else session.view.members
+            for account in list(members)[:WATCHED_PER_CONVERSATION]:
+                wanted[account] = None
+        wanted.pop(self._context.me.account, None)
+        found = frozenset(list(wanted)[:WATCHED_MAX])
+        if found == self._watched:
+            return []
+        self._watched = found
+        return [Watch(found)]
+
+    def _persist_infos(self) -> Persist:
+        return Persist(INFOS_NAME, pack_infos(self.infos))
+
+    def _persist_requests(self) -> Persist:
+        return Persist(REQUESTS_NAME, pack_requests(self.requests))
+
+
+_NOWHERE: Final = ConversationId(bytes(20))  # the thread of conversations that have no id yet

@@ -1,0 +1,246 @@
+"""Fetching for one conversation: from one device at a time, until nobody has anything new.
+
+A device that has news while another fetch is under way waits, and is not asked at all if the news
+has come from elsewhere by then. What touches the repository runs as jobs in its thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shoal.swarm import roles
+from shoal.swarm.conversation import Conversation
+from shoal.swarm.effects import CloseChannel, FetchEnded, WriteChannel
+from shoal.swarm.fetching import Fetched, FetchEngine, FetchFailed, ObjectsArrived, Send
+from shoal.swarm.membership import join
+from shoal.swarm.roles import Role
+from shoal.swarm.view import Outcome, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.core import CommitId, ConversationId, DeviceId
+    from shoal.swarm.context import Context
+    from shoal.swarm.effects import Effect
+    from shoal.swarm.fetching import FetchEffect
+    from shoal.swarm.store import GitStore
+    from shoal.swarm.view import SessionStats
+
+TIMEOUT: Final = 60.0  # seconds without a byte; ours
+QUEUE_MAX: Final = 256  # ours: devices that have news while we fetch
+HAVES: Final = 256  # libgit2's
+
+
+class Taker(Protocol):
+    """The session that a fetch is for."""
+
+    stats: SessionStats
+
+    @property
+    def conversation(self) -> Conversation | None:
+        """The conversation, once it was cloned."""
+        ...
+
+    def knows(self, commit: CommitId) -> bool:
+        """Whether we surely have a commit, or surely do not want it."""
+        ...
+
+    def has(self, device: DeviceId, head: CommitId) -> None:
+        """Take note of what a device has."""
+        ...
+
+    def took(self, outcome: Outcome, device: DeviceId, head: CommitId, now: float) -> list[Effect]:
+        """Take the outcome of a fetch."""
+        ...
+
+    def fetches_ended(self, reason: str, now: float) -> list[Effect]:
+        """Hear that nothing is left to fetch; *reason* says what was wrong with the last."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Fetch:
+    """The fetch under way."""
+
+    device: DeviceId
+    engine: FetchEngine
+    deadline: float
+    channel: int | None = None
+
+
+class Fetcher:
+    """The queue of devices that have news, and the fetch under way."""
+
+    def __init__(
+        self, context: Context, identifier: ConversationId, store: GitStore, taker: Taker
+    ) -> None:
+        self._context = context
+        self._id = identifier
+        self._store = store
+        self._taker = taker
+        self._fetch: _Fetch | None = None
+        self._queue: dict[DeviceId, CommitId | None] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a fetch is under way."""
+        return self._fetch is not None
+
+    @property
+    def channel(self) -> int | None:
+        """The channel of the fetch under way."""
+        return None if self._fetch is None else self._fetch.channel
+
+    @property
+    def deadline(self) -> float | None:
+        """When the fetch under way is given up."""
+        return None if self._fetch is None else self._fetch.deadline
+
+    def add(self, device: DeviceId, commit: CommitId | None, now: float) -> list[Effect]:
+        """Fetch from a device that has *commit*, or may have something."""
+        if len(self._queue) < QUEUE_MAX:
+            self._queue[device] = commit
+        return self._next(now)
+
+    def receive(self, data: bytes, now: float) -> list[Effect]:
+        """Take what came on the channel."""
+        fetch = self._fetch
+        if fetch is None:
+            return []
+        fetch.deadline = now + TIMEOUT
+        return [self._job(fetch, lambda: fetch.engine.receive(data, now))]
+
+    def closed(self, now: float) -> list[Effect]:
+        """The channel is gone."""
+        fetch = self._fetch
+        if fetch is None:
+            return []
+        return [self._job(fetch, lambda: fetch.engine.receive_eof(now))]
+
+    def advance(self, now: float) -> list[Effect]:
+        """Give up a device that says nothing."""
+        if self._fetch is None or self._fetch.deadline > now:
+            return []
+        return self._end("the device fell silent", now)
+
+    def stop(self) -> list[Effect]:
+        """Fetch no more."""
+        fetch, self._fetch = self._fetch, None
+        self._queue.clear()
+        if fetch is None or fetch.channel is None:
+            return []
+        return [CloseChannel(fetch.channel)]
+
+    def _next(self, now: float) -> list[Effect]:
+        """Ask the next device that has something new."""
+        while self._fetch is None and self._queue:
+            device = next(iter(self._queue))
+            commit = self._queue.pop(device)
+            is_known = commit is not None and self._taker.knows(commit)
+            if not is_known and device != self._context.me.device_id:
+                return [self._begin(device, now)]
+        return []
+
+    def _begin(self, device: DeviceId, now: float) -> Effect:
+        engine = FetchEngine(self._id, device, self._store)
+        self._fetch = fetch = _Fetch(device, engine, now + TIMEOUT)
+        self._taker.stats.fetches += 1
+
+        def opened(channel: int, now: float) -> list[Effect]:
+            if self._fetch is not fetch:
+                return [CloseChannel(channel)]
+            fetch.channel, fetch.deadline = channel, now + TIMEOUT
+            return [self._job(fetch, lambda: self._ask(engine, now))]
+
+        def refused(was_declined: bool, now: float) -> list[Effect]:
+            if self._fetch is not fetch:
+                return []
+            return self._end("it declined" if was_declined else "it could not be reached", now)
+
+        return self._context.open(device, f"git://{device}/{self._id}", opened, refused)
+
+    def _ask(self, engine: FetchEngine, now: float) -> list[FetchEffect]:
+        """Say what we have; in the conversation's thread."""
+        conversation = self._taker.conversation
+        if conversation is None:
+            return engine.fetch((), lambda commit: False, now)
+        haves = list(itertools.islice(conversation.graph.linear(conversation.head), HAVES))
+        return engine.fetch(haves, conversation.graph.__contains__, now)
+
+    def _job(self, fetch: _Fetch, step: Callable[[], list[FetchEffect]]) -> Effect:
+        """Let the fetch go on in the conversation's thread, where its objects are kept."""
+
+        def job() -> list[FetchEffect]:
+            effects = step()
+            for effect in effects:
+                if isinstance(effect, ObjectsArrived):
+                    self._store.add_all(effect.objects)
+            return effects
+
+        def then(result: object, now: float) -> list[Effect]:
+            assert isinstance(result, list)
+            found: list[Effect] = []
+            for effect in result:
+                if self._fetch is fetch:
+                    found += self._go_on(fetch, effect, now)
+            return found
+
+        return self._context.work(self._id, job, then, self._failed(fetch))
+
+    def _failed(self, fetch: _Fetch) -> Callable[[Exception, float], list[Effect]]:
+        return lambda error, now: self._end(str(error), now) if self._fetch is fetch else []
+
+    def _go_on(self, fetch: _Fetch, effect: FetchEffect, now: float) -> list[Effect]:
+        match effect:
+            case Send(data):
+                return [] if fetch.channel is None else [WriteChannel(fetch.channel, data)]
+            case Fetched(head, is_new):
+                self._taker.has(fetch.device, head)
+                return [self._take(fetch, head, now)] if is_new else self._end("", now)
+            case FetchFailed(reason):
+                return self._end(reason, now)
+            case ObjectsArrived():
+                return []  # kept already
+
+    def _take(self, fetch: _Fetch, head: CommitId, now: float) -> Effect:
+        """Judge what was fetched."""
+        fetch.deadline = math.inf  # the peer has done its part
+        wall_now = self._context.wall_now(now)
+
+        def job() -> Outcome:
+            conversation = self._taker.conversation
+            if conversation is None:
+                return self._clone(head, wall_now)
+            events = conversation.take(head, wall_now)
+            return Outcome(tuple(events), View.of(conversation))
+
+        def then(result: object, now: float) -> list[Effect]:
+            assert isinstance(result, Outcome)
+            return [*self._taker.took(result, fetch.device, head, now), *self._end("", now)]
+
+        return self._context.work(self._id, job, then, self._failed(fetch))
+
+    def _clone(self, head: CommitId, wall_now: float) -> Outcome:
+        """Take a whole history, and join if we are invited; in the conversation's thread."""
+        me = self._context.me
+        conversation, events = Conversation.clone(self._store, me, self._id, head)
+        if roles.role_of(conversation.files, me.account) is Role.INVITED:
+            events += join(conversation, wall_now)
+        return Outcome(tuple(events), View.of(conversation), conversation)
+
+    def _end(self, reason: str, now: float) -> list[Effect]:
+        """Close the channel and go on with the next device."""
+        fetch, self._fetch = self._fetch, None
+        if fetch is None:
+            return []
+        effects: list[Effect] = []
+        if fetch.channel is not None:
+            effects.append(CloseChannel(fetch.channel))
+        if reason:
+            self._taker.stats.failed += 1
+            effects.append(FetchEnded(self._id, fetch.device, reason))
+        effects += self._next(now)
+        return effects if self.is_busy else [*effects, *self._taker.fetches_ended(reason, now)]

@@ -1,0 +1,448 @@
+"""One conversation at work: serving, the DRT, telling others, who has read what.
+
+The `Conversation` itself is touched only in jobs, which its host runs one after the other; what is
+decided here is decided by the `View` that the last job left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shoal.core import AccountId, CommitId, DeviceId
+from shoal.swarm.contents import Merge, Mode
+from shoal.swarm.conversation import Refused, Taken
+from shoal.swarm.drt import Dial, Drop, DrtEngine, Tell
+from shoal.swarm.effects import (
+    CloseChannel,
+    ConversationReady,
+    MembersChanged,
+    MessagesArrived,
+    MessagesRefused,
+    StatusChanged,
+    StreamChannel,
+    WriteChannel,
+)
+from shoal.swarm.errors import CloneFailedError
+from shoal.swarm.fetcher import Fetcher
+from shoal.swarm.fetching import Send
+from shoal.swarm.messenger import Dialect
+from shoal.swarm.notices import CommitNotice, Invitation
+from shoal.swarm.roles import Role
+from shoal.swarm.serving import SendPack, Served, ServeEngine, ServeFailed
+from shoal.swarm.view import Outcome, SessionStats, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from shoal.core import ConversationId
+    from shoal.swarm.context import Context
+    from shoal.swarm.conversation import Conversation, Event
+    from shoal.swarm.drt import DrtEffect
+    from shoal.swarm.effects import Effect
+    from shoal.swarm.notices import Notice
+    from shoal.swarm.serving import ServeEffect
+    from shoal.swarm.store import GitStore
+
+SMALL_GROUP: Final = 16  # ours: devices; all of them are told, of larger groups the neighbours
+EXTRA_TOLD: Final = 2  # Jami: random members that are no neighbours
+RECENT_MAX: Final = 4_096  # ours: commits that we know we have without looking
+SERVED_MAX: Final = 64  # ours: channels on which devices fetch from us
+
+
+@dataclass(slots=True)
+class Status:
+    """How far a member has come."""
+
+    fetched: CommitId | None = None
+    displayed: CommitId | None = None
+
+
+@dataclass(slots=True)
+class _Serving:
+    engine: ServeEngine
+    account: AccountId
+    device: DeviceId
+
+
+class Session:
+    """A conversation on this device, from its clone to its end."""
+
+    def __init__(self, context: Context, identifier: ConversationId, store: GitStore) -> None:
+        self.id = identifier
+        self.stats = SessionStats()
+        self.conversation: Conversation | None = None  # touched in its thread only
+        self.view: View | None = None
+        self.statuses: dict[AccountId, Status] = {}
+        self.drt = DrtEngine(context.me.device_id, context.entropy)
+        self._context = context
+        self._fetcher = Fetcher(context, identifier, store, self)
+        self._recent: dict[CommitId, None] = {}
+        self._told: dict[DeviceId, CommitId] = {}
+        self._invited: set[DeviceId] = set()  # devices that have our invitation
+        self._without_drt: set[DeviceId] = set()
+        self._serving: dict[int, _Serving] = {}
+        self._swarm: dict[int, DeviceId] = {}  # channels of the DRT
+        self._swarm_of: dict[DeviceId, int] = {}
+        self._on_clone: Callable[[CloneFailedError | None, float], list[Effect]] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is there: begun, opened or cloned."""
+        return self.view is not None
+
+    # --- Beginning and commands ---------------------------------------------------------------
+
+    def adopt(self, outcome: Outcome, now: float) -> list[Effect]:
+        """Start with a conversation that a job has begun or opened."""
+        self.conversation = outcome.conversation
+        return [ConversationReady(self.id), *self._changed(outcome, now)]
+
+    def clone(
+        self,
+        sources: Iterable[DeviceId],
+        ended: Callable[[CloneFailedError | None, float], list[Effect]],
+        now: float,
+    ) -> list[Effect]:
+        """Fetch the whole from one of *sources*, and join; *ended* hears how it went."""
+        self._on_clone = ended
+        effects: list[Effect] = []
+        for device in sources:
+            effects += self._fetcher.add(device, None, now)
+        return effects if self._fetcher.is_busy else self.fetches_ended("nobody is online", now)
+
+    def run(
+        self,
+        command: Callable[[Conversation], list[Event]],
+        done: Callable[[tuple[Event, ...], float], list[Effect]],
+        failed: Callable[[Exception, float], list[Effect]],
+    ) -> list[Effect]:
+        """Change the conversation in its thread; *done* hears the events of the command."""
+        conversation = self.conversation
+        assert conversation is not None, "only conversations that are ready take commands"
+
+        def job() -> Outcome:
+            events = command(conversation)
+            return Outcome(tuple(events), View.of(conversation))
+
+        def then(result: object, now: float) -> list[Effect]:
+            assert isinstance(result, Outcome)
+            return [*self._changed(result, now), *done(result.events, now)]
+
+        return [self._context.work(self.id, job, then, failed)]
+
+    # --- News ---------------------------------------------------------------------------------
+
+    def role(self, account: AccountId) -> Role | None:
+        """Return what an account is here."""
+        return None if self.view is None else self.view.members.get(account)
+
+    def may_fetch(self, account: AccountId) -> bool:
+        """Whether a device of this account is given the history."""
+        if account == self._context.me.account:
+            return self.is_ready
+        role = self.role(account)
+        return role is not None and role.may_fetch
+
+    def news(
+        self, account: AccountId, device: DeviceId, commit: CommitId | None, now: float
+    ) -> list[Effect]:
+        """A device says that it has *commit*, or may have something."""
+        if commit is not None:
+            self._told[device] = commit
+            if commit in self._recent:
+                return []
+        if self.view is not None and not self.may_fetch(account):
+            return []
+        return self._fetcher.add(device, commit, now)
+
+    def device_appeared(self, account: AccountId, device: DeviceId, now: float) -> list[Effect]:
+        """A device of a member is online: tell it what it may lack."""
+        if self.view is None or not self.may_fetch(account):
+            return []
+        effects: list[Effect] = []
+        if device not in self._without_drt and account != self._context.me.account:
+            effects += self._drt(self.drt.appeared(device, now))
+        return effects + self._tell(account, device, now, dial=self._is_small())
+
+    def line_opened(
+        self, account: AccountId, device: DeviceId, dialect: Dialect, now: float
+    ) -> list[Effect]:
+        """Notices can be exchanged with a device: compare histories both ways."""
+        if self.view is None or not self.may_fetch(account):
+            return []
+        has_head = self._told.get(device) == self.view.head
+        effects = self._tell(account, device, now, dial=False)
+        if not has_head or dialect is Dialect.SIP:
+            effects += self.news(account, device, None, now)
+        return effects
+
+    # What the fetcher asks and tells.
+
+    def knows(self, commit: CommitId) -> bool:
+        """Whether we surely have a commit, or surely do not want it."""
+        return commit in self._recent
+
+    def has(self, device: DeviceId, head: CommitId) -> None:
+        """Take note of what a device has."""
+        self._told[device] = head
+
+    def took(self, outcome: Outcome, device: DeviceId, head: CommitId, now: float) -> list[Effect]:
+        """Take what a fetch brought."""
+        effects: list[Effect] = []
+        if self.conversation is None:
+            self.conversation = outcome.conversation
+            effects.append(ConversationReady(self.id))
+        refused = tuple(event for event in outcome.events if isinstance(event, Refused))
+        if refused:
+            self.stats.refused += len(refused)
+            for event in refused:
+                self._remember(event.commit)  # asking again would bring the same
+            self._remember(head)
+            effects.append(MessagesRefused(self.id, device, refused))
+        return effects + self._changed(outcome, now)
+
+    def fetches_ended(self, reason: str, now: float) -> list[Effect]:
+        """Hear that nothing is left to fetch: a clone that brought nothing has failed."""
+        ended, self._on_clone = self._on_clone, None
+        if ended is None:
+            return []
+        return ended(None if self.is_ready else CloneFailedError(reason), now)
+
+    # --- Channels -----------------------------------------------------------------------------
+
+    def has_channel(self, channel: int) -> bool:
+        """Whether a channel belongs to this conversation."""
+        is_serving = channel in self._serving
+        return is_serving or channel in self._swarm or channel == self._fetcher.channel
+
+    def serve(self, channel: int, account: AccountId, device: DeviceId) -> list[Effect]:
+        """A device opened a channel to fetch from us."""
+        conversation = self.conversation
+        if conversation is None or len(self._serving) >= SERVED_MAX:
+            return [CloseChannel(channel)]
+        engine = ServeEngine(self.id, conversation.store, conversation.graph)
+        self._serving[channel] = _Serving(engine, account, device)
+        return []
+
+    def neighbour(self, channel: int, device: DeviceId, now: float) -> list[Effect]:
+        """A `swarm://` channel with a device is open, whoever opened it."""
+        old = self._swarm_of.pop(device, None)
+        if old is not None:
+            del self._swarm[old]
+        self._swarm[channel], self._swarm_of[device] = device, channel
+        effects: list[Effect] = [CloseChannel(old)] if old is not None else []
+        effects += self._drt(self.drt.opened(device, now))
+        account = None if self.view is None else self.view.devices.get(device)
+        return effects if account is None else effects + self._tell(account, device, now, dial=True)
+
+    def receive(self, channel: int, data: bytes, now: float) -> list[Effect]:
+        """Take what came on a channel of ours."""
+        if (device := self._swarm.get(channel)) is not None:
+            return self._drt(self.drt.receive(device, data, now))
+        serving = self._serving.get(channel)
+        if serving is None:
+            return self._fetcher.receive(data, now)
+        return [
+            self._context.work(
+                self.id,
+                lambda: serving.engine.receive(data, now),
+                lambda result, now: self._served(channel, serving, result),
+                lambda error, now: self._stop_serving(channel),
+            )
+        ]
+
+    def channel_closed(self, channel: int, now: float) -> list[Effect]:
+        """A channel of ours is gone."""
+        self._serving.pop(channel, None)
+        device = self._swarm.pop(channel, None)
+        if device is not None:
+            del self._swarm_of[device]
+            return self._drt(self.drt.closed(device, now))
+        return self._fetcher.closed(now) if channel == self._fetcher.channel else []
+
+    def close(self) -> list[Effect]:
+        """End all channels."""
+        channels = [*self._serving, *self._swarm]
+        self._serving, self._swarm, self._swarm_of = {}, {}, {}
+        return [*self._fetcher.stop(), *(CloseChannel(channel) for channel in channels)]
+
+    def next_deadline(self) -> float | None:
+        """When a fetch is given up, or the DRT wants time."""
+        moments = [self.drt.next_deadline(), self._fetcher.deadline]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def advance(self, now: float) -> list[Effect]:
+        """Do what is due."""
+        return self._drt(self.drt.advance(now)) + self._fetcher.advance(now)
+
+    # --- Serving ------------------------------------------------------------------------------
+
+    def _served(self, channel: int, serving: _Serving, result: object) -> list[Effect]:
+        assert isinstance(result, list)
+        effects: list[Effect] = []
+        for effect in result:
+            effects += self._serve_effect(channel, serving, effect)
+        return effects
+
+    def _serve_effect(self, channel: int, serving: _Serving, effect: ServeEffect) -> list[Effect]:
+        match effect:
+            case Send(data):
+                return [WriteChannel(channel, data)]
+            case SendPack(pieces):
+                return [StreamChannel(channel, self.id, pieces)]
+            case Served(head):
+                self.stats.served += 1
+                self._told[serving.device] = head
+                return self._set_status(serving.account, fetched=head)
+            case ServeFailed():
+                return self._stop_serving(channel)
+
+    def _stop_serving(self, channel: int) -> list[Effect]:
+        return [] if self._serving.pop(channel, None) is None else [CloseChannel(channel)]
+
+    # --- Who has what -------------------------------------------------------------------------
+
+    def displayed(self, account: AccountId, commit: CommitId) -> list[Effect]:
+        """A member has seen all up to *commit*."""
+        return [] if self.role(account) is None else self._set_status(account, displayed=commit)
+
+    def _set_status(
+        self,
+        account: AccountId,
+        *,
+        fetched: CommitId | None = None,
+        displayed: CommitId | None = None,
+    ) -> list[Effect]:
+        status = self.statuses.setdefault(account, Status())
+        before = (status.fetched, status.displayed)
+        status.fetched = fetched or status.fetched
+        status.displayed = displayed or status.displayed
+        if (status.fetched, status.displayed) == before:
+            return []
+        return [StatusChanged(self.id, account, status.fetched, status.displayed)]
+
+    # --- After a change -----------------------------------------------------------------------
+
+    def _changed(self, outcome: Outcome, now: float) -> list[Effect]:
+        """Tell our own side what a job brought, and other devices if there is news for them."""
+        before, self.view = self.view, outcome.view
+        effects: list[Effect] = []
+        messages = [event for event in outcome.events if isinstance(event, Taken)]
+        for message in messages:
+            self._remember(message.commit.id)
+        self._remember(outcome.view.head)
+        shown = tuple(each for each in messages if not isinstance(each.content, Merge))
+        if shown:
+            effects.append(MessagesArrived(self.id, shown))
+        if before is None or before.members != outcome.view.members:
+            effects.append(MembersChanged(self.id, tuple(outcome.view.members.items())))
+        effects += self._update_drt(before, now)
+        if before is None or before.head != outcome.view.head:
+            effects += self.announce(now)
+        return effects
+
+    def _remember(self, commit: CommitId) -> None:
+        self._recent[CommitId(commit)] = None
+        if len(self._recent) > RECENT_MAX:
+            del self._recent[next(iter(self._recent))]
+
+    def announce(self, now: float) -> list[Effect]:
+        """Tell those who should hear of our head, unless they have it."""
+        effects: list[Effect] = []
+        strangers: list[tuple[AccountId, DeviceId]] = []
+        is_small = self._is_small()
+        for account, device in self.audience():
+            is_close = device in self._swarm_of or account == self._context.me.account
+            speaks = self._context.messenger.dialect(device)
+            if is_close or speaks is Dialect.SIP or (is_small and speaks is not None):
+                effects += self._tell(account, device, now, dial=True)
+            elif self._context.is_online(account, device):
+                strangers.append((account, device))
+        if strangers and not is_small:
+            chosen = {self._context.entropy.below(len(strangers)) for _ in range(EXTRA_TOLD)}
+            strangers = [strangers[number] for number in sorted(chosen)]
+        for account, device in strangers:
+            effects += self._tell(account, device, now, dial=True)
+        return effects
+
+    def audience(self) -> list[tuple[AccountId, DeviceId]]:
+        """Everybody's devices that we know of, ours included, this one not."""
+        if self.view is None:
+            return []
+        found = dict(self.view.devices)
+        for account in (self._context.me.account, *self.view.members):
+            for device in sorted(self._context.online.get(account, ())):
+                found[device] = account
+        found.pop(self._context.me.device_id, None)
+        return [(account, device) for device, account in found.items() if self.may_fetch(account)]
+
+    def _is_small(self) -> bool:
+        return len(self.audience()) <= SMALL_GROUP
+
+    def _tell(
+        self, account: AccountId, device: DeviceId, now: float, *, dial: bool
+    ) -> list[Effect]:
+        """Tell a device about our head; one whose account is invited, that it is."""
+        view, context = self.view, self._context
+        if view is None or (not dial and context.messenger.dialect(device) is None):
+            return []
+        wall_now = context.wall_now(now)
+        notice: Notice
+        if self.role(account) is Role.INVITED and view.mode is not Mode.ONE_TO_ONE:
+            if device in self._invited:
+                return []
+            self._invited.add(device)
+            metadata = (("mode", str(int(view.mode))),)
+            notice = Invitation(self.id, metadata, int(wall_now * 1_000))
+        elif self._told.get(device) == view.head:
+            return []
+        else:
+            self._told[device] = view.head
+            notice = CommitNotice(self.id, view.head, context.me.device_id)
+        sent = context.messenger.send(account, device, notice, wall_now, dial=dial)
+        return context.own_effects(sent)
+
+    # --- The DRT ------------------------------------------------------------------------------
+
+    def _update_drt(self, before: View | None, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for device, account in () if before is None else before.devices.items():
+            if not self.may_fetch(account):
+                effects += self._drt(self.drt.forget(device, now))
+        known = [
+            device
+            for account, device in self.audience()
+            if device not in self._without_drt and account != self._context.me.account
+        ]
+        return effects + self._drt(self.drt.know(known, now))
+
+    def _drt(self, effects: list[DrtEffect]) -> list[Effect]:
+        """Carry out what the DRT wants."""
+        found: list[Effect] = []
+        for effect in effects:
+            match effect:
+                case Dial(device):
+                    found.append(self._dial(device))
+                case Tell(device, data):
+                    if (channel := self._swarm_of.get(device)) is not None:
+                        found.append(WriteChannel(channel, data))
+                case Drop(device):
+                    if (channel := self._swarm_of.pop(device, None)) is not None:
+                        del self._swarm[channel]
+                        found.append(CloseChannel(channel))
+        return found
+
+    def _dial(self, device: DeviceId) -> Effect:
+        def refused(was_declined: bool, now: float) -> list[Effect]:
+            if was_declined:  # Debian's Jami has no DRT
+                self._without_drt.add(device)
+                return self._drt(self.drt.forget(device, now))
+            return self._drt(self.drt.dial_failed(device, now))
+
+        return self._context.open(
+            device,
+            f"swarm://{self.id}",
+            lambda channel, now: self.neighbour(channel, device, now),
+            refused,
+        )
