@@ -58,6 +58,11 @@ TESTED_BY: Final = {
     "net/turn/authentication": "net/turn/test_client",
     "sim/ice": "net/ice/test_nat_table",
     "sim/hosts": "sim/test_network",
+    "swarm/context": "../sim/test_swarm",
+    "swarm/engine": "../sim/test_swarm",
+    "swarm/fetcher": "../sim/test_swarm",
+    "swarm/session": "../sim/test_swarm",
+    "swarm/view": "../sim/test_swarm",
 }
 
 
