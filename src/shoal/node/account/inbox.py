@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from shoal.core import DecodeError, DeviceId, InfoHash, Persist
 from shoal.dht import Value
 from shoal.identity import DeviceSync, TrustRequest
-from shoal.identity.wire.requests import TRUST_REQUEST_TYPE
+from shoal.identity.trust_request import TRUST_REQUEST_TYPE
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import (
     AnnouncedDevice,
