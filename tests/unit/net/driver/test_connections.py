@@ -262,8 +262,8 @@ async def test_a_writer_that_never_waits_is_stopped(street: Street) -> None:
     ours, _, _, _ = await joined(street)
     for _ in range(1024):
         ours.write(bytes(65_535))
+    ours.write(bytes(8_000_000))
     with pytest.raises(SendBufferFullError):
-        ours.write(bytes(4_000_000))
         ours.write(b"x")
 
 
