@@ -48,6 +48,8 @@ TESTED_BY: Final = {
     "dht/proxy/subscriptions": "dht/proxy/test_server_engine",
     "dht/secure/operations": "dht/secure/test_engine",
     "dht/secure/orders": "dht/secure/test_engine",
+    "net/attempt": "net/test_engine",
+    "net/establishing": "net/test_engine",
     "net/ice/checklist": "net/ice/test_engine",
     "net/ice/context": "net/ice/test_engine",
     "net/ice/gathering": "net/ice/test_engine",
@@ -55,9 +57,14 @@ TESTED_BY: Final = {
     "net/ice/probe": "net/ice/test_engine",
     "net/ice/relay": "net/ice/test_nat_table",
     "net/mapping/routers": "net/mapping/test_engine",
+    "net/peer": "net/test_engine",
+    "net/registry": "net/test_engine",
+    "net/session": "net/test_engine",
+    "net/tls/filter": "net/tls/test_driver",
+    "net/trace": "net/test_engine",
     "net/turn/authentication": "net/turn/test_client",
-    "sim/ice": "net/ice/test_nat_table",
     "sim/hosts": "sim/test_network",
+    "sim/ice": "net/ice/test_nat_table",
     "swarm/context": "../sim/test_swarm",
     "swarm/engine": "../sim/test_swarm",
     "swarm/fetcher": "../sim/test_swarm",
@@ -158,7 +165,9 @@ def block_has_comment(lines: list[str], index: int) -> bool:
     return any("#" in line for line in lines[first:last])
 
 
-@pytest.mark.parametrize("front_door", ["shoal", "shoal.core", "shoal.crypto", "shoal.dht"])
+@pytest.mark.parametrize(
+    "front_door", ["shoal", "shoal.core", "shoal.crypto", "shoal.dht", "shoal.identity"]
+)
 def test_importing_an_engine_brings_no_driver(front_door: str) -> None:
     """The public asyncio classes come lazily: engines cost no event loop and no extras."""
     program = f"import sys, {front_door}; print(*sys.modules)"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Persist
+from shoal.identity.contact import SECOND
 from shoal.identity.effects import (
     DeviceAdded,
     DeviceChanged,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from shoal.identity.revocations import Revocations
 
 DEVICES_FILE: Final = "knownDevices"
-_SECOND_MS: Final = 1000
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ class KnownDevices:
         known = self._devices.get(device)
         if known is None:
             return []
-        self._devices[device] = replace(known, synced_ms=int(wall_now * _SECOND_MS))
+        self._devices[device] = replace(known, synced_ms=int(wall_now * SECOND))
         return [self._persist()]
 
     def check_revocable(self, device: DeviceId) -> DeviceChain:

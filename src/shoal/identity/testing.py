@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shoal.crypto import SuiteCertificate
 
 _SUITE: Final = SeededSuite()
-_NO_ADDRESS: Final = "0" * 40
+_NO_ADDRESS: Final = "0" * 40  # ours: simulations have no name servers
 
 
 @dataclass(frozen=True, slots=True)
