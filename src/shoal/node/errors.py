@@ -9,7 +9,7 @@ NodeError
 ├── AccountExistsError      the account is here already
 ├── UnknownDeviceError      no such device of this account
 ├── UnknownNameError        neither an id nor something that stands for one
-├── NobodyAnnouncedError    the account has no device online
+├── NobodyAnnouncedError    the account has no device online (also a ConnectError)
 ├── DeviceNotFoundError     nobody published the chain of the device
 ├── NotPermittedError       the device is blocked, revoked or a stranger
 ├── OwnDeviceError          the device is this one
@@ -24,6 +24,7 @@ NodeError
 from __future__ import annotations
 
 from shoal.core import ShoalError
+from shoal.net.errors import ConnectError, ConnectStep
 
 
 class NodeError(ShoalError):
@@ -70,8 +71,11 @@ class UnknownNameError(NodeError):
     """This is neither an account id of 40 hex digits nor a device id of 64. Copy it whole."""
 
 
-class NobodyAnnouncedError(NodeError):
+class NobodyAnnouncedError(NodeError, ConnectError):
     """No device of this account is online. Try again when it is; requests are sent again then."""
+
+    def __init__(self, message: str) -> None:
+        ConnectError.__init__(self, ConnectStep.ANNOUNCEMENT, message)
 
 
 class DeviceNotFoundError(NodeError):

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, DeviceId
 from shoal.identity.driver.files import write_file
+from shoal.identity.errors import ChainError
+from shoal.net.errors import ConnectError, ConnectStep
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import ChainFound, ChainMissing, DevicesFound
 from shoal.node.driver.contacts import Contacts
 from shoal.node.driver.devices import Devices
 from shoal.node.driver.ids import account_of, target_of
 from shoal.node.driver.race import first_of
-from shoal.node.errors import NobodyAnnouncedError
+from shoal.node.errors import DeviceNotFoundError, NobodyAnnouncedError
 
 if TYPE_CHECKING:
     import os
@@ -120,21 +122,33 @@ class Account:
         Raises:
             UnknownNameError: *to* is no id.
             NobodyAnnouncedError: the account has no device online.
-            DeviceNotFoundError: nobody published the device's chain.
-            ChainError: its chain does not hold.
-            ConnectError: the step that failed, and why.
+            ConnectError: the step that failed, and why: perhaps a chain that was not found, or
+                does not hold.
             TimeoutError: it took longer than *timeout* seconds.
         """
         open_ = partial(self.runtime.open_channel, connection_type=connection_type, reuse=reuse)
         target = target_of(to)
         async with asyncio.timeout(timeout):
+            chains = await self._find_targets(target, reuse=reuse)
+            return await first_of([open_(chain, name) for chain in chains], _close)
+
+    async def _find_targets(
+        self, target: DeviceId | AccountId, *, reuse: bool
+    ) -> Sequence[DeviceChain]:
+        """Return the chains of the devices to be tried.
+
+        Raises:
+            ConnectError: there are none.
+        """
+        try:
             if isinstance(target, DeviceId):
-                return await open_(await self.find_chain(target), name)
+                return [await self.find_chain(target)]
             connected = self.runtime.engine.presences.connected(target)
             if connected and reuse:
-                return await open_(await self.find_chain(connected[0]), name)
-            chains = await self._chains_of(target)
-            return await first_of([open_(chain, name) for chain in chains], _close)
+                return [await self.find_chain(connected[0])]
+            return await self._chains_of(target)
+        except (DeviceNotFoundError, ChainError) as error:
+            raise ConnectError(ConnectStep.CHAIN, str(error), error) from error
 
     async def find_chain(self, device: DeviceId, account: AccountId | None = None) -> DeviceChain:
         """Return the checked chain of a device: known here, or found in the DHT.
