@@ -75,7 +75,8 @@ class ShoalHost:
         return self.run(call())
 
     def create(self, name: str, **wishes: Any) -> Account:
-        """Make an account and wait until others can find it."""
+        """Make an account, of the shortest keys that Jami takes, and wait until it is found."""
+        wishes = {"key_bits": 2048, **wishes}
         account = self.run(self.node.accounts.create(name, **wishes))
         self.run(account.wait_announced(_PATIENCE))
         return account
