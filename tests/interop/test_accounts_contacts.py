@@ -131,7 +131,7 @@ class TestBlocking:
         assert [each for each in ours.heard(ConnectionOpened) if about(theirs, account)(each)] == []
 
         ours.run(account.contacts.unblock(theirs.uri))
-        assert theirs.uri in account.contacts
+        assert account.contacts.get(theirs.uri) is None, "a stranger again, as before"
 
     def test_jami_blocks(self, ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
         """Blocked by Jami, we get no answer and know at which step, within the deadline."""
