@@ -63,7 +63,9 @@ def test_every_command_is_shown_in_use(
     assert any(name in page.read_text() for page in PAGES), f"no page mentions {name}"
 
 
-@pytest.mark.parametrize("error", error_classes(), ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "error", error_classes(), ids=lambda each: f"{each.__module__}.{each.__name__}"
+)
 def test_every_error_says_what_happened(error: type[Exception]) -> None:
     """The docstring is what people are shown: full sentences of its own."""
     text = error.__doc__
