@@ -333,8 +333,13 @@ class Checklist:
             code, reason = binding.ROLE_CONFLICT, "Role Conflict"
             pair.path.send(binding.failure(request.transaction, code, reason, self._pwd), now)
             return
+        is_first = not pair.is_authenticated
         pair.is_authenticated = True
         pair.path.send(binding.success(request.transaction, source, self._pwd), now)
+        if is_first and pair.transaction is not None and isinstance(pair.path, UdpPath):
+            # RFC 8445 section 7.3.1.4: the way is open now, while our own check may have been
+            # dropped by the peer's NAT. Not to wait for its repetition saves up to 500 ms.
+            pair.path.send(pair.transaction.data, now)
         if self.selected.get(pair.component) is not None:
             return
         if pair.is_incoming and pair.remote.type is CandidateType.PRFLX:
