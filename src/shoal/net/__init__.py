@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shoal.net.config import ConnectionsConfig, MuxConfig
+    from shoal.net.driver.addresses import DhtAddresses
     from shoal.net.driver.channel import Channel
     from shoal.net.driver.connections import Connections
     from shoal.net.effects import ChannelId, SendSignal, Way
     from shoal.net.engine import ConnectionsEngine
+    from shoal.net.multiaddr.address import Multiaddr
     from shoal.net.mux.engine import MuxEngine
     from shoal.net.peer import ChannelPolicy, Peer
     from shoal.net.signalling.carrier import DHT_USER_TYPE, Carrier, peer_key
@@ -31,7 +33,9 @@ __all__ = [
     "ConnectionsConfig",
     "ConnectionsEngine",
     "ConnectionsStats",
+    "DhtAddresses",
     "MuxConfig",
+    "Multiaddr",
     "MuxEngine",
     "Peer",
     "PeerRequest",
@@ -42,10 +46,12 @@ __all__ = [
 
 _MODULES = {
     "config": ("ConnectionsConfig", "MuxConfig"),
+    "driver.addresses": ("DhtAddresses",),
     "driver.channel": ("Channel",),
     "driver.connections": ("Connections",),
     "effects": ("ChannelId", "SendSignal", "Way"),
     "engine": ("ConnectionsEngine",),
+    "multiaddr.address": ("Multiaddr",),
     "mux.engine": ("MuxEngine",),
     "peer": ("ChannelPolicy", "Peer"),
     "signalling.carrier": ("DHT_USER_TYPE", "Carrier", "peer_key"),

@@ -10,7 +10,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 
-from shoal.core import DeviceId, Persist
+from shoal.core import DeviceId, Persist, ShoalError
 from shoal.core.driver import SystemEntropy
 from shoal.identity import TreatedIds
 from shoal.net.driver.channel import Channel
@@ -36,24 +36,25 @@ from shoal.net.effects import (
     Way,
 )
 from shoal.net.engine import ConnectionsEngine
-from shoal.net.errors import ConnectionsClosedError, DialError, NetError, SendBufferFullError
+from shoal.net.errors import ConnectionsClosedError, DialError, SendBufferFullError
 from shoal.net.ice import IceConfig, IceEngine
 from shoal.net.ice.driver import IceSockets, local_addresses
 from shoal.net.multiaddr import Multiaddr
 from shoal.net.tls.driver import TlsIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
 
     from shoal.core import AccountId, Address
     from shoal.crypto import Identity
     from shoal.net.config import ConnectionsConfig
+    from shoal.net.errors import NetError
     from shoal.net.ice.driver.sockets import Command, Mapper
     from shoal.net.peer import ChannelPolicy, Peer
     from shoal.net.signalling import PeerRequest
     from shoal.net.trace import AttemptTrace, ConnectionInfo, ConnectionsStats
 
-FindAddressesOf: TypeAlias = "Callable[[Peer, Callable[[Sequence[Multiaddr]], None]], None]"
+FindAddressesOf: TypeAlias = "Callable[[Peer], Awaitable[Sequence[Multiaddr]]]"
 
 BUFFERED_MAX: Final = 64 * 1024 * 1024  # bytes that a writer who never waits may pile up, ours
 
@@ -83,8 +84,8 @@ class Connections:
         treated: what the last `Persist("treated", …)` said.
         hosts: says which addresses of this machine to offer; by default all but loopback.
         mapper: has the router forward ports to us, if given.
-        find_addresses: finds the addresses that a device publishes, and calls back; without it
-            there is no way but ICE.
+        find_addresses: finds the addresses that a device publishes, best first; without it there
+            is no way but ICE.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Connections:
         self._mapper = mapper
         self._find_addresses = find_addresses
         self._direct: DirectLinks | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._send_signal = send_signal
         self._on_channel = on_channel or _close_unwanted
         self._on_event = on_event or _ignore
@@ -240,6 +242,9 @@ class Connections:
         self._is_closed = True
         if self._loop is not None:
             self._run(self._engine.close)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._direct is not None:
             self._direct.close()
         for sockets in [*self._sockets.values()]:
@@ -332,16 +337,19 @@ class Connections:
         if order.way is not Way.DIRECT or self._find_addresses is None:
             self.dial_failed(attempt, DialError("there is no such way here"))
             return
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._dial(attempt, peer, self._find_addresses))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-        def dial(addresses: Sequence[Multiaddr]) -> None:
-            if not self._is_closed:
-                try:
-                    self._links().dial(attempt, peer, addresses)
-                except NetError as error:
-                    self.dial_failed(attempt, error)
-
-        find = self._find_addresses
-        self._call(lambda wanted: find(wanted, dial), peer)
+    async def _dial(self, attempt: int, peer: Peer, find: FindAddressesOf) -> None:
+        try:
+            self._links().dial(attempt, peer, await find(peer))
+        except ShoalError as error:
+            self.dial_failed(attempt, DialError(f"no addresses of the device: {error}"))
+        except Exception:  # noqa: BLE001 - logged, and the dial fails
+            _log.exception("! addresses could not be looked for")
+            self.dial_failed(attempt, DialError("its addresses could not be looked for"))
 
     def _buffered(self, connection: int) -> int:
         """Return how many bytes wait to be sent."""
