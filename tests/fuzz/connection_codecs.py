@@ -14,6 +14,7 @@ from shoal.net.mux.wire import (
     BeaconMessage,
     ChannelMessage,
     ChannelState,
+    ControlMessage,
     FrameReader,
     VersionMessage,
     decode_control,
@@ -88,7 +89,7 @@ def greeting(data: bytes) -> None:
 
 
 def _known_stream() -> list[bytes]:
-    messages = (
+    messages: tuple[ControlMessage, ...] = (
         VersionMessage(1),
         ChannelMessage("sip", 5, ChannelState.REQUEST),
         ChannelMessage("ours", 0x8000, ChannelState.ACCEPT),
