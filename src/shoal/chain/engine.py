@@ -300,6 +300,7 @@ class TransactionEngine:
         if work.state is State.MINED:
             self.stats.undone += 1
             work.state, work.receipt, work.is_accepted = State.SENT, None, False
+            work.sent_head = None  # it waits anew
         nonce = work.intent.nonce
         assert nonce is not None, "what was handed in has a nonce"
         if view.nonce > nonce:

@@ -5,8 +5,8 @@ One round asks the chain step by step and ends in one `Step`, or in nothing new:
 1. Is the last block that was read still there, under the same hash? If not, go back to the newest
    of the remembered ones that is: `Undone`.
 2. Read the logs up to the newest block that has enough confirmations, a limited number of blocks
-   at once. The last of them is asked for before and after: if it changed meanwhile, the round was
-   for nothing. Else: `Applied`.
+   at once. The last of them is asked for before and after, and then once more the one that was the
+   last before: if any changed meanwhile, the round was for nothing. Else: `Applied`.
 
 A round changes nothing until it ends, so it may be broken off anywhere.
 """
@@ -111,6 +111,8 @@ class Follower:
         after = yield AskBlock(end)
         if before is None or before != after:
             return None
+        if (yield from self._still_there()) < kept:
+            return None  # what is read would not follow what was read before
         assert not isinstance(before, int | list), "a block was asked for"
         assert isinstance(logs, list), "logs were asked for"
         place = Place(end, before.hash)

@@ -81,6 +81,7 @@ def test_numbers(number: int) -> None:
 
 def test_numbers_in_other_forms_are_refused() -> None:
     """A leading zero, a list."""
-    for item in (b"\0", b"\0\1", []):
+    items: tuple[rlp.Item, ...] = (b"\0", b"\0\1", [])
+    for item in items:
         with pytest.raises(DecodeError):
             rlp.to_int(item)

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal.chain.addresses import ChainAddress
 from shoal.chain.errors import EvmMissingError, InvalidTransactionError
 from shoal.chain.evm import Outcome, RawLog
+from shoal.chain.values import Call
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from shoal.chain.evm import Moment
     from shoal.chain.genesis import GenesisAccount
-    from shoal.chain.values import Call
 
 RULES: Final = "CANCUN"  # as the genesis says
+_NOBODY: Final = ChainAddress(bytes(ChainAddress.length))
+_CODE_GAS: Final = 10_000_000  # ours: logs 24,576 bytes, the most that EIP-170 lets a contract have
 _REVERT: Final = re.compile(r"Revert \{ gas_used: (\d+), output: 0x([0-9a-f]*) \}")
 _HALT: Final = re.compile(r"Halt \{ reason: (.*), gas_used: (\d+) \}")
 
@@ -52,9 +54,10 @@ class RevmEvm:
         self._evm.set_balance(_hex(address), balance_wei)
 
     def code(self, address: ChainAddress) -> bytes:
-        code = self._evm.get_code(_hex(address))
-        # What is no contract has no code, or by revm's habit one byte: STOP.
-        return b"" if code is None or code == b"\0" else bytes(code)
+        # revm pads the code that it keeps; only the machine itself says how long it is.
+        outcome = self._run(_NOBODY, Call(None, _log_code_of(address)), _CODE_GAS, keeps=False)
+        assert outcome.is_success, "copying code fails for want of gas alone"
+        return outcome.logs[0].data
 
     def execute(
         self, moment: Moment, sender: ChainAddress, nonce: int, call: Call, gas: int
@@ -117,6 +120,13 @@ def _failure(text: str) -> Outcome:
     if found := _HALT.search(text):
         return Outcome(is_success=False, gas_used=int(found[2]), problem=found[1])
     raise InvalidTransactionError(f"the virtual machine refuses: {text[:200]}")
+
+
+def _log_code_of(address: ChainAddress) -> bytes:
+    """Return code that, while it creates a contract, logs the code of *address*."""
+    push = b"\x73" + address  # PUSH20
+    size_then_copy = push + b"\x3b\x80\x5f\x5f" + push + b"\x3c"  # EXTCODESIZE … EXTCODECOPY
+    return size_then_copy + b"\x5f\xa0\x5f\x5f\xf3"  # LOG0, then return nothing
 
 
 def _log(log: Any) -> RawLog:
