@@ -29,6 +29,8 @@ DECLARATIONS: Final = {
 }
 # Parts that make sense only together: the test that plays them is that of the whole.
 TESTED_BY: Final = {
+    "chain/evm": "chain/test_ledger",
+    "chain/values": "chain/test_wire",
     "cli/common": "cli/test_main",
     "cli/dht": "cli/test_main",
     "cli/lazy": "cli/test_main",
@@ -166,7 +168,8 @@ def block_has_comment(lines: list[str], index: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "front_door", ["shoal", "shoal.core", "shoal.crypto", "shoal.dht", "shoal.identity"]
+    "front_door",
+    ["shoal", "shoal.core", "shoal.chain", "shoal.crypto", "shoal.dht", "shoal.identity"],
 )
 def test_importing_an_engine_brings_no_driver(front_door: str) -> None:
     """The public asyncio classes come lazily: engines cost no event loop and no extras."""
