@@ -13,13 +13,14 @@ Source: Jami ArchiveAccountManager::createNewAccount and OpenDHT crypto.cpp; ref
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import AccountId, Compute, DeviceId
 from shoal.crypto import Identity, PrivateKey, Profile, self_signed
 from shoal.crypto.keys import RSA_BITS_DEFAULT
 from shoal.crypto.secp256k1 import CHAIN_KEY_LENGTH, chain_address, is_chain_key
+from shoal.identity.errors import AccountKeyError
 from shoal.identity.receipt import Receipt, make_receipt
 
 if TYPE_CHECKING:
@@ -186,6 +187,35 @@ def certify_device(
         keys.account.private_key, identity.certificate.public_key, keys.chain_address
     )
     return DeviceCredentials(identity, receipt)
+
+
+def renew(
+    keys: AccountKeys, device: Identity, *, entropy: Entropy, wall_now: float
+) -> tuple[AccountKeys, DeviceCredentials]:
+    """Return account and *device* with new certificates of the same keys, for ten more years.
+
+    All ids stay; but 13.7 refuses a device whose chain has other bytes than those that it has
+    stored, so do this only when the old ones have expired, or are about to. Other devices of the
+    account have to be renewed too. The authority's own certificate is renewed with the rest.
+
+    Raises:
+        AccountKeyError: the authority's key is elsewhere, as in an organisation.
+
+    Source: Jami archive_account_manager.cpp, migrateAccount and updateCertificates.
+    """
+    if keys.authority_key is None:
+        raise AccountKeyError("the account's certificate is renewed by its organisation")
+    above = self_signed(keys.authority_key, AUTHORITY_NAME, entropy=entropy, wall_now=wall_now)
+    account = above.issue(
+        keys.account.private_key,
+        ACCOUNT_NAME,
+        entropy=entropy,
+        wall_now=wall_now,
+        profile=Profile.AUTHORITY,
+    )
+    renewed = replace(keys, account=account)
+    credentials = certify_device(renewed, device.private_key, entropy=entropy, wall_now=wall_now)
+    return renewed, credentials
 
 
 def create_account(

@@ -83,15 +83,8 @@ class KnownDevices:
         return self._chains.get(device)
 
     def is_own(self, chain: DeviceChain) -> bool:
-        """Say whether *chain*, which was checked, is of this account, and not revoked.
-
-        The whole key of the account is compared here, not its id alone.
-        """
-        return (
-            chain.account == self._own.account
-            and not self._revocations.is_chain_revoked(chain)
-            and chain.authority == self._own.authority
-        )
+        """Say whether *chain*, which was checked, is of this account, and not revoked."""
+        return chain.account == self._own.account and not self._revocations.is_chain_revoked(chain)
 
     def start(self) -> list[DevicesEffect]:
         """Look for the chains of known devices that are not at hand, and drop revoked ones."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -16,10 +18,13 @@ from shoal.identity.account import (
     account_of,
     certify_device,
     create_account,
+    renew,
 )
 from shoal.identity.chain import check_device
+from shoal.identity.errors import AccountKeyError, ExpiredError
+from shoal.identity.receipt import check_receipt
 from shoal.sim.entropy import SeededEntropy
-from tests.unit.identity.samples import BITS, WALL, account, second_device
+from tests.unit.identity.samples import BITS, WALL, YEAR, account, second_device
 
 
 def test_the_three_certificates() -> None:
@@ -104,6 +109,32 @@ def test_a_second_device_is_of_the_same_account() -> None:
     assert check_device(second.identity.certificate, WALL).account == first.account
     assert second.device != first.device
     assert account_of(second.identity.certificate) == first.account
+
+
+def test_renewing_keeps_all_ids() -> None:
+    """Expired for years, then good for ten more; the same keys, other bytes, a receipt that fits."""
+    alice = account("alice")
+    later = WALL + 12 * YEAR
+    with pytest.raises(ExpiredError):
+        check_device(alice.device.identity.certificate, later)
+
+    keys, device = renew(
+        alice.keys, alice.device.identity, entropy=SeededEntropy(7), wall_now=later
+    )
+
+    chain = check_device(device.identity.certificate, later, account=alice.keys.id)
+    assert chain.device == alice.device.device
+    assert chain.authority == check_device(alice.device.identity.certificate, WALL).authority
+    assert check_receipt(device.receipt, device.identity.certificate).account == alice.keys.id
+    assert keys.account.certificate != alice.keys.account.certificate
+    assert keys.chain_key == alice.keys.chain_key
+    with pytest.raises(AccountKeyError):
+        renew(
+            replace(alice.keys, authority_key=None),
+            alice.device.identity,
+            entropy=SeededEntropy(7),
+            wall_now=later,
+        )
 
 
 def test_equal_chance_gives_an_equal_account() -> None:
