@@ -112,7 +112,7 @@ def test_a_second_device_is_of_the_same_account() -> None:
 
 
 def test_renewing_keeps_all_ids() -> None:
-    """Expired for years, then good for ten more; the same keys, other bytes, a receipt that fits."""
+    """Expired for years, then good for ten more; the keys and ids stay."""
     alice = account("alice")
     later = WALL + 12 * YEAR
     with pytest.raises(ExpiredError):
