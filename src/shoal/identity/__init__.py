@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         pack_with_key,
         refresh,
         unpack_archive,
+        unpack_text,
         unpack_with_key,
     )
     from shoal.identity.chain import DeviceChain, DeviceCheck, check_device, expect, parse_chain
@@ -103,7 +104,7 @@ if TYPE_CHECKING:
         unpack_contacts,
         unpack_requests,
     )
-    from shoal.identity.wire.devices import KnownDevice
+    from shoal.identity.wire.devices import KnownDevice, pack_devices, unpack_devices
     from shoal.identity.wire.discovery import JAMI_SERVICE, NEARBY_LIFE, NearbyAccount
     from shoal.identity.wire.linking import LinkAddress, LinkMessage
     from shoal.identity.wire.messages import INSTANT_MESSAGE_TYPE, InstantMessage, acknowledge
@@ -117,7 +118,7 @@ if TYPE_CHECKING:
         split_map,
         split_sync,
     )
-    from shoal.identity.wire.treated import TreatedIds
+    from shoal.identity.wire.treated import TreatedIds, pack_treated, unpack_treated
 
 __all__ = [
     "ANNOUNCEMENT_TYPE",
@@ -218,8 +219,10 @@ __all__ = [
     "open_archive",
     "pack_archive",
     "pack_contacts",
+    "pack_devices",
     "pack_requests",
     "pack_revocations",
+    "pack_treated",
     "pack_with_key",
     "parse_chain",
     "parse_pin",
@@ -236,8 +239,11 @@ __all__ = [
     "temporary_keys",
     "unpack_archive",
     "unpack_contacts",
+    "unpack_devices",
     "unpack_requests",
     "unpack_revocations",
+    "unpack_text",
+    "unpack_treated",
     "unpack_with_key",
 ]
 
@@ -266,6 +272,7 @@ _MODULES = {
         "pack_with_key",
         "refresh",
         "unpack_archive",
+        "unpack_text",
         "unpack_with_key",
     ),
     "chain": (
@@ -376,7 +383,11 @@ _MODULES = {
         "unpack_contacts",
         "unpack_requests",
     ),
-    "wire.devices": ("KnownDevice",),
+    "wire.devices": (
+        "KnownDevice",
+        "pack_devices",
+        "unpack_devices",
+    ),
     "wire.discovery": (
         "JAMI_SERVICE",
         "NEARBY_LIFE",
@@ -404,7 +415,11 @@ _MODULES = {
         "split_map",
         "split_sync",
     ),
-    "wire.treated": ("TreatedIds",),
+    "wire.treated": (
+        "TreatedIds",
+        "pack_treated",
+        "unpack_treated",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
