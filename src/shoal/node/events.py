@@ -195,6 +195,18 @@ class SyncReceived:
     parts: tuple[object, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ConversationEvent:
+    """Something happened in a conversation.
+
+    Attributes:
+        event: what, as `shoal.swarm.effects` has it: `MessagesArrived`, `RequestArrived`, ….
+    """
+
+    account: AccountId
+    event: object
+
+
 NodeEvent: TypeAlias = (
     AccountAdded
     | AccountRemoved
@@ -211,6 +223,7 @@ NodeEvent: TypeAlias = (
     | ChannelOpened
     | BackupDue
     | SyncReceived
+    | ConversationEvent
 )
 
 

@@ -78,7 +78,8 @@ class Session:
         self._context = context
         self._fetcher = Fetcher(context, identifier, store, self)
         self._recent: dict[CommitId, None] = {}
-        self._told: dict[DeviceId, CommitId] = {}
+        self._told: dict[DeviceId, CommitId] = {}  # what a notice said; it may have got lost
+        self._has: dict[DeviceId, CommitId] = {}  # what a device surely has
         self._invited: set[DeviceId] = set()  # devices that have our invitation
         self._without_drt: set[DeviceId] = set()
         self._serving: dict[int, _Serving] = {}
@@ -149,7 +150,7 @@ class Session:
     ) -> list[Effect]:
         """A device says that it has *commit*, or may have something."""
         if commit is not None:
-            self._told[device] = commit
+            self._has[device] = commit
             if commit in self._recent:
                 return []
         if self.view is not None and not self.may_fetch(account):
@@ -171,11 +172,11 @@ class Session:
         """Notices can be exchanged with a device: compare histories both ways."""
         if self.view is None or not self.may_fetch(account):
             return []
-        has_head = self._told.get(device) == self.view.head
+        if self._has.get(device) == self.view.head and dialect is not Dialect.SIP:
+            return []
+        self._told.pop(device, None)
         effects = self._tell(account, device, now, dial=False)
-        if not has_head or dialect is Dialect.SIP:
-            effects += self.news(account, device, None, now)
-        return effects
+        return effects + self.news(account, device, None, now)
 
     # What the fetcher asks and tells.
 
@@ -185,7 +186,7 @@ class Session:
 
     def has(self, device: DeviceId, head: CommitId) -> None:
         """Take note of what a device has."""
-        self._told[device] = head
+        self._has[device] = head
 
     def took(self, outcome: Outcome, device: DeviceId, head: CommitId, now: float) -> list[Effect]:
         """Take what a fetch brought."""
@@ -293,7 +294,7 @@ class Session:
                 return [StreamChannel(channel, self.id, pieces)]
             case Served(head):
                 self.stats.served += 1
-                self._told[serving.device] = head
+                self._has[serving.device] = head
                 return self._set_status(serving.account, fetched=head)
             case ServeFailed():
                 return self._stop_serving(channel)
@@ -395,7 +396,7 @@ class Session:
             self._invited.add(device)
             metadata = (("mode", str(int(view.mode))),)
             notice = Invitation(self.id, metadata, int(wall_now * 1_000))
-        elif self._told.get(device) == view.head:
+        elif view.head in (self._told.get(device), self._has.get(device)):
             return []
         else:
             self._told[device] = view.head

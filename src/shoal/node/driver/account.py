@@ -16,9 +16,11 @@ from shoal.net.errors import ConnectError, ConnectStep
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import ChainFound, ChainMissing, DevicesFound
 from shoal.node.driver.contacts import Contacts
+from shoal.node.driver.conversations import Conversations
 from shoal.node.driver.devices import Devices
 from shoal.node.driver.ids import account_of, target_of
 from shoal.node.driver.race import first_of
+from shoal.node.driver.talking import Talking
 from shoal.node.errors import DeviceNotFoundError, NobodyAnnouncedError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from shoal.identity.record import Backup
     from shoal.net.driver import Channel
     from shoal.net.trace import AttemptTrace, ConnectionInfo
+    from shoal.node.driver.bus import EventBus
     from shoal.node.driver.channels import Accept, Handler
     from shoal.node.driver.runtime import AccountRuntime
     from shoal.node.driver.tasks import WorkerPool
@@ -43,17 +46,20 @@ class Account:
 
     Attributes:
         contacts: who the account knows.
+        conversations: what is said, and with whom.
         devices: the devices of the account.
     """
 
     def __init__(
-        self, runtime: AccountRuntime, vault: Vault, dht: DhtNode, pool: WorkerPool
+        self, runtime: AccountRuntime, vault: Vault, dht: DhtNode, pool: WorkerPool, bus: EventBus
     ) -> None:
         self.runtime = runtime
         self.vault = vault
         self.dht = dht
         self.pool = pool
-        self.contacts = Contacts(runtime)
+        self.talking = Talking(self, vault.folder.path, bus)
+        self.conversations = Conversations(self.talking)
+        self.contacts = Contacts(runtime, self._begin_with)
         self.devices = Devices(self)
 
     # What it is
@@ -190,6 +196,10 @@ class Account:
         """How many requests and offers were turned away in silence, as of the blocked."""
         offers = self.runtime.connections.stats.offers_refused
         return self.runtime.engine.book.stats.refused + offers
+
+    async def _begin_with(self, account: AccountId) -> str:
+        """Begin the conversation of two that a new contact is invited to; return its id."""
+        return str((await self.conversations.create_one_to_one(account)).id)
 
     # Who is online
 

@@ -329,7 +329,7 @@ class Accounts:
             account = await self._assembly.open(folder)
             self._accounts[account.id] = account
             self._folders[account.id] = folder
-        self._assembly.start(account)
+        await self._assembly.start(account)
         return account
 
 

@@ -114,14 +114,17 @@ class Assembly:
             hosts=self.hosts,
             treated=tuple(stored.treated),
         )
-        return Account(runtime, Vault(folder, stored.record, self.pool), dht, self.pool)
+        vault = Vault(folder, stored.record, self.pool)
+        return Account(runtime, vault, dht, self.pool, self.bus)
 
-    def start(self, account: Account) -> None:
-        """Let an account be found."""
+    async def start(self, account: Account) -> None:
+        """Let an account be found, and its conversations go on."""
         account.runtime.start()
+        await account.talking.start()
 
     async def close(self, account: Account) -> None:
         """Stop an account."""
+        await account.talking.close()
         await account.runtime.close()
         await self.dht.release(self._places.pop(account.id))
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shoal.identity.errors import OwnAccountError
 from shoal.node.driver.ids import account_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from shoal.core import AccountId, DeviceId
     from shoal.identity import Contact as Record
@@ -65,8 +66,12 @@ class Contacts:
     What changes here is on disk when the call returns, and on its way to our other devices.
     """
 
-    def __init__(self, runtime: AccountRuntime) -> None:
+    def __init__(
+        self, runtime: AccountRuntime, begin: Callable[[AccountId], Awaitable[str]]
+    ) -> None:
+        """Work on *runtime*; *begin* begins a conversation of two and returns its id."""
         self._runtime = runtime
+        self._begin = begin
 
     def __iter__(self) -> Iterator[Contact]:
         """Iterate over contacts and blocked accounts."""
@@ -109,7 +114,8 @@ class Contacts:
         """Add a contact and send it a request; sent again whenever it appears, until confirmed.
 
         *payload* is shown to the other side, mostly a vCard, at most 64,000 bytes. A `RequestSent`
-        event tells how many of its devices have it.
+        event tells how many of its devices have it. Without a *conversation_id* a conversation of
+        two is begun, to which the request invites.
 
         Raises:
             UnknownNameError: *account* is no id.
@@ -119,6 +125,11 @@ class Contacts:
         """
         name = account_of(account)
         engine = self._runtime.engine
+        record = self._book.contacts.get(name)
+        if not conversation_id and (record is None or not record.is_active):
+            if name == engine.account:
+                raise OwnAccountError
+            conversation_id = await self._begin(name)
         self._runtime.command(
             lambda now: engine.request_contact(name, payload, conversation_id, now)
         )

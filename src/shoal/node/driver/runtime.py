@@ -57,6 +57,7 @@ class AccountRuntime:
 
     Attributes:
         engine: the account.
+        identity: the device's key and chain.
         connections: its connections.
         handlers: who takes which channels.
     """
@@ -76,6 +77,7 @@ class AccountRuntime:
         treated: Sequence[int],
     ) -> None:
         self.engine = engine
+        self.identity = identity
         self.handlers = ChannelHandlers(engine)
         self.state = ev.AccountState.STOPPED
         self._store = store

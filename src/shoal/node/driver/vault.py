@@ -37,7 +37,7 @@ class Vault:
     """
 
     def __init__(self, folder: AccountFolder, record: AccountRecord, pool: WorkerPool) -> None:
-        self._folder = folder
+        self.folder = folder
         self._record = record
         self._pool = pool
 
@@ -57,7 +57,7 @@ class Vault:
         Raises:
             AccountKeyError: this device does not have it.
         """
-        data = self._folder.archive()
+        data = self.folder.archive()
         if data is None:
             raise AccountKeyError("this device does not hold the account's archive")
         return data
@@ -102,7 +102,7 @@ class Vault:
         """
         data = self.file()
         changed = await self._pool.run(partial(change_password, data, old, new))
-        await self._pool.run(partial(self._folder.save_archive, changed))
+        await self._pool.run(partial(self.folder.save_archive, changed))
         record = replace(self._record, has_password=bool(new))
         await self._save(record.changed(time.time()))
 
@@ -127,7 +127,7 @@ class Vault:
             return pack_archive(fresh, password), keys.revocations
 
         data, revocations = await self._pool.run(work)
-        await self._pool.run(partial(self._folder.save_archive, data))
+        await self._pool.run(partial(self.folder.save_archive, data))
         await self._save(self._record.changed(time.time()))
         return revocations
 
@@ -150,5 +150,5 @@ class Vault:
         await self._save(replace(self._record, device_name=name))
 
     async def _save(self, record: AccountRecord) -> None:
-        await self._pool.run(partial(self._folder.save_record, record))
+        await self._pool.run(partial(self.folder.save_record, record))
         self._record = record

@@ -1,5 +1,7 @@
-"""Conversations on disk."""
+"""Conversations on disk, and the threads that work on them."""
 
+from shoal.swarm.driver.first import FirstStore
+from shoal.swarm.driver.jobs import ConversationJobs
 from shoal.swarm.driver.store import DiskStore, RepositoryError
 
-__all__ = ["DiskStore", "RepositoryError"]
+__all__ = ["ConversationJobs", "DiskStore", "FirstStore", "RepositoryError"]

@@ -1,0 +1,282 @@
+"""`account.conversations`: what people say to each other."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shoal.core import AccountId, CommitId, ConversationId
+from shoal.node.driver.ids import account_of
+from shoal.swarm import membership
+from shoal.swarm.contents import Edit, Mode, Text, Unknown
+from shoal.swarm.conversation import Taken
+from shoal.swarm.errors import NoSuchConversationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.node.driver.talking import Talking
+    from shoal.swarm.contents import Content
+    from shoal.swarm.conversation import Conversation as History
+    from shoal.swarm.conversation import Event
+    from shoal.swarm.records import ConversationRequest
+    from shoal.swarm.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a conversation.
+
+    Attributes:
+        id: the id of its commit.
+        author: the account that said it.
+        wall_time: seconds since 1970, by the author's clock.
+        content: what it says.
+        is_verified: whether the author is proved by a signature.
+    """
+
+    id: CommitId
+    author: AccountId
+    wall_time: int
+    content: Content
+    is_verified: bool
+
+    @classmethod
+    def of(cls, taken: Taken) -> Message:
+        """Read a commit as a message."""
+        standing = taken.standing
+        return cls(
+            taken.commit.id,
+            standing.account,
+            taken.commit.wall_time,
+            taken.content,
+            standing.is_verified,
+        )
+
+
+class Conversation:
+    """One conversation. `account.conversations` hands them out."""
+
+    def __init__(self, talking: Talking, identifier: ConversationId) -> None:
+        self._talking = talking
+        self.id = identifier
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self.id}>"
+
+    @property
+    def mode(self) -> Mode:
+        """What kind it is."""
+        return self._talking.engine.infos[self.id].mode
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it was fetched and can be used."""
+        session = self._talking.engine.sessions.get(self.id)
+        return session is not None and session.is_ready
+
+    @property
+    def members(self) -> dict[AccountId, Role]:
+        """Everybody and their roles; empty while it is being fetched."""
+        session = self._talking.engine.sessions.get(self.id)
+        return {} if session is None or session.view is None else dict(session.view.members)
+
+    async def messages(
+        self, count: int = 50, *, before: CommitId | None = None
+    ) -> tuple[Message, ...]:
+        """Return the latest *count* messages, or those before one, oldest first.
+
+        Waits for a conversation that is still being fetched.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+            ObjectMissingError: there is no message *before*.
+        """
+        await self._talking.wait_ready(self.id)
+        history = self._talking.engine.sessions[self.id].conversation
+        assert history is not None, "it is ready"
+
+        def look() -> tuple[Message, ...]:
+            found = history.messages(before)
+            if before is not None:
+                next(found, None)
+            return tuple(Message.of(taken) for taken in itertools.islice(found, count))[::-1]
+
+        result: tuple[Message, ...] = await self._talking.read(self.id, look)
+        return result
+
+    async def send(self, text: str, *, reply_to: CommitId | None = None) -> Message:
+        """Say something; when this returns it is on disk, and on its way.
+
+        Raises:
+            SwarmError: it cannot be said.
+        """
+        return await self._say(Text(text, reply_to=reply_to))
+
+    async def react(self, message: CommitId, emoji: str) -> Message:
+        """React to a message.
+
+        Raises:
+            SwarmError: it cannot be said.
+        """
+        return await self._say(Text(emoji, react_to=message))
+
+    async def edit(self, message: CommitId, text: str) -> Message:
+        """Replace the text of a message of ours; an empty text deletes it.
+
+        Raises:
+            InvalidCommitError: it is not ours, or is none that can be edited.
+            SwarmError: it cannot be said.
+        """
+        return await self._say(Edit(message, text))
+
+    async def delete(self, message: CommitId) -> Message:
+        """Take a message of ours back.
+
+        Raises:
+            SwarmError: as `edit`.
+        """
+        return await self.edit(message, "")
+
+    async def send_raw(self, mime: str, fields: dict[str, str | int | float | bool]) -> Message:
+        """Say something of any type; who does not know it shows it as unknown.
+
+        Raises:
+            SwarmError: it cannot be said.
+        """
+        return await self._say(Unknown(mime, tuple(sorted(fields.items()))))
+
+    async def invite(self, account: AccountId | str) -> None:
+        """Invite somebody.
+
+        Raises:
+            SwarmError: they cannot be invited.
+        """
+        name = account_of(account)
+        await self._change(lambda history, wall_now: membership.invite(history, name, wall_now))
+
+    async def ban(self, account: AccountId | str) -> None:
+        """Vote somebody out.
+
+        Raises:
+            NotAnAdminError: only administrators may.
+            NotAMemberError: they are not in it.
+        """
+        name = account_of(account)
+        await self._change(lambda history, wall_now: membership.ban(history, name, wall_now))
+
+    async def unban(self, account: AccountId | str) -> None:
+        """Vote somebody in again.
+
+        Raises:
+            NotAnAdminError: only administrators may.
+            NotAMemberError: they are not banned.
+        """
+        name = account_of(account)
+        await self._change(lambda history, wall_now: membership.unban(history, name, wall_now))
+
+    async def leave(self) -> None:
+        """Leave it.
+
+        Raises:
+            SwarmError: we are not in it.
+        """
+        engine = self._talking.engine
+        await self._talking.ask(lambda op, now: engine.leave(op, self.id, now))
+
+    async def set_displayed(self, message: CommitId) -> None:
+        """Tell the others that we have seen all up to a message.
+
+        Raises:
+            SwarmError: we are not in it.
+        """
+        engine = self._talking.engine
+        await self._talking.ask(lambda op, now: engine.set_displayed(op, self.id, message, now))
+
+    async def set_composing(self, *, is_active: bool = True) -> None:
+        """Tell the others that we are typing, or have stopped.
+
+        Raises:
+            SwarmError: we are not in it.
+        """
+        engine = self._talking.engine
+        await self._talking.ask(
+            lambda op, now: engine.set_composing(op, self.id, now, is_active=is_active)
+        )
+
+    async def _say(self, content: Content) -> Message:
+        await self._talking.wait_ready(self.id)
+        engine = self._talking.engine
+        events = await self._talking.ask(lambda op, now: engine.say(op, self.id, content, now))
+        return next(Message.of(event) for event in events if isinstance(event, Taken))
+
+    async def _change(self, command: Callable[[History, float], list[Event]]) -> None:
+        await self._talking.wait_ready(self.id)
+        engine = self._talking.engine
+        await self._talking.ask(lambda op, now: engine.change(op, self.id, command, now))
+
+
+class Conversations:
+    """The conversations of an account, and the invitations to others."""
+
+    def __init__(self, talking: Talking) -> None:
+        self._talking = talking
+
+    def list(self) -> tuple[Conversation, ...]:
+        """Return those that we are in."""
+        infos = self._talking.engine.infos.values()
+        return tuple(Conversation(self._talking, each.id) for each in infos if not each.is_removed)
+
+    def requests(self) -> tuple[ConversationRequest, ...]:
+        """Return the invitations that wait for an answer."""
+        return tuple(self._talking.engine.requests.values())
+
+    def __getitem__(self, identifier: ConversationId | str) -> Conversation:
+        """Return a conversation by its id.
+
+        Raises:
+            NoSuchConversationError: we are in none with this id.
+        """
+        name = ConversationId.from_hex(identifier) if isinstance(identifier, str) else identifier
+        info = self._talking.engine.infos.get(name)
+        if info is None or info.is_removed:
+            raise NoSuchConversationError
+        return Conversation(self._talking, name)
+
+    async def create(self) -> Conversation:
+        """Begin a group; invite people into it."""
+        return await self._create(Mode.INVITES_ONLY, None)
+
+    async def create_one_to_one(self, account: AccountId | str) -> Conversation:
+        """Begin a conversation of two. Contacts get one by `contacts.add`."""
+        return await self._create(Mode.ONE_TO_ONE, account_of(account))
+
+    async def accept(self, identifier: ConversationId | str) -> Conversation:
+        """Accept an invitation: fetch the conversation, and join.
+
+        Raises:
+            NoSuchConversationError: nobody invited us to it.
+            CloneFailedError: nobody who has it is online; it is tried again when they are.
+        """
+        name = ConversationId.from_hex(identifier) if isinstance(identifier, str) else identifier
+        engine = self._talking.engine
+        await self._talking.ask(lambda op, now: engine.accept(op, name, now))
+        return Conversation(self._talking, name)
+
+    async def decline(self, identifier: ConversationId | str) -> None:
+        """Decline an invitation.
+
+        Raises:
+            NoSuchConversationError: nobody invited us to it.
+        """
+        name = ConversationId.from_hex(identifier) if isinstance(identifier, str) else identifier
+        engine = self._talking.engine
+        await self._talking.ask(lambda op, now: engine.decline(op, name, now))
+
+    async def _create(self, mode: Mode, other: AccountId | None) -> Conversation:
+        engine = self._talking.engine
+        identifier = await self._talking.ask(
+            lambda op, now: engine.create(op, now, mode=mode, other=other)
+        )
+        return Conversation(self._talking, identifier)

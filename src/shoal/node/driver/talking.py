@@ -1,0 +1,386 @@
+"""The conversations of one account at work: the swarm engine among channels, threads and files."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from shoal.core import ConversationId
+from shoal.core.driver import SystemEntropy
+from shoal.identity.driver.files import read_file
+from shoal.net.errors import ChannelDeclinedError, NetError
+from shoal.node.driver.ordered import OrderedEffects
+from shoal.node.driver.tasks import TaskSet
+from shoal.node.errors import NodeStoppedError
+from shoal.node.events import (
+    ContactChanged,
+    ConversationEvent,
+    Lagged,
+    PresenceChanged,
+)
+from shoal.swarm import effects as fx
+from shoal.swarm.conversation import Self
+from shoal.swarm.driver import ConversationJobs, DiskStore, FirstStore
+from shoal.swarm.engine import INFOS_NAME, REQUESTS_NAME, SwarmEngine
+from shoal.swarm.errors import NoSuchConversationError
+from shoal.swarm.records import RECORDS_SIZE_MAX, unpack_infos, unpack_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from shoal.core import AccountId, DeviceId
+    from shoal.net.driver import Channel
+    from shoal.node.driver.account import Account
+    from shoal.node.driver.bus import EventBus
+    from shoal.swarm.effects import Effect
+    from shoal.swarm.store import GitStore
+
+_log = logging.getLogger(__name__)
+
+FOLDER: Final = "conversations"
+_PREFIXES: Final = ("git://", "swarm://", "msg:", "sip")
+_EMPTY: Final = b"\x80"
+
+
+class Talking:
+    """Runs the conversations of an account. Used by `Conversations`, which is the public face."""
+
+    def __init__(self, account: Account, folder: Path, bus: EventBus) -> None:
+        self._account = account
+        self._runtime = account.runtime
+        self._folder = folder
+        self._bus = bus
+        self._loop = asyncio.get_running_loop()
+        self._tasks = TaskSet()
+        self._jobs = ConversationJobs()
+        self._stores: dict[ConversationId, DiskStore] = {}
+        self._effects = OrderedEffects(self._obey, account.vault.folder.apply, self._tasks)
+        self._channels: dict[int, _Writer] = {}
+        self._numbers = itertools.count(1)
+        self._ops = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[object]] = {}
+        self._ready: dict[ConversationId, asyncio.Event] = {}
+        self._watched: frozenset[AccountId] = frozenset()
+        self._unregister: list[Callable[[], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self.engine: SwarmEngine
+
+    # Life
+
+    async def start(self) -> None:
+        """Open the conversations on disk, and take channels.
+
+        Raises:
+            DecodeError: a file of ours makes no sense.
+            AccountFileError: one cannot be read.
+        """
+        infos, requests = await asyncio.to_thread(self._read_records)
+        self.engine = SwarmEngine(
+            Self(self._runtime.identity, self._account.name),
+            SystemEntropy(),
+            self._open_store,
+            wall_offset=time.time() - self._loop.time(),
+            infos=unpack_infos(infos),
+            requests=unpack_requests(requests),
+        )
+        for prefix in _PREFIXES:
+            self._unregister.append(
+                self._account.on_channel(prefix, self._serve, accept=self.engine.accepts)
+            )
+        self._tasks.start(self._follow())
+        self.run(self.engine.start)
+
+    async def close(self) -> None:
+        """Let what was begun end, and let the files go."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for unregister in self._unregister:
+            unregister()
+        if self._timer is not None:
+            self._timer.cancel()
+        for channel in list(self._channels.values()):
+            channel.close()
+        await self._effects.drained()
+        await self._jobs.close()
+        await self._tasks.close()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(NodeStoppedError())
+        for store in self._stores.values():
+            store.close()
+
+    # For `Conversations`
+
+    def run(self, command: Callable[[float], Sequence[Effect]]) -> None:
+        """Give the engine something, and carry out what follows."""
+        self._apply(command(self._loop.time()))
+
+    async def ask(self, command: Callable[[int, float], Sequence[Effect]]) -> Any:
+        """Give a command, and return what it gives.
+
+        Raises:
+            SwarmError: it failed.
+            NodeStoppedError: the node was stopped before it ended.
+        """
+        if self._is_closed:
+            raise NodeStoppedError
+        op = next(self._ops)
+        answer: asyncio.Future[object] = self._loop.create_future()
+        self._answers[op] = answer
+        try:
+            self._apply(command(op, self._loop.time()))
+            return await answer
+        finally:
+            del self._answers[op]
+
+    async def wait_ready(self, conversation: ConversationId) -> None:
+        """Return once a conversation that we are in is here: opened, or cloned.
+
+        Raises:
+            NoSuchConversationError: we are in none with this id.
+        """
+        info = self.engine.infos.get(conversation)
+        if info is None or info.is_removed:
+            raise NoSuchConversationError
+        session = self.engine.sessions.get(conversation)
+        if session is None or not session.is_ready:
+            await self._ready.setdefault(conversation, asyncio.Event()).wait()
+
+    async def read(self, conversation: ConversationId, question: Callable[[], object]) -> Any:
+        """Look something up in a conversation's thread."""
+        if self._is_closed:
+            raise NodeStoppedError
+        return await self._jobs.submit(conversation, question)
+
+    # Effects
+
+    def _apply(self, effects: Sequence[Effect]) -> None:
+        if effects:
+            self._effects.apply(effects)
+        self._arm()
+
+    def _arm(self) -> None:
+        deadline = self.engine.next_deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None and not self._is_closed:
+            self._timer = self._loop.call_at(deadline, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.run(self.engine.advance)
+
+    def _obey(self, effect: object) -> None:  # noqa: C901, PLR0912 - one arm per effect
+        match effect:
+            case fx.Work(op, conversation, job):
+                if not self._is_closed:
+                    self._tasks.start(self._work(op, conversation, job))
+            case fx.OpenChannel(op, device, name):
+                self._tasks.start(self._open(op, device, name))
+            case fx.WriteChannel(number, data):
+                self._write(number, data)
+            case fx.StreamChannel(number, conversation, pieces):
+                self._write(number, _Stream(conversation, pieces))
+            case fx.CloseChannel(number):
+                self._write(number, None)
+            case fx.FindDevices(op, account):
+                self._tasks.start(self._find(op, account))
+            case fx.Watch(accounts):
+                self._watch(accounts)
+            case fx.Done(op, result):
+                if (answer := self._answers.get(op)) is not None and not answer.done():
+                    answer.set_result(result)
+            case fx.Failed(op, error):
+                if (answer := self._answers.get(op)) is not None and not answer.done():
+                    answer.set_exception(error)
+            case _:
+                if isinstance(effect, fx.ConversationReady):
+                    self._ready.pop(effect.conversation, asyncio.Event()).set()
+                self._bus.publish(ConversationEvent(self._account.id, effect))
+
+    async def _work(self, op: int, conversation: ConversationId, job: Callable[[], object]) -> None:
+        try:
+            result = await self._jobs.submit(conversation, job)
+        except Exception as error:  # noqa: BLE001 - whatever it was, who asked has to hear it
+            failure = error
+            self.run(lambda now: self.engine.work_failed(op, failure, now))
+        else:
+            self.run(lambda now: self.engine.worked(op, result, now))
+
+    async def _open(self, op: int, device: DeviceId, name: str) -> None:
+        try:
+            channel = await self._account.connect(device, name, connection_type="")
+        except ChannelDeclinedError:
+            self.run(lambda now: self.engine.open_failed(op, now, was_declined=True))
+            return
+        except Exception as error:  # noqa: BLE001 - no chain, no answer, …: it is not reachable
+            _log.info("x %s: %s", name[:10], error)
+            self.run(lambda now: self.engine.open_failed(op, now, was_declined=False))
+            return
+        number = self._adopt(channel)
+        self.run(lambda now: self.engine.channel_opened(op, number, now))
+        await self._pump(number, channel)
+
+    async def _find(self, op: int, account: AccountId) -> None:
+        known = {each.device for each in self._runtime.engine.presences.announced(account)}
+        devices = [device for device in known if device is not None]
+        if not devices:
+            devices = list(await self._account.find_devices(account))
+        others = [device for device in devices if device != self._account.device_id]
+        self.run(lambda now: self.engine.devices_found(op, others, now))
+
+    # Channels
+
+    async def _serve(self, channel: Channel) -> None:
+        """Take a channel that a peer opened, to its end."""
+        number, peer = self._adopt(channel), channel.peer
+        self.run(
+            lambda now: self.engine.channel_accepted(
+                number, peer.account, peer.device, channel.name, now
+            )
+        )
+        await self._pump(number, channel)
+
+    def _adopt(self, channel: Channel) -> int:
+        number = next(self._numbers)
+        self._channels[number] = _Writer(channel, self._jobs)
+        self._tasks.start(self._channels[number].run())
+        return number
+
+    async def _pump(self, number: int, channel: Channel) -> None:
+        try:
+            async for packet in channel:
+                self.run(partial(self.engine.receive, number, packet))
+        except NetError as error:
+            _log.info("x %s: %s", channel.name[:10], error)
+        finally:
+            channel.close()
+            self._channels.pop(number).close()
+            if not self._is_closed:
+                self.run(lambda now: self.engine.channel_closed(number, now))
+
+    def _write(self, number: int, item: bytes | _Stream | None) -> None:
+        if (writer := self._channels.get(number)) is not None:
+            writer.queue.put_nowait(item)
+
+    # Presence and contacts
+
+    def _watch(self, accounts: frozenset[AccountId]) -> None:
+        presences, book = self._runtime.engine.presences, self._runtime.engine.book
+        for account in accounts - self._watched:
+            self._runtime.command(partial(_without_time, presences.watch, account))
+            self._tell_presence(account)
+        for account in self._watched - accounts:
+            record = book.contacts.get(account)
+            if record is None or not record.is_active:
+                self._runtime.command(partial(_without_time, presences.unwatch, account))
+        self._watched = accounts
+        self._tell_presence(self._account.id)
+
+    def _tell_presence(self, account: AccountId) -> None:
+        announced = self._runtime.engine.presences.announced(account)
+        devices = [each.device for each in announced if each.device is not None]
+        self.run(lambda now: self.engine.presence(account, devices, now))
+
+    async def _follow(self) -> None:
+        """Tell the engine who comes and goes, and clone what contacts share with us."""
+        with self._bus.subscribe() as events:
+            async for numbered in events:
+                if isinstance(numbered, Lagged):
+                    for account in (*self._watched, self._account.id):
+                        self._tell_presence(account)
+                    self._clone_missing()
+                    continue
+                match numbered.event:
+                    case PresenceChanged(account, peer) if account == self._account.id:
+                        if peer in self._watched or peer == account:
+                            self._tell_presence(peer)
+                    case ContactChanged(account) if account == self._account.id:
+                        self._clone_missing()
+                    case _:
+                        pass
+
+    def _clone_missing(self) -> None:
+        """Clone the conversations that contacts name and that we do not have."""
+        for peer, record in self._runtime.engine.book.contacts.items():
+            if not record.is_active or not record.conversation_id:
+                continue
+            identifier = ConversationId.from_hex(record.conversation_id)
+            if identifier not in self.engine.infos:
+                self.run(partial(self.engine.clone, next(self._ops), identifier, peer))
+
+    # Files
+
+    def _read_records(self) -> tuple[bytes, bytes]:
+        found = [
+            read_file(self._folder / name, RECORDS_SIZE_MAX) or _EMPTY
+            for name in (INFOS_NAME, REQUESTS_NAME)
+        ]
+        return found[0], found[1]
+
+    def _open_store(self, identifier: ConversationId | None) -> GitStore:
+        """Open a repository; runs in a thread, one per conversation at a time."""
+        if identifier is None:
+            return FirstStore(self._place)
+        return self._place(identifier)
+
+    def _place(self, identifier: ConversationId) -> DiskStore:
+        store = self._stores.get(identifier)
+        if store is None:
+            store = DiskStore(self._folder / FOLDER / str(identifier))
+            self._stores[identifier] = store
+        return store
+
+
+def _without_time(
+    command: Callable[[AccountId], Sequence[object]], account: AccountId, now: float
+) -> Sequence[object]:
+    return command(account)
+
+
+class _Stream:
+    """Pieces to be written one after the other, pulled in a conversation's thread."""
+
+    def __init__(self, conversation: ConversationId, pieces: Iterator[bytes]) -> None:
+        self.conversation = conversation
+        self.pieces = pieces
+
+
+class _Writer:
+    """Writes to one channel in order, and waits while it is full."""
+
+    def __init__(self, channel: Channel, jobs: ConversationJobs) -> None:
+        self.queue: asyncio.Queue[bytes | _Stream | None] = asyncio.Queue()
+        self._channel = channel
+        self._jobs = jobs
+
+    async def run(self) -> None:
+        """Write what comes, until it is to be closed or the channel is gone."""
+        try:
+            while (item := await self.queue.get()) is not None:
+                if isinstance(item, bytes):
+                    await self._put(item)
+                    continue
+                pull = partial(next, item.pieces, None)
+                while (piece := await self._jobs.submit(item.conversation, pull)) is not None:
+                    assert isinstance(piece, bytes)
+                    await self._put(piece)
+        except NetError as error:
+            _log.info("x %s: %s", self._channel.name[:10], error)
+        self._channel.close()
+
+    async def _put(self, data: bytes) -> None:
+        self._channel.write(data)
+        await self._channel.drain()
+
+    def close(self) -> None:
+        """Write no more."""
+        self.queue.put_nowait(None)

@@ -1,0 +1,89 @@
+"""Two nodes on loopback that talk: contact, group, text, edit, reaction, restart."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from shoal.swarm.contents import Edit, Text
+from shoal.swarm.roles import Role
+from tests.unit.node.driver.conftest import PATIENCE, eventually, loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from shoal.node import Account, Node
+    from shoal.node.driver.conversations import Conversation, Message
+
+    Pair = tuple[tuple[Node, Account], tuple[Node, Account]]
+
+
+async def become_contacts(alice: Account, bob: Account) -> tuple[Conversation, Conversation]:
+    """Alice asks, bob accepts; return the conversation of both."""
+    await alice.contacts.add(bob.id)
+    await eventually(lambda: bool(bob.contacts.requests()))
+    await bob.contacts.accept(alice.id)
+    await eventually(lambda: any(each.is_ready for each in bob.conversations.list()))
+    (ours,), (theirs,) = alice.conversations.list(), bob.conversations.list()
+    await eventually(lambda: ours.members.get(bob.id) is Role.MEMBER)
+    return ours, theirs
+
+
+async def messages(conversation: Conversation, count: int) -> list[Message]:
+    """Wait until there are *count* texts and edits, and return them."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await conversation.messages()
+            spoken = [each for each in found if isinstance(each.content, Text | Edit)]
+            if len(spoken) >= count:
+                return spoken
+            await asyncio.sleep(0.01)
+
+
+async def test_contacts_talk(both: Pair) -> None:
+    """A request brings a conversation of two; what each says reaches the other."""
+    (_, alice), (_, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    assert ours.id == theirs.id
+
+    hello = await ours.send("hello")
+    (received,) = await messages(theirs, 1)
+    assert received == hello
+    assert received.author == alice.id
+    assert received.is_verified
+    reply = await theirs.send("hello yourself", reply_to=hello.id)
+    await theirs.react(hello.id, "👍")
+    assert (await messages(ours, 3))[1] == reply
+    edited = await ours.edit(hello.id, "good day")
+    assert (await messages(theirs, 4))[3] == edited
+
+
+async def test_a_group(both: Pair) -> None:
+    """An invitation is shown, accepted, and the group talks."""
+    (_, alice), (_, bob) = both
+    await become_contacts(alice, bob)
+    group = await alice.conversations.create()
+    await group.invite(bob.id)
+    await eventually(lambda: bool(bob.conversations.requests()))
+    (request,) = bob.conversations.requests()
+    assert request.sender == alice.id
+    theirs = await bob.conversations.accept(request.conversation)
+    await eventually(lambda: group.members.get(bob.id) is Role.MEMBER)
+
+    await theirs.send("in the group")
+    (heard,) = await messages(group, 1)
+    assert heard.content == Text("in the group")
+
+
+async def test_after_a_restart(both: Pair, open_node: Callable[..., Awaitable[Node]]) -> None:
+    """What was said while the other was away is there when it comes back."""
+    (_, alice), (second, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    home, identifier = second.home, theirs.id
+    await second.close()
+    await ours.send("while you were away")
+
+    again = await open_node(home=home, config=loopback(both[0][0]))
+    (bob_again,) = again.accounts
+    (heard,) = await messages(bob_again.conversations[identifier], 1)
+    assert heard.content == Text("while you were away")
