@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bench.connect.command import connect
 from bench.dht.command import dht
 from bench.dht_scale import dht_scale
 from bench.names.command import names
@@ -17,6 +18,7 @@ def bench() -> None:
     """
 
 
+bench.add_command(connect)
 bench.add_command(dht)
 bench.add_command(dht_scale)
 bench.add_command(names)
