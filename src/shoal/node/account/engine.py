@@ -421,6 +421,10 @@ class AccountEngine:
         """Hand a chain to the part that looked for it."""
         op, chain = effect.op, effect.chain
         met: list[object] = list(self._intake.met(chain))
+        try:
+            self._require_unrevoked(chain)
+        except RevokedError as error:  # by a list that has waited for this chain
+            return [*met, fx.ChainMissing(op, error)]
         if op in self._finding:
             del self._finding[op]
             return [*met, *self._own_device_found(chain)]

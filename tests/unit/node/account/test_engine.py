@@ -248,6 +248,26 @@ def test_a_revoked_device_is_out_at_once(world: World) -> None:
     assert [each.account for each in bob.events(fx.KeepRevocations)] == [alice.chain.account]
 
 
+def test_a_list_that_waits_for_a_chain_counts_for_that_chain(world: World) -> None:
+    """Whoever asks for the device first, and learns of its account by that, is told."""
+    alice, second = world.add(device("alice")), world.add(device("alice", 1))
+    certificate = second.chain.certificate
+    assert isinstance(certificate, Certificate)
+    keys = revoke_device(
+        device("alice").keys, certificate, entropy=SeededEntropy(9), wall_now=WALL_NOW
+    )
+    assert keys.revocations is not None
+    world.apply(alice, alice.engine.revoke(keys.revocations, world.now))
+    bob = world.add(device("bob"))
+    request(world, bob, alice)
+
+    world.apply(bob, bob.engine.find_chain(99, DeviceName(second.chain.device), world.now))
+
+    (missing,) = bob.events(fx.ChainMissing)
+    assert (missing.op, type(missing.error)) == (99, RevokedError)
+    assert bob.events(fx.ChainFound) == []
+
+
 def test_offers_reach_the_device_by_both_of_its_keys(world: World) -> None:
     """And its answer goes back to the family of keys that the offer came by."""
     alice, bob = world.add(device("alice")), world.add(device("bob"))
