@@ -134,8 +134,7 @@ class TransactionSender:
         """Stop. What is under way goes on the next time."""
         if self._main is not None:
             self._main.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._main
+            await asyncio.wait({self._main})  # how it ended, `_ended` has told
             self._main = None
         if self._file is not None:
             loop = asyncio.get_running_loop()
