@@ -12,6 +12,7 @@ from tests.peers.process import LoggedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from tests.peers.namespaces import Namespace
 
 _STARTED: Final = re.compile(r'^\{"event": "started".*\}$')
@@ -68,10 +69,21 @@ class NameServerProcess(LoggedProcess):
 class MortalServer(LoggedProcess):
     """A name server that kills itself at one of the points of a registration."""
 
-    def __init__(self, data: Path, *, chain: str = "embedded", point: int = 0) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        chain: str = "embedded",
+        point: int = 0,
+        registry: str = "",
+        key: str = "",
+        victim: int | None = None,
+    ) -> None:
+        """Start it; with a *victim* it kills that process instead of itself."""
+        words = [str(data), chain, str(point), registry, key, "" if victim is None else str(victim)]
         super().__init__(
             f"server that dies at {point}",
-            [sys.executable, "-m", "tests.peers.names_worker", str(data), chain, str(point)],
+            [sys.executable, "-m", "tests.peers.names_worker", *words],
             cwd=_ROOT,
         )
         started = self.wait_for_line(_STARTED, _START_PATIENCE)

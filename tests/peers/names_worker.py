@@ -1,10 +1,11 @@
 """A name server that kills itself, without warning, at one of the points where it matters.
 
-    python -m tests.peers.names_worker DATA CHAIN POINT
+    python -m tests.peers.names_worker DATA CHAIN POINT [REGISTRY KEY VICTIM]
 
 Points are numbered in the order in which a registration comes by: before and after everything that
 writes to a disk, to the chain or to the client. They count from the line `arm` on the standard
-input on; POINT 0 kills nobody. What is reached is printed.
+input on; POINT 0 kills nobody. What is reached is printed. With VICTIM, a process id, it kills that
+process instead: its chain.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shoal.chain import ChainAddress
+from shoal.chain.config import TransactionConfig
 from shoal.chain.driver import embedded, rpc, sender, store
 from shoal.names import NameServerConfig, NameServerLimits
 from shoal.names.driver import http, index, journal
@@ -45,8 +49,9 @@ def say(**fields: object) -> None:
 class Points:
     """Counts, and kills at one."""
 
-    def __init__(self, fatal: int) -> None:
+    def __init__(self, fatal: int, victim: int) -> None:
         self._fatal = fatal
+        self._victim = victim
         self._count = 0
         self._lock = threading.Lock()
         self.is_armed = False
@@ -59,7 +64,7 @@ class Points:
             self._count += 1
             say(point=self._count, at=name)
             if self._count == self._fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(self._victim, signal.SIGKILL)
 
     def watch(self, owner: type, method: str) -> None:
         """Make a method pass by two points."""
@@ -85,13 +90,26 @@ class Points:
         setattr(owner, method, watched)
 
 
-async def main(data: str, chain: str, fatal: int) -> None:
+async def main(
+    data: str, chain: str, fatal: str, registry: str = "", key: str = "", victim: str = ""
+) -> None:
     """Serve until the standard input ends."""
-    points = Points(fatal)
+    points = Points(int(fatal), int(victim or os.getpid()))
     for owner, method in _OWNERS:
         points.watch(owner, method)
     config = NameServerConfig(port=0, limits=NameServerLimits(registrations_burst=1000))
-    async with open_name_server(data, config, chain=chain) as server:
+    # As on the embedded chain: a test that waits for blocks of a real one would take minutes.
+    transactions = TransactionConfig(
+        confirmations=1, poll_interval=0.2, retry_interval=0.2, resend_interval=1.0
+    )
+    async with open_name_server(
+        data,
+        config,
+        chain=chain,
+        registry=ChainAddress.parse(registry) if registry else None,
+        key=Path(key) if key else None,
+        transactions=transactions,
+    ) as server:
         say(event="started", url=server.url)
         while line := await asyncio.to_thread(sys.stdin.readline):
             points.is_armed = line.strip() == "arm"
@@ -99,4 +117,4 @@ async def main(data: str, chain: str, fatal: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(*sys.argv[1:]))

@@ -18,6 +18,7 @@ from shoal.cli.common import Exit, emit, json_option, runs_async
 if TYPE_CHECKING:
     import ssl
 
+    from shoal.chain.config import TransactionConfig
     from shoal.names import NameServer, NameServerLimits
 
 PORT: Final = 8080  # ours
@@ -64,6 +65,12 @@ def names() -> None:
     metavar="NUMBER",
     help="First block that can have names, so that a long chain need not be read from its start.",
 )
+@click.option(
+    "--confirmations",
+    type=click.IntRange(1, 1000),
+    metavar="NUMBER",
+    help="Blocks until a registration counts as done: 3 if absent, 1 on a chain of its own.",
+)
 @click.option("--tls-certificate", metavar="FILE", help="PEM chain; makes it HTTPS.")
 @click.option("--tls-key", metavar="FILE", help="PEM private key of the certificate.")
 @click.option(
@@ -95,6 +102,7 @@ async def serve(
     port: int,
     bind: str,
     from_block: int,
+    confirmations: int | None,
     tls_certificate: str | None,
     tls_key: str | None,
     trusted_proxy: tuple[str, ...],
@@ -135,6 +143,7 @@ async def serve(
         registry=None if registry is None else ChainAddress.parse(registry),
         key=None if key is None else Path(key),
         first_block=from_block,
+        transactions=_transactions(confirmations, chain),
         tls=_tls(tls_certificate, tls_key),
     ) as server:
         _tell_start(server, as_json=as_json)
@@ -195,6 +204,17 @@ def _limits(
             ),
         )
     return limits
+
+
+def _transactions(confirmations: int | None, chain: str) -> TransactionConfig | None:
+    if confirmations is None:
+        return None
+    from dataclasses import replace
+
+    from shoal.chain.config import EMBEDDED_CONFIG, TransactionConfig
+
+    usual = EMBEDDED_CONFIG if chain == "embedded" else TransactionConfig()
+    return replace(usual, confirmations=confirmations)
 
 
 def _tls(certificate: str | None, private_key: str | None) -> ssl.SSLContext | None:

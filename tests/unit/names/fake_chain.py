@@ -19,8 +19,8 @@ from shoal.chain import (
     Receipt,
     Registry,
     TransactionHash,
+    abi,
 )
-from shoal.chain import abi
 from shoal.chain.errors import (
     ChainUnreachableError,
     Refusal,

@@ -24,7 +24,7 @@ def test_a_record_ages() -> None:
 
 
 def test_what_is_missing_may_come() -> None:
-    """ "Not found" is believed for a moment only, and never stale."""
+    """That there is none is believed for a moment only, and never stale."""
     cache = NameCache(CONFIG)
     cache.remember((SERVER, "bob"), None, 0.0)
 

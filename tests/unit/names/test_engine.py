@@ -118,7 +118,7 @@ def test_what_is_not_found() -> None:
 
 
 def test_a_server_that_has_not_read_the_chain_does_not_guess() -> None:
-    """ "Not found" would be one; what it has, it serves."""
+    """That there is none would be one; what it has, it serves."""
     engine = engine_of(ALICE)
     engine._index.is_complete = False  # type: ignore[attr-defined]  # noqa: SLF001
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
+    from shoal.chain.config import TransactionConfig
     from shoal.chain.keys import ChainKey
 
 CHAIN_FOLDER: Final = "chain"  # of the embedded chain, in the data folder
@@ -37,6 +38,7 @@ async def open_name_server(
     registry: ChainAddress | None = None,
     key: Path | None = None,
     first_block: int = 0,
+    transactions: TransactionConfig | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[NameServer]:
     """Open a server with all that it takes, for as long as the context lasts.
@@ -49,6 +51,8 @@ async def open_name_server(
         key: file with the key that pays; without it one in the data folder, made if need be. On the
             embedded chain it gets what it needs from the faucet.
         first_block: that can have events of the registry.
+        transactions: how they are sent, and when they count as done; by default as suits the kind
+            of chain.
         tls: makes it HTTPS.
 
     Raises:
@@ -64,7 +68,8 @@ async def open_name_server(
             payer = await asyncio.to_thread(_load_payer, folder, key)
             if isinstance(opened, EmbeddedChain):
                 await opened.fund(payer.address)
-            registrar = ChainRegistrar(opened, address, payer, folder / TRANSACTIONS_FILE)
+            path = folder / TRANSACTIONS_FILE
+            registrar = ChainRegistrar(opened, address, payer, path, transactions)
         try:
             server = NameServer(
                 opened,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from shoal.chain import Chain, ChainAddress
+    from shoal.chain.config import TransactionConfig
     from shoal.chain.keys import ChainKey
     from shoal.names.record import NameRecord
 
@@ -29,7 +30,14 @@ class ChainRegistrar:
         payer: the account that pays.
     """
 
-    def __init__(self, chain: Chain, registry: ChainAddress, key: ChainKey, path: Path) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        registry: ChainAddress,
+        key: ChainKey,
+        path: Path,
+        config: TransactionConfig | None = None,
+    ) -> None:
         """Describe it; `async with` gives it its end.
 
         Args:
@@ -37,12 +45,14 @@ class ChainRegistrar:
             registry: its address.
             key: pays.
             path: file for transactions under way; one per key.
+            config: how transactions are sent; by default as suits the kind of chain.
         """
         self.payer: ChainAddress = key.address
         self._chain = chain
         self._registry = registry
         self._key = key
         self._path = path
+        self._config = config
         self._sender: TransactionSender | None = None
         self._opening = asyncio.Lock()
 
@@ -89,7 +99,7 @@ class ChainRegistrar:
     async def _opened(self) -> TransactionSender:
         async with self._opening:
             if self._sender is None:
-                sender = TransactionSender(self._chain, self._key, self._path)
+                sender = TransactionSender(self._chain, self._key, self._path, self._config)
                 await sender.open()
                 self._sender = sender
             return self._sender

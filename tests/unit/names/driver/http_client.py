@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 
 @dataclass(frozen=True)
@@ -88,3 +88,14 @@ async def connected(port: int, host: str = "127.0.0.1", **options: Any) -> Async
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def reached(look: Callable[[], Awaitable[bool]], patience: float = 30.0) -> None:
+    """Look until it is so.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    async with asyncio.timeout(patience):
+        while not await look():  # noqa: ASYNC110 - nothing here tells when it happens
+            await asyncio.sleep(0.01)

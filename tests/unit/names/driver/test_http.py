@@ -11,7 +11,7 @@ import pytest
 from shoal.names.driver import http
 from shoal.names.errors import NameServerBindError
 from shoal.names.wire import BODY_SIZE_MAX, encode_registration
-from tests.unit.names.driver.http_client import connected
+from tests.unit.names.driver.http_client import connected, reached
 from tests.unit.names.fake_chain import reserved
 from tests.unit.names.people import record_of
 
@@ -220,8 +220,11 @@ async def test_a_clean_end(serve: Serve, chain: FakeChain) -> None:
     async with connected(server.port) as idle, connected(server.port) as busy:
         await idle.get("/healthz")
         busy.ask("/name/alice", method="POST", body=POST)
-        while not len(server.engine.registrations):
-            await asyncio.sleep(0)
+
+        async def is_under_way() -> bool:
+            return len(server.engine.registrations) > 0
+
+        await reached(is_under_way)
         closing = asyncio.ensure_future(server.close())
         assert (await busy.answer()).status == 503
         assert await idle.is_closed()

@@ -55,9 +55,7 @@ class ServerThread:
         chain.mine(reserved(record_of("alice")))
         config = NameServerConfig(port=0, is_read_only=is_read_only, limits=MANY)
         registrar = None if is_read_only else chain
-        async with NameServer(
-            chain, chain.registry, folder, config, registrar=registrar
-        ) as server:
+        async with NameServer(chain, chain.registry, folder, config, registrar=registrar) as server:
             if not is_up:
                 chain.go_away()
             self.url = server.url
@@ -88,7 +86,7 @@ def server(
 
 @SCHEMA.parametrize()
 @EFFORT
-def test_the_interface(case: schemathesis.Case, server: tuple[str, str]) -> None:
+def test_the_interface(case: schemathesis.Case[Any], server: tuple[str, str]) -> None:
     """Whatever is asked gets an answer that the description has."""
     state, url = server
     response = case.call(base_url=url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +13,12 @@ from shoal.names import NameServer, NameServerConfig
 from shoal.names.driver import follower as follower_module
 from shoal.names.errors import NameStoreError
 from shoal.names.wire import encode_registration
-from tests.unit.names.driver.http_client import Answer, connected
+from tests.unit.names.driver.http_client import Answer, connected, reached
 from tests.unit.names.fake_chain import FakeChain, reserved
 from tests.unit.names.people import record_of
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from shoal.names import NameRecord
@@ -41,9 +41,21 @@ async def get(server: NameServer, target: str) -> Answer:
 
 async def until_state(server: NameServer, name: str, state: str) -> None:
     """Wait until a registration is so far."""
-    async with asyncio.timeout(10), connected(server.port) as client:
-        while (await client.get(f"/registration/{name}")).json["state"] != state:
-            await asyncio.sleep(0.005)
+    async with connected(server.port) as client:
+
+        async def is_so() -> bool:
+            return bool((await client.get(f"/registration/{name}")).json["state"] == state)
+
+        await reached(is_so)
+
+
+async def until_found(server: NameServer, name: str) -> None:
+    """Wait until a name is found."""
+
+    async def is_so() -> bool:
+        return (await get(server, f"/name/{name}")).status == 200
+
+    await reached(is_so)
 
 
 @pytest.fixture(autouse=True)
@@ -126,9 +138,7 @@ async def test_a_new_mirror_without_a_chain_does_not_guess(serve: Serve, chain: 
     assert (await get(server, "/name/bob")).status == 503
     assert (await get(server, f"/addr/{BOB.account}")).status == 503
     chain.come_back()
-    async with asyncio.timeout(10):
-        while (await get(server, "/name/bob")).status != 200:
-            await asyncio.sleep(0.005)
+    await until_found(server, "bob")
     assert (await get(server, "/name/alice")).status == 404
 
 
@@ -137,9 +147,7 @@ async def test_a_mirror_follows(serve: Serve, chain: FakeChain) -> None:
     server, mirror = await serve(), await serve(folder="mirror", is_read_only=True)
     assert (await register(mirror, ALICE)).status == 501
     assert (await register(server, ALICE)).status == 200
-    async with asyncio.timeout(10):
-        while (await get(mirror, "/name/alice")).status != 200:
-            await asyncio.sleep(0.005)
+    await until_found(mirror, "alice")
 
 
 async def test_a_reorganisation_loses_nothing_that_was_promised(
@@ -149,9 +157,11 @@ async def test_a_reorganisation_loses_nothing_that_was_promised(
     server = await serve()
     await register(server, ALICE)
     chain.reorganise(1)
-    async with asyncio.timeout(10):
-        while not chain.has(ALICE):
-            await asyncio.sleep(0.005)
+
+    async def is_back() -> bool:
+        return chain.has(ALICE)
+
+    await reached(is_back)
     await until_state(server, "alice", "registered")
     assert server.engine.registrations.stats.repeated == 1
 
