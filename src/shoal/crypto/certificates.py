@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import DecodeError, InfoHash, PublicKeyId
 from shoal.crypto import der, pem
-from shoal.crypto.errors import InvalidCertificateError
+from shoal.crypto.errors import InvalidCertificateError, InvalidKeyError
 from shoal.crypto.fields import COMMON_NAME, USER_ID, Extensions, read_attribute, read_extensions
 from shoal.crypto.keys import PublicKey
 from shoal.crypto.signatures import has_valid_signature
@@ -230,7 +230,10 @@ def _parse(data: bytes, issuer: Certificate | None) -> Certificate:
         _ = native.not_valid_before_utc, native.not_valid_after_utc
     except (ValueError, x509.InvalidVersion) as error:
         raise InvalidCertificateError(f"not a certificate: {error}") from error
-    public_key = PublicKey.from_spki(signed.spki)
+    try:
+        public_key = PublicKey.from_spki(signed.spki)
+    except InvalidKeyError as error:
+        raise InvalidCertificateError(f"the key in the certificate: {error}") from error
     if issuer is not None:
         _check_link(signed.issuer_name, issuer)
     return Certificate(data, issuer, public_key, native, signed)

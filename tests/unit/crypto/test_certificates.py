@@ -282,3 +282,13 @@ def under_rsa() -> Certificate:
 def test_pem_label_is_that_of_everybody() -> None:
     """One block per certificate."""
     assert pem.blocks(CHAIN, "CERTIFICATE", 2) == [link.der for link in LEAF.chain()]
+
+
+def test_a_key_that_is_none_makes_no_certificate() -> None:
+    """A point that is not on the curve: found by the fuzzer of device chains."""
+    whole = authority().certificate
+    spki = whole.public_key.spki
+    damaged = whole.der.replace(spki, spki[:-1] + bytes([spki[-1] ^ 1]))
+
+    with pytest.raises(InvalidCertificateError, match="the key"):
+        Certificate.parse(damaged)
