@@ -49,6 +49,18 @@ def request(
     return stun.encode(message, key=credentials.remote_pwd.encode())
 
 
+def is_authentic(message: Message, ufrag: str, pwd: str) -> bool:
+    """Tell whether a check is for us, from somebody with our password, and complete."""
+    username = message.attributes.get("USERNAME", "")
+    return (
+        message.method is Method.BINDING
+        and message.kind is Class.REQUEST
+        and username.startswith(f"{ufrag}:")
+        and "PRIORITY" in message.attributes  # reference 5.6: mandatory
+        and message.is_signed_with(pwd.encode())
+    )
+
+
 def success(transaction: bytes, mapped: Address, pwd: str) -> bytes:
     """Answer a check that came from *mapped*, signed with our own password."""
     attributes = {"XOR-MAPPED-ADDRESS": mapped}

@@ -169,6 +169,19 @@ def foundation(kind: CandidateType, base: bytes) -> str:
     return f"{kind.value[0].upper()}{number:x}"
 
 
+def peer_reflexive(addr: Address, component: int, transport: Transport) -> Candidate:
+    """Return the candidate of a peer that reached us from an address it did not list."""
+    return Candidate(
+        foundation(CandidateType.PRFLX, addr.ip),
+        component,
+        transport,
+        priority(CandidateType.PRFLX, 0, component),
+        addr,
+        CandidateType.PRFLX,
+        TcpType.ACTIVE if transport is Transport.TCP else None,
+    )
+
+
 def _number(text: str, low: int, high: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 10 or not low <= int(text) <= high:  # noqa: PLR2004 - digits of 2^31
         raise DecodeError(f"not a number from {low} to {high}: {text[:20]!r}")

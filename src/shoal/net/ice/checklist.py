@@ -22,11 +22,12 @@ from shoal.core import DecodeError
 from shoal.net import stun
 from shoal.net.ice import binding
 from shoal.net.ice.candidates import (
+    PRIORITY_MAX,
     Candidate,
     CandidateType,
     TcpType,
     Transport,
-    foundation,
+    peer_reflexive,
     priority,
 )
 from shoal.net.ice.config import Scope
@@ -37,8 +38,9 @@ from shoal.net.ice.errors import (
     NominationTimeoutError,
     NoPathError,
 )
+from shoal.net.ice.nomination import Nomination, Patience, next_nomination, patience
 from shoal.net.ice.pair import Pair, PairState, pair_priority
-from shoal.net.ice.path import IcePath, Outcome, PairReport
+from shoal.net.ice.path import Outcome
 from shoal.net.ice.paths import Allowance, RelayedConnect, TcpPath, UdpPath
 from shoal.net.stun import Class, Message, Method
 from shoal.net.transactions import Transaction
@@ -47,16 +49,13 @@ if TYPE_CHECKING:
     from shoal.core import Address
     from shoal.net.ice.binding import Credentials
     from shoal.net.ice.context import Context, Socket
+    from shoal.net.ice.path import PairReport
     from shoal.net.ice.relay import Relay
 
 PACE: Final = 0.02  # seconds between two pairs' beginnings; reference 5.6: 20 to 50 ms
 CONNECT_TIME: Final = 15.0  # seconds; reference 5.6
 RETRY_WAIT: Final = 0.5  # seconds after a refused connection; reference 5.6
 RETRIES_MAX: Final = 8  # reference 5.6
-NOMINATION_DELAY: Final = 0.4  # seconds after the first success; reference 5.6
-HEAD_START: Final = 0.05  # seconds, ours: what a better direct pair gets beside two round trips
-NOMINATION_WAIT: Final = 10.0  # seconds of the controlled side; reference 5.6
-INCOMING_WAIT: Final = 10.0  # seconds for the peer's connections; reference 5.6
 SILENCE_MAX: Final = 10.0  # seconds for an accepted link to show the password, ours
 KEEP_ALIVE: Final = (20.0, 24.0)  # seconds between indications; reference 5.6
 
@@ -84,9 +83,9 @@ class Checklist:
         self._pwd = pwd
         self._tie_breaker = tie_breaker
         self._remotes: tuple[Candidate, ...] = ()
+        self._may_be_direct = True
         self._next_turn = -inf
         self._keep_alive = inf
-        self._allowances: dict[int, Allowance] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -109,6 +108,9 @@ class Checklist:
         """Begin: *pairs* are those that we open. What the peer has opened already is joined."""
         self.credentials = credentials
         self._remotes = remotes
+        self._may_be_direct = self._context.config.scope is not Scope.RELAY_ONLY and any(
+            each.type is not CandidateType.RELAY for each in remotes
+        )
         self.started = now
         for pair in self.pairs:
             self._identify(pair)
@@ -140,15 +142,7 @@ class Checklist:
         elif incoming >= INCOMING_MAX:
             self._context.refuse_link(link)
             return
-        remote = Candidate(
-            foundation(CandidateType.PRFLX, peer.ip),
-            local.component,
-            Transport.TCP,
-            priority(CandidateType.PRFLX, 0, local.component),
-            peer,
-            CandidateType.PRFLX,
-            TcpType.ACTIVE,
-        )
+        remote = peer_reflexive(peer, local.component, Transport.TCP)
         pair = self.make_pair(local, remote, now)
         pair.is_incoming = True
         pair.state = PairState.IDLE
@@ -288,14 +282,7 @@ class Checklist:
             return None
         if sum(pair.is_incoming for pair in self.pairs) >= INCOMING_MAX:
             return None
-        remote = Candidate(
-            foundation(CandidateType.PRFLX, addr.ip),
-            local.component,
-            Transport.UDP,
-            message.attributes["PRIORITY"],
-            addr,
-            CandidateType.PRFLX,
-        )
+        remote = peer_reflexive(addr, local.component, Transport.UDP)
         pair = self.make_pair(local, remote, now)
         pair.is_incoming = True
         pair.state = PairState.IDLE
@@ -307,18 +294,12 @@ class Checklist:
     # Checks of the peer
 
     def _is_authentic(self, request: Message) -> bool:
-        """Tell whether a check is for us, from somebody with our password, and complete."""
-        username = request.attributes.get("USERNAME", "")
-        return (
-            request.method is Method.BINDING
-            and username.startswith(f"{self._ufrag}:")
-            and "PRIORITY" in request.attributes  # reference 5.6: mandatory
-            and request.is_signed_with(self._pwd.encode())
-        )
+        return binding.is_authentic(request, self._ufrag, self._pwd)
 
     def _has_allowance(self, pair: Pair, now: float) -> bool:
-        allowance = self._allowances.setdefault(id(pair), Allowance(now))
-        if allowance.take(now):
+        if pair.allowance is None:
+            pair.allowance = Allowance(now)
+        if pair.allowance.take(now):
             return True
         self._context.stats.ignored_checks += 1
         return False
@@ -344,12 +325,15 @@ class Checklist:
             return
         if pair.is_incoming and pair.remote.type is CandidateType.PRFLX:
             claimed = request.attributes["PRIORITY"]
-            pair.remote = replace(pair.remote, priority=claimed & 0x7FFF_FFFF)
+            pair.remote = replace(pair.remote, priority=claimed & PRIORITY_MAX)
             self._rank(pair)
         if "USE-CANDIDATE" in request.attributes and not self.is_controlling:
             pair.is_nominated_by_peer = True
             if pair.state is PairState.SUCCEEDED:
                 self._select(pair, now)
+                return
+            if pair.state is PairState.CHECKING and isinstance(pair.path, UdpPath):
+                self._check(pair, now)  # anew: its repetitions may be seconds apart by now
                 return
         is_new = pair.state in {PairState.IDLE, PairState.WAITING}
         if self.credentials is not None and (
@@ -454,24 +438,7 @@ class Checklist:
                     other.path.close()
         pair.note(Outcome.SELECTED, now)
         self._keep_alive = min(self._keep_alive, now + self._context.entropy.uniform(*KEEP_ALIVE))
-        started = self.started
-        connected = max(started, pair.connected) if pair.connected < inf else started
-        succeeded = max(connected, pair.succeeded)
-        steps = (
-            *self.steps,
-            ("connect", connected - started),
-            ("check", succeeded - connected),
-            ("nominate", max(0.0, now - succeeded)),
-        )
-        path = IcePath(
-            pair.component,
-            pair.local,
-            pair.remote,
-            pair.rtt,
-            pair.is_incoming,
-            steps,
-            self.reports(),
-        )
+        path = pair.chosen(self.started, self.steps, self.reports(), now)
         self._context.out.append(Selected(path))
         pair.path.accept_data()
 
@@ -490,7 +457,6 @@ class Checklist:
         if pair in self.pairs:
             self.pairs.remove(pair)
         pair.transaction = None
-        self._allowances.pop(id(pair), None)
 
     def _rank(self, pair: Pair) -> None:
         pair.priority = pair_priority(pair.local, pair.remote, is_controlling=self.is_controlling)
@@ -527,8 +493,9 @@ class Checklist:
         if has_waiting:
             earliest = min(earliest, self._next_turn)
         for component in self._open_components():
-            earliest = min(earliest, self._nomination_time(component)[0])
-            earliest = min(earliest, self._patience(component)[0])
+            if (nomination := self._nomination(component)) is not None:
+                earliest = min(earliest, nomination.moment)
+            earliest = min(earliest, self._patience(component).moment)
         return min(earliest, self.started + self._context.config.time_limit)
 
     def wake(self, now: float) -> None:
@@ -551,13 +518,13 @@ class Checklist:
 
     def _settle(self, now: float) -> None:
         for component in self._open_components():
-            due, pair = self._nomination_time(component)
-            if pair is not None and now >= due:
-                self._check(pair, now, nominates=True)
+            nomination = self._nomination(component)
+            if nomination is not None and now >= nomination.moment:
+                self._check(nomination.pair, now, nominates=True)
                 continue
-            limit, is_nomination = self._patience(component)
-            if now >= limit:
-                kind = NominationTimeoutError if is_nomination else NoPathError
+            limit = self._patience(component)
+            if now >= limit.moment:
+                kind = NominationTimeoutError if limit.is_for_nomination else NoPathError
                 self._context.fail(kind(pairs=self.reports()))
         if not self.is_complete and now >= self.started + self._context.config.time_limit:
             self._context.fail(IceTimeoutError(pairs=self.reports()))
@@ -620,48 +587,16 @@ class Checklist:
         local = pair.local.addr._replace(port=0)
         opening.link = self._context.connect(opening, local, pair.remote.addr)
 
-    def _nomination_time(self, component: int) -> tuple[float, Pair | None]:
-        """Return when to nominate which pair; infinity and None while there is nothing to."""
+    def _nomination(self, component: int) -> Nomination | None:
         if not self.is_controlling:
-            return inf, None
-        best: Pair | None = None
-        first = inf
-        for pair in self.pairs:
-            if pair.component == component and pair.state is PairState.SUCCEEDED:
-                if pair.nominates:
-                    return inf, None
-                first = min(first, pair.succeeded)
-                if best is None or pair.priority > best.priority:
-                    best = pair
-        if best is None:
-            return inf, None
-        is_relayed = CandidateType.RELAY in {best.local.type, best.remote.type}
-        may_be_direct = self._context.config.scope is not Scope.RELAY_ONLY and any(
-            each.type is not CandidateType.RELAY for each in self._remotes
-        )
-        has_better = any(
-            pair.component == component and pair.is_unfinished and pair.priority > best.priority
-            for pair in self.pairs
-        )
-        if is_relayed and may_be_direct:
-            return first + NOMINATION_DELAY, best
-        if has_better:
-            return first + min(NOMINATION_DELAY, HEAD_START + 2 * best.rtt), best
-        return -inf, best
+            return None
+        return next_nomination(self._of(component), may_be_direct=self._may_be_direct)
 
-    def _patience(self, component: int) -> tuple[float, bool]:
-        """Return when to give up, and whether that is for want of a nomination."""
-        last_success, is_busy = -inf, False
-        for pair in self.pairs:
-            if pair.component == component:
-                if pair.state is PairState.SUCCEEDED:
-                    last_success = max(last_success, pair.succeeded)
-                is_busy = is_busy or pair.is_unfinished or pair.transaction is not None
-        if last_success > -inf:
-            if self.is_controlling:
-                return inf, False
-            return last_success + NOMINATION_WAIT, True
-        return (inf, False) if is_busy else (self.started + INCOMING_WAIT, False)
+    def _patience(self, component: int) -> Patience:
+        return patience(self._of(component), self.started, is_controlling=self.is_controlling)
+
+    def _of(self, component: int) -> list[Pair]:
+        return [pair for pair in self.pairs if pair.component == component]
 
     def _send_keep_alives(self, now: float) -> None:
         for pair in self.selected.values():

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
-from shoal.net.ice.path import Outcome, PairReport
+from shoal.net.ice.path import IcePath, Outcome, PairReport
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shoal.core import Address
     from shoal.net.ice.candidates import Candidate
+    from shoal.net.ice.paths import Allowance
     from shoal.net.transactions import Transaction
 
 
@@ -64,6 +67,7 @@ class Pair:
     nominates: bool = False  # the check under way carries USE-CANDIDATE
     is_nominated_by_peer: bool = False
     is_authenticated: bool = False  # the peer has shown that it knows our password
+    allowance: Allowance | None = None  # of the peer's checks, once there was one
     retries: int = 0
     deadline: float = inf  # of the connection, of its retry, or of a silent peer
     connected: float = inf
@@ -98,6 +102,26 @@ class Pair:
         """Return its story."""
         elapsed = max(0.0, max(self.created, self.changed) - started)
         return PairReport(self.local, self.remote, self.outcome, self.detail, elapsed)
+
+    def chosen(
+        self,
+        started: float,
+        steps: Sequence[tuple[str, float]],
+        pairs: tuple[PairReport, ...],
+        now: float,
+    ) -> IcePath:
+        """Return the path that it is, having been chosen; *steps* are those before the checks."""
+        connected = max(started, self.connected) if self.connected < inf else started
+        succeeded = max(connected, self.succeeded)
+        steps = (
+            *steps,
+            ("connect", connected - started),
+            ("check", succeeded - connected),
+            ("nominate", max(0.0, now - succeeded)),
+        )
+        return IcePath(
+            self.component, self.local, self.remote, self.rtt, self.is_incoming, steps, pairs
+        )
 
 
 def pair_priority(local: Candidate, remote: Candidate, *, is_controlling: bool) -> int:

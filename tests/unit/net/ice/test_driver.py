@@ -162,7 +162,7 @@ async def test_a_peer_that_breaks_off() -> None:
 async def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refused connection, tried again in vain: the error says so, nothing stays open."""
     monkeypatch.setattr("shoal.net.ice.checklist.RETRY_WAIT", 0.01)
-    monkeypatch.setattr("shoal.net.ice.checklist.INCOMING_WAIT", 0.2)
+    monkeypatch.setattr("shoal.net.ice.nomination.INCOMING_WAIT", 0.2)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
