@@ -18,6 +18,7 @@ from shoal.sim import Conditions, Constant, Network
 from shoal.sim.dht import DhtScenario, run_dht
 from shoal.sim.faults import draw_faults, schedule
 from shoal.sim.nat import FULL_CONE, PORT_RESTRICTED_CONE, RESTRICTED_CONE, SYMMETRIC
+from tests.sim.connections_world import connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -265,4 +266,5 @@ WORLDS: Final[dict[str, Callable[[int], None]]] = {
     "churn": churn,
     "young": young,
     "formed": formed,
+    "connections": connections,
 }
