@@ -258,11 +258,7 @@ class Checklist:
         self.stun_received(pair, data, addr, now)
 
     def _find_udp(self, base: Socket | Relay, addr: Address) -> Pair | None:
-        for pair in self.selected.values():
-            path = pair.path
-            if isinstance(path, UdpPath) and path.base is base and path.remote == addr:
-                return pair
-        for pair in self.pairs:
+        for pair in (*self.selected.values(), *self.pairs):
             path = pair.path
             if isinstance(path, UdpPath) and path.base is base and path.remote == addr:
                 return pair
