@@ -69,7 +69,7 @@ CREATE TABLE logs (
     topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB,
     data BLOB NOT NULL,
     PRIMARY KEY (number, position)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 """
 _TOPICS_MAX: Final = 4  # yellow paper: LOG0 to LOG4
 _INSERT_BLOCK: Final = (
