@@ -22,10 +22,8 @@ from shoal.core.errors import ShoalError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
-    from shoal.chain.errors import ChainError
     from shoal.crypto.identity import Identity
     from shoal.dht.driver import DhtNode
-    from shoal.names.errors import NamesError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -276,74 +274,41 @@ def counted(number: int, noun: str) -> str:
 
 def status_of(error: Exception) -> Exit:
     """Return the exit status that an error leads to."""
-    from shoal.chain.errors import ChainError  # noqa: PLC0415
     from shoal.core.errors import DecodeError  # noqa: PLC0415
     from shoal.crypto.errors import CryptoError  # noqa: PLC0415
     from shoal.dht import errors  # noqa: PLC0415
-    from shoal.names.errors import NamesError  # noqa: PLC0415
 
     match error:
-        case NamesError() | ChainError():
-            return _status_of_room(error)
         case errors.NotConnectedError():
             return Exit.NOT_CONNECTED
         case errors.PutRefusedError() | errors.ValueTooLargeError():
             return Exit.REFUSED
         case errors.BindError() | errors.StateFileError() | CryptoError():
             return Exit.UNAVAILABLE
-        case (
-            errors.KeyFormatError()
-            | errors.BootstrapFormatError()
-            | errors.NoIdentityError()
-            | DecodeError()
-        ):
+        case errors.KeyFormatError() | errors.BootstrapFormatError() | errors.NoIdentityError():
+            return Exit.USAGE
+        case DecodeError():
             return Exit.USAGE
         case _:
-            return Exit.FAILED
+            return _status_of_node(error)
 
 
-def _status_of_room(error: NamesError | ChainError) -> Exit:
-    from shoal.names.errors import NamesError  # noqa: PLC0415
-
-    return _status_of_names(error) if isinstance(error, NamesError) else _status_of_chain(error)
-
-
-def _status_of_names(error: NamesError) -> Exit:
-    from shoal.names import errors  # noqa: PLC0415
+def _status_of_node(error: Exception) -> Exit:
+    """Return the exit status that an error of accounts and connections leads to."""
+    from shoal.identity import errors as identity  # noqa: PLC0415
+    from shoal.net.errors import ConnectError  # noqa: PLC0415
+    from shoal.node import errors as node  # noqa: PLC0415
 
     match error:
-        case errors.InvalidNameError() | errors.AddressFormatError():
-            return Exit.USAGE
-        case errors.NameServerUnavailableError():
+        case ConnectError() | node.DeviceNotFoundError():
             return Exit.NOT_CONNECTED
-        case errors.RegistrationRefusedError():
+        case identity.ArchivePasswordError() | identity.LinkPasswordError():
             return Exit.REFUSED
-        case errors.NameStoreError() | errors.NameServerBindError():
+        case node.HomeError() | node.ConfigError() | node.NoRunningNodeError():
             return Exit.UNAVAILABLE
-        case _:
-            return Exit.FAILED
-
-
-def _status_of_chain(error: ChainError) -> Exit:
-    from shoal.chain import errors  # noqa: PLC0415
-
-    match error:
-        case errors.InvalidAddressError():
+        case identity.AccountFileError() | identity.AccountKeyError():
+            return Exit.UNAVAILABLE
+        case node.UnknownNameError() | identity.InvalidPinError():
             return Exit.USAGE
-        case errors.ChainUnreachableError():
-            return Exit.NOT_CONNECTED
-        case errors.TransactionError():
-            return Exit.REFUSED
-        case (
-            errors.ChainMissingError()
-            | errors.ChainBusyError()
-            | errors.ChainFileError()
-            | errors.ChainDamagedError()
-            | errors.EvmMissingError()
-            | errors.SignerMissingError()
-            | errors.InvalidChainKeyError()
-            | errors.InvalidGenesisError()
-        ):
-            return Exit.UNAVAILABLE
         case _:
             return Exit.FAILED

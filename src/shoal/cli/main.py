@@ -15,9 +15,9 @@ Exit status of every command:
   0    done
   1    nothing found, or it failed
   2    wrong usage
-  3    not connected: no node of the network answered
-  4    refused: the network keeps another value, or ours is not acceptable
-  5    cannot start: a port is taken, a file cannot be read
+  3    not connected: no node of the network answered, or no device
+  4    refused: by the network, by the other side, or for a wrong password
+  5    cannot start: a port or a home is taken, a file cannot be read
   130  interrupted (Ctrl-C)
   143  terminated
 """
@@ -26,10 +26,14 @@ Exit status of every command:
 @click.group(
     cls=LazyGroup,
     sources={
+        "account": Source("shoal.cli.account:account", "Accounts, their backups and devices."),
         "chain": Source("shoal.cli.chain:chain", "A chain for names.", extra="chain"),
+        "connect": Source("shoal.cli.connect:connect", "Reach a device, and show how."),
+        "contact": Source("shoal.cli.contact:contact", "Ask, accept, decline, block."),
         "dht": Source("shoal.cli.dht:dht", "Run a DHT node; put, get, listen, query, scan."),
         "name": Source("shoal.cli.name:name", "Register and look up names.", extra="names"),
         "names": Source("shoal.cli.name_server:names", "Serve names.", extra="names"),
+        "node": Source("shoal.cli.running:node", "Run the node that holds your accounts."),
         "sim": Source("shoal.cli.sim:sim", "Whole networks in virtual time.", extra="sim"),
     },
     help=_HELP,

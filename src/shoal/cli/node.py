@@ -166,7 +166,7 @@ async def node(
             services["proxy"] = await _serve_proxy(stack, running, proxy, proxy_bind)
         reporter = Reporter(running, as_json=as_json, is_verbose=verbose)
         reporter.started(services)
-        await reporter.watch(_stop_event())
+        await reporter.watch(stop_event())
     reporter.stopped()
     return Exit.OK
 
@@ -195,7 +195,7 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _stop_event() -> asyncio.Event:
+def stop_event() -> asyncio.Event:
     """Return an event that SIGINT or SIGTERM sets; a second signal ends the process at once."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 

@@ -60,7 +60,15 @@ class Assembly:
         hosts: which addresses of this machine are offered; None for all but loopback.
     """
 
-    def __init__(self, home: Home, config: NodeConfig, bus: EventBus, pool: WorkerPool) -> None:
+    def __init__(
+        self,
+        home: Home,
+        config: NodeConfig,
+        bus: EventBus,
+        pool: WorkerPool,
+        *,
+        is_offline: bool = False,
+    ) -> None:
         self.bus = bus
         self.pool = pool
         self.shared = SharedFiles(home.path)
@@ -69,7 +77,8 @@ class Assembly:
         self.hosts: Callable[[], Sequence[bytes]] | None = (
             _loopback if config.net.loopback else None
         )
-        self.dht = DhtPool(home, config.dht, has_ipv6=config.net.ipv6)
+        self.dht = DhtPool(home, config.dht, has_ipv6=config.net.ipv6, is_offline=is_offline)
+        self._is_offline = is_offline
         self._home = home
         self._config = config
         self._places: dict[AccountId, DhtPlace] = {}

@@ -77,7 +77,11 @@ class DhtPlace(NamedTuple):
 class DhtPool:
     """The DHT nodes of a process, each open for as long as an account uses it."""
 
-    def __init__(self, home: Home, settings: DhtSettings, *, has_ipv6: bool) -> None:
+    def __init__(
+        self, home: Home, settings: DhtSettings, *, has_ipv6: bool, is_offline: bool = False
+    ) -> None:
+        """Make nodes by *settings*; if *is_offline*, they are never opened, and refuse all."""
+        self._is_offline = is_offline
         self._home = home
         self._settings = settings
         self._has_ipv6 = has_ipv6
@@ -101,7 +105,8 @@ class DhtPool:
             node = self._nodes.get(place)
             if node is None:
                 node = self._make(place)
-                await node.start()
+                if not self._is_offline:
+                    await node.start()
                 self._nodes[place] = node
             self._users[place] = self._users.get(place, 0) + 1
             return node
@@ -188,7 +193,7 @@ class DhtPort:
             self._begin(order)
         except DhtError as error:
             op = getattr(order, "op", None)
-            _log.warning("! dht: %s refused: %s", type(order).__name__, error)
+            _log.info("! dht: %s refused: %s", type(order).__name__, error)
             if op is not None:
                 self._loop.call_soon(self._failed, op)
 

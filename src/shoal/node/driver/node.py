@@ -46,6 +46,7 @@ class Node:
         *,
         config: NodeConfig | None = None,
         serves_api: bool = True,
+        is_offline: bool = False,
     ) -> None:
         """Describe the node; `start`, or `async with`, opens it.
 
@@ -53,6 +54,7 @@ class Node:
             home: its directory; None takes SHOAL_HOME, or that of the platform.
             config: settings; None reads config.toml of the home.
             serves_api: let commands of this user talk to it, by a Unix socket in the home.
+            is_offline: touch no network: look at what is on disk, and change it.
 
         Raises:
             ConfigError: config.toml is not understood.
@@ -60,6 +62,7 @@ class Node:
         self._home = Home(home)
         self.config = NodeConfig.load(self._home.path) if config is None else config
         self._serves_api = serves_api
+        self._is_offline = is_offline
         self._bus = EventBus()
         self._stack: AsyncExitStack | None = None
         self._accounts: Accounts | None = None
@@ -95,12 +98,15 @@ class Node:
             stack.callback(self._home.unlock)
             pool = WorkerPool()
             stack.callback(pool.close)
-            self._assembly = Assembly(self._home, self.config, self._bus, pool)
+            self._assembly = Assembly(
+                self._home, self.config, self._bus, pool, is_offline=self._is_offline
+            )
             self._accounts = Accounts(self._assembly)
             stack.push_async_callback(self._accounts.close)
             await self._accounts.load()
-            watcher = NetworkWatcher(self._network_changed, self._tick)
-            stack.callback(watcher.close)
+            if not self._is_offline:
+                watcher = NetworkWatcher(self._network_changed, self._tick)
+                stack.callback(watcher.close)
             if self._serves_api:
                 server = ApiServer(self, self._home.api_socket)
                 await server.start()
@@ -150,7 +156,9 @@ class Node:
     @property
     def dht_nodes(self) -> tuple[DhtNode, ...]:
         """The DHT nodes that its accounts use."""
-        return () if self._assembly is None else tuple(self._assembly.dht.nodes.values())
+        if self._assembly is None or self._is_offline:
+            return ()
+        return tuple(self._assembly.dht.nodes.values())
 
     def events(self) -> Subscription:
         """Follow what happens from now on: an async iterator of `Numbered` and `Lagged`.

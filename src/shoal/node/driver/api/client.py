@@ -15,7 +15,7 @@ from shoal.node.errors import ApiError, NodeStoppedError, NoRunningNodeError
 from shoal.node.wire import LINE_MAX, Call, Cancel, Failure, Item, Result, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from shoal.node.driver.node import Node
@@ -32,7 +32,7 @@ class ApiClient(Protocol):
         """Call a method and return its result; items before that are dropped."""
         ...
 
-    def stream(self, method: str, **params: Any) -> AsyncIterator[tuple[str, Any]]:
+    def stream(self, method: str, **params: Any) -> AsyncGenerator[tuple[str, Any], None]:
         """Call a method; yield `("item", …)` any number of times, then `("result", …)`."""
         ...
 
@@ -40,14 +40,14 @@ class ApiClient(Protocol):
 class _Calls:
     """What both clients have: a call is a stream of which only the end matters."""
 
-    def stream(self, method: str, **params: Any) -> AsyncIterator[tuple[str, Any]]:
+    def stream(self, method: str, **params: Any) -> AsyncGenerator[tuple[str, Any], None]:
         """Call a method; yield its items, then its result."""
         raise NotImplementedError
 
     async def call(self, method: str, **params: Any) -> Any:
         """Call a method and return its result."""
         result: Any = None
-        async with contextlib.aclosing(self.stream(method, **params)) as stream:  # type: ignore[type-var]  # generators both
+        async with contextlib.aclosing(self.stream(method, **params)) as stream:
             async for kind, value in stream:
                 if kind == "result":
                     result = value
@@ -60,10 +60,10 @@ class LocalClient(_Calls):
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def stream(self, method: str, **params: Any) -> AsyncIterator[tuple[str, Any]]:
+    async def stream(self, method: str, **params: Any) -> AsyncGenerator[tuple[str, Any], None]:
         """Call a method; yield its items, then its result."""
         given = {name: value for name, value in params.items() if value is not None}
-        async with contextlib.aclosing(run(self._node, method, given)) as stream:  # type: ignore[type-var]  # a generator
+        async with contextlib.aclosing(run(self._node, method, given)) as stream:
             async for each in stream:
                 yield each
 
@@ -108,7 +108,7 @@ class SocketClient(_Calls):
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
-    async def stream(self, method: str, **params: Any) -> AsyncIterator[tuple[str, Any]]:
+    async def stream(self, method: str, **params: Any) -> AsyncGenerator[tuple[str, Any], None]:
         """Call a method; yield its items, then its result."""
         if self._writer is None or self._task is None or self._task.done():
             raise NodeStoppedError("the node has hung up")

@@ -12,11 +12,12 @@ import binascii
 import contextlib
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from shoal.net.errors import ConnectError, ConnectStep
 from shoal.node import events as ev
 from shoal.node.driver.api.registry import METHODS, Last
-from shoal.node.driver.ids import account_of
+from shoal.node.driver.ids import account_of, target_of
 from shoal.node.driver.paths import trace_to_json
 from shoal.node.errors import ParametersError
 from shoal.node.plain import event_to_json
@@ -24,6 +25,7 @@ from shoal.node.plain import event_to_json
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from shoal.net.trace import ConnectionInfo
     from shoal.node.driver.account import Account
     from shoal.node.driver.bus import Subscription
     from shoal.node.driver.contacts import Contact, IncomingRequest
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 method = METHODS.method
 
-SEND_TIME = 10.0  # seconds that a request may take to be put, before the call returns; ours
+DEFAULT_CHANNEL: Final = "sip"  # Jami: taken from everybody who may connect
+SEND_TIME: Final = 10.0  # seconds that a request may take to be put, before the call returns; ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,25 +330,44 @@ async def connect(
     node: Node,
     account: str,
     to: str,
-    channel: str,
+    channel: str = DEFAULT_CHANNEL,
     timeout: float = 60.0,  # noqa: ASYNC109 - a parameter of the API
     fresh: bool = False,
 ) -> dict[str, object]:
-    """Open a channel to a device or an account, describe the way it took, and close it."""
+    """Open a channel to a device or an account, describe the way it took, and close it.
+
+    A device that takes no such channel was reached all the same; `is_accepted` tells them apart.
+    """
     found = node.accounts[account]
-    opened = await found.connect(to, channel, reuse=not fresh, timeout=timeout)
+    try:
+        opened = await found.connect(to, channel, reuse=not fresh, timeout=timeout)
+    except ConnectError as error:
+        info = _connection_to(found, to)
+        if error.step is not ConnectStep.CHANNEL or info is None:
+            raise
+        return _connected(info, channel, is_accepted=False)
     try:
         info = opened.connection
         assert info is not None, "it has just been opened"
-        return {
-            "peer": opened.peer.account.hex(),
-            "device": opened.peer.device.hex(),
-            "channel": opened.name,
-            "is_reused": info.channels > 1,
-            "trace": trace_to_json(info.trace),
-        }
+        return _connected(info, channel, is_accepted=True)
     finally:
         opened.close()
+
+
+def _connection_to(account: Account, to: str) -> ConnectionInfo | None:
+    target = target_of(to)
+    fitting = (i for i in account.connections() if target in (i.device, i.account))
+    return next(fitting, None)
+
+
+def _connected(info: ConnectionInfo, channel: str, *, is_accepted: bool) -> dict[str, object]:
+    return {
+        "account": info.account.hex(),
+        "device": info.device.hex(),
+        "channel": channel,
+        "is_accepted": is_accepted,
+        "trace": trace_to_json(info.trace),
+    }
 
 
 @method("connection.list", is_local=True)

@@ -11,7 +11,7 @@ from shoal.node.errors import ParametersError, UnknownMethodError
 from shoal.node.plain import plain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
     from shoal.node.driver.node import Node
 
@@ -104,7 +104,9 @@ class Last:
     result: object = None
 
 
-async def run(node: Node, name: str, params: Mapping[str, Any]) -> AsyncIterator[tuple[str, Any]]:
+async def run(
+    node: Node, name: str, params: Mapping[str, Any]
+) -> AsyncGenerator[tuple[str, Any], None]:
     """Call a method; yield `("item", …)` any number of times, then `("result", …)`.
 
     Raises:
