@@ -27,6 +27,8 @@ HOSTS: Final = {"bot", "cli", "lab", "node", "sim", "testing", "web"}
 DECLARATIONS: Final = {
     *("__init__", "__main__", "backend", "config", "effects", "errors"),
 }
+# Large enough to have front doors of their own.
+SUBROOMS: Final = {"shoal.net.ice", "shoal.net.turn"}
 # Parts that make sense only together: the test that plays them is that of the whole.
 TESTED_BY: Final = {
     "chain/evm": "chain/test_ledger",
@@ -201,6 +203,7 @@ def test_packages_meet_at_front_doors(path: Path) -> None:
         and node.module.startswith("shoal.")
         and node.module.split(".")[1] not in {room, "core", "crypto"}
         and len(node.module.split(".")) > 2
+        and node.module not in SUBROOMS
         and not set(node.module.split(".")[2:]) & {"driver", "effects", "errors", "proxy"}
     ]
 
