@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -208,7 +208,8 @@ def test_tls_1_2_is_taken_with_one_suite() -> None:
     """A peer that knows no TLS 1.3 gets ECDHE-RSA-AES256-GCM-SHA384."""
     identity = device("bob")
     server = TlsIdentity(device("alice"))(chain_of(identity), is_server=True)
-    context = TlsIdentity(identity)._context(chain_of(device("alice")), is_server=False)  # noqa: SLF001
+    root = device("alice").certificate.chain()[-1].to_pem()
+    context = TlsIdentity(identity)._context(root, is_server=False)  # noqa: SLF001
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     pair = Pair(device("alice"), identity)
     pair.server, pair.client = (
@@ -231,3 +232,35 @@ def test_a_flood_instead_of_a_handshake_is_bounded() -> None:
     for _ in range(100):
         events += stream.receive(record)
     assert isinstance(error_in(events), TlsHandshakeError)
+
+
+def test_contexts_are_kept_for_the_next_connection() -> None:
+    """Per anchor and role, and not without end."""
+    identity = TlsIdentity(device("alice"))
+    bob = chain_of(device("bob"))
+    for is_server in (True, True, False):
+        identity(bob, is_server=is_server)
+    kept = identity._contexts  # noqa: SLF001
+    assert len(kept) == 2
+    kept.update({(f"{number}", True): next(iter(kept.values())) for number in range(70)})
+    identity(chain_of(device("carol")), is_server=True)
+    assert len(kept) == 64
+
+
+def test_a_certificate_that_tls_cannot_use() -> None:
+    """Is an error of ours, before anything is sent."""
+    bob = chain_of(device("bob"))
+    broken = replace(bob, certificate=Broken())
+    with pytest.raises(TlsError):
+        TlsIdentity(device("alice"))(broken, is_server=True)
+
+
+class Broken:
+    """A certificate that is none."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+    def to_pem(self) -> str:
+        """Return nonsense."""
+        return "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
