@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import Address, DecodeError
 from shoal.net import stun
-from shoal.net.stun import Class, Message, Method
-from shoal.net.turn.packets import PacketSplitter, channel_data, channel_of
+from shoal.net.turn import PacketSplitter, channel_data, channel_of
 from shoal.sim.hosts import Endpoint
 
 if TYPE_CHECKING:
@@ -166,14 +165,14 @@ class TurnServer:
             message = stun.decode(packet)
         except DecodeError:
             return
-        if message.kind is Class.REQUEST:
+        if message.kind is stun.Class.REQUEST:
             self._request(client, message)
-        elif message.method is Method.SEND and client.allocation is not None:
+        elif message.method is stun.Method.SEND and client.allocation is not None:
             attributes = message.attributes
             self._relay(client.allocation, attributes["XOR-PEER-ADDRESS"], attributes["DATA"])
 
-    def _request(self, client: _Client, message: Message) -> None:
-        if message.method is Method.BINDING:
+    def _request(self, client: _Client, message: stun.Message) -> None:
+        if message.method is stun.Method.BINDING:
             self._answer(client, message, {"XOR-MAPPED-ADDRESS": client.addr})
             return
         if "USERNAME" not in message.attributes:
@@ -187,16 +186,16 @@ class TurnServer:
         else:
             self._authorised(client, message)
 
-    def _authorised(self, client: _Client, message: Message) -> None:
+    def _authorised(self, client: _Client, message: stun.Message) -> None:
         allocation = client.allocation
         match message.method:
-            case Method.ALLOCATE:
+            case stun.Method.ALLOCATE:
                 self._allocate(client, message)
-            case Method.CONNECTION_BIND:
+            case stun.Method.CONNECTION_BIND:
                 self._bind(client, message)
             case _ if allocation is None:
                 self._refuse(client, message, 437, "Allocation Mismatch")
-            case Method.REFRESH:
+            case stun.Method.REFRESH:
                 lifetime = message.attributes.get("LIFETIME", LIFETIME)
                 if lifetime == 0:
                     self._free(allocation)
@@ -209,38 +208,42 @@ class TurnServer:
                 self._refuse(client, message, 400, "Bad Request")
 
     def _about_peer(
-        self, client: _Client, message: Message, allocation: _Allocation, peer: Address
+        self, client: _Client, message: stun.Message, allocation: _Allocation, peer: Address
     ) -> None:
         now = self._network.now
         match message.method:
-            case Method.CREATE_PERMISSION:
+            case stun.Method.CREATE_PERMISSION:
                 allocation.permissions[peer.ip] = now + PERMISSION_LIFETIME
                 self._answer(client, message, {})
-            case Method.CHANNEL_BIND:
+            case stun.Method.CHANNEL_BIND:
                 allocation.permissions[peer.ip] = now + PERMISSION_LIFETIME
                 allocation.channels[message.attributes["CHANNEL-NUMBER"]] = peer
                 self._answer(client, message, {})
-            case Method.CONNECT:
+            case stun.Method.CONNECT:
                 self._connect(client, message, allocation, peer)
             case _:
                 self._refuse(client, message, 400, "Bad Request")
 
-    def _answer(self, client: _Client, request: Message, attributes: dict[str, object]) -> None:
-        response = Message(request.method, Class.SUCCESS, request.transaction, attributes)
-        key = None if request.method is Method.BINDING else self._key
+    def _answer(
+        self, client: _Client, request: stun.Message, attributes: dict[str, object]
+    ) -> None:
+        response = stun.Message(request.method, stun.Class.SUCCESS, request.transaction, attributes)
+        key = None if request.method is stun.Method.BINDING else self._key
         client.send(stun.encode(response, key=key))
 
-    def _refuse(self, client: _Client, request: Message, code: int, reason: str) -> None:
+    def _refuse(self, client: _Client, request: stun.Message, code: int, reason: str) -> None:
         attributes: dict[str, object] = {"ERROR-CODE": (code, reason)}
         if code in {401, 438}:
             attributes |= {"REALM": REALM, "NONCE": self.nonce}
         client.send(
-            stun.encode(Message(request.method, Class.ERROR, request.transaction, attributes))
+            stun.encode(
+                stun.Message(request.method, stun.Class.ERROR, request.transaction, attributes)
+            )
         )
 
     # Allocations
 
-    def _allocate(self, client: _Client, message: Message) -> None:
+    def _allocate(self, client: _Client, message: stun.Message) -> None:
         if client.allocation is not None:
             self._refuse(client, message, 437, "Allocation Mismatch")
             return
@@ -309,7 +312,7 @@ class TurnServer:
                 allocation.client.send(channel_data(number, data, is_padded=False))
                 return ()
         attributes = {"XOR-PEER-ADDRESS": source, "DATA": data}
-        message = Message(Method.DATA, Class.INDICATION, bytes(12), attributes)
+        message = stun.Message(stun.Method.DATA, stun.Class.INDICATION, bytes(12), attributes)
         allocation.client.send(stun.encode(message))
         return ()
 
@@ -330,7 +333,9 @@ class TurnServer:
             return self
         number = self._hold(self._peers[end])
         attributes = {"CONNECTION-ID": number, "XOR-PEER-ADDRESS": end.remote}
-        message = Message(Method.CONNECTION_ATTEMPT, Class.INDICATION, bytes(12), attributes)
+        message = stun.Message(
+            stun.Method.CONNECTION_ATTEMPT, stun.Class.INDICATION, bytes(12), attributes
+        )
         allocation.client.send(stun.encode(message))
         return self
 
@@ -347,23 +352,23 @@ class TurnServer:
         return number
 
     def _connect(
-        self, client: _Client, message: Message, allocation: _Allocation, peer: Address
+        self, client: _Client, message: stun.Message, allocation: _Allocation, peer: Address
     ) -> None:
         user = _Outgoing(self, client, message)
         local = Address(allocation.relayed.ip, 0)
         self._tcp.connect(self._host, local, peer, user)
 
-    def connected(self, client: _Client, request: Message, end: End) -> _Waiting:
+    def connected(self, client: _Client, request: stun.Message, end: End) -> _Waiting:
         """A connection that a client wanted is there."""
         waiting = self._peers[end] = _Waiting(end)
         self._answer(client, request, {"CONNECTION-ID": self._hold(waiting)})
         return waiting
 
-    def not_connected(self, client: _Client, request: Message) -> None:
+    def not_connected(self, client: _Client, request: stun.Message) -> None:
         """A connection that a client wanted cannot be made."""
         self._refuse(client, request, 447, "Connection Timeout or Failure")
 
-    def _bind(self, client: _Client, message: Message) -> None:
+    def _bind(self, client: _Client, message: stun.Message) -> None:
         waiting = self._waiting.pop(message.attributes.get("CONNECTION-ID", 0), None)
         if waiting is None or client.end is None or not waiting.end.is_open:
             self._refuse(client, message, 400, "Bad Request")
@@ -378,7 +383,7 @@ class TurnServer:
 class _Outgoing:
     """A connection that the server makes for a client."""
 
-    def __init__(self, server: TurnServer, client: _Client, request: Message) -> None:
+    def __init__(self, server: TurnServer, client: _Client, request: stun.Message) -> None:
         self._server = server
         self._client = client
         self._request = request

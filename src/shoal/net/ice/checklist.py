@@ -59,8 +59,7 @@ RETRIES_MAX: Final = 8  # reference 5.6
 SILENCE_MAX: Final = 10.0  # seconds for an accepted link to show the password, ours
 KEEP_ALIVE: Final = (20.0, 24.0)  # seconds between indications; reference 5.6
 
-# Bounds, ours. 31 candidates of the peer with 4 addresses of ours would make 124 pairs; the best
-# half of those is plenty.
+# Bounds, ours. 31 candidates of the peer and 4 of ours make 124 pairs; the best half is plenty.
 PAIRS_MAX: Final = 64
 ACCEPTED_MAX: Final = 32  # links of strangers at once; then the oldest silent one is closed
 INCOMING_MAX: Final = 64  # pairs that the peer makes us add
@@ -201,7 +200,7 @@ class Checklist:
                 self._context.fail(LinkLostError(reason))
             return
         was_connecting = pair.state is PairState.CONNECTING
-        # A relay accepts and hangs up until the peer, who has it, knows of us and lets us in.
+        # A relay accepts and hangs up until the peer, whose it is, knows of us and lets us in.
         is_shut_out = (
             pair.state is PairState.CHECKING
             and pair.remote.type is CandidateType.RELAY
@@ -482,8 +481,7 @@ class Checklist:
             if pair.transaction is not None:
                 earliest = min(earliest, pair.transaction.deadline)
             earliest = min(earliest, pair.deadline)
-            if pair.state is PairState.WAITING and pair.deadline == inf:
-                has_waiting = True
+            has_waiting = has_waiting or pair.is_in_line
         if self.credentials is None:
             return earliest
         if has_waiting:
@@ -496,8 +494,7 @@ class Checklist:
 
     def wake(self, now: float) -> None:
         """Do what is due."""
-        if now >= self._keep_alive:
-            self._send_keep_alives(now)
+        self._send_keep_alives(now)
         if self.is_complete:
             return
         for pair in list(self.pairs):
@@ -552,13 +549,8 @@ class Checklist:
         """Begin with the best pair that waits, if it is time for the next one."""
         if now < self._next_turn:
             return
-        waiting = [
-            pair
-            for pair in self.pairs
-            if pair.state is PairState.WAITING
-            and pair.deadline == inf
-            and pair.component not in self.selected
-        ]
+        open_pairs = (pair for pair in self.pairs if pair.component not in self.selected)
+        waiting = [pair for pair in open_pairs if pair.is_in_line]
         if not waiting:
             return
         self._next_turn = now + PACE
@@ -595,6 +587,8 @@ class Checklist:
         return [pair for pair in self.pairs if pair.component == component]
 
     def _send_keep_alives(self, now: float) -> None:
+        if now < self._keep_alive:
+            return
         for pair in self.selected.values():
             assert pair.path is not None
             pair.path.send(binding.keep_alive(self._context.draw_transaction_id()), now)

@@ -88,6 +88,11 @@ class Pair:
         return self.state in {PairState.WAITING, PairState.CONNECTING, PairState.CHECKING}
 
     @property
+    def is_in_line(self) -> bool:
+        """Whether it waits for nothing but its turn."""
+        return self.state is PairState.WAITING and self.deadline == inf
+
+    @property
     def key(self) -> tuple[object, ...]:
         """What no other pair that we open has, too."""
         return self.local.component, self.local.addr.ip, self.local.type, self.remote.addr
