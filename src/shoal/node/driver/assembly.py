@@ -127,8 +127,9 @@ class Assembly:
         return Account(runtime, vault, dht, self.pool, self.bus)
 
     async def start(self, account: Account) -> None:
-        """Let an account be found, and its conversations go on."""
-        account.runtime.start()
+        """Let an account be found, unless the node is offline, and its conversations go on."""
+        if not self._is_offline:
+            account.runtime.start()
         await account.talking.start()
 
     async def close(self, account: Account) -> None:
