@@ -16,7 +16,7 @@ from shoal.dht.proxy import wire as proxy_wire
 from shoal.dht.query import Query
 from shoal.dht.value import Value
 from shoal.sim import SeededEntropy
-from tests.fuzz import connection_codecs, dht_codecs, ice_codecs, identity_codecs
+from tests.fuzz import chain_codecs, connection_codecs, dht_codecs, ice_codecs, identity_codecs
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 STORAGE_LIMIT: Final = 64 * 1024  # bytes: small, so that eviction runs
@@ -140,6 +140,7 @@ TARGETS: Final[dict[str, tuple[Target, Callable[[], list[bytes]]]]] = {
         lambda: [bytes.fromhex((VECTORS / "proxy" / "state-2.4.12.hex").read_text())],
     ),
     "value": (value, lambda: [Value(b"data", id=7, user_type="text/plain").packed()]),
+    **chain_codecs.TARGETS,
     **connection_codecs.TARGETS,
     **dht_codecs.TARGETS,
     **ice_codecs.TARGETS,
