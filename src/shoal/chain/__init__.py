@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shoal.chain.addresses import BlockHash, ChainAddress, TransactionHash, keccak256
     from shoal.chain.backend import Chain
+    from shoal.chain.config import RpcConfig, TransactionConfig
+    from shoal.chain.engine import TransactionEngine
+    from shoal.chain.following import Follower, Place, Undone
+    from shoal.chain.genesis import Genesis
+    from shoal.chain.keys import ChainKey
     from shoal.chain.registry import (
         NameRecord,
         NameReleased,
@@ -29,18 +34,26 @@ __all__ = [
     "Chain",
     "ChainAddress",
     "ChainHealth",
+    "ChainKey",
     "ChainView",
     "Fees",
+    "Follower",
+    "Genesis",
     "Log",
     "NameRecord",
     "NameReleased",
     "NameReserved",
     "NameTransferred",
+    "Place",
     "Receipt",
     "Registry",
     "RegistryEvent",
     "Reservation",
+    "RpcConfig",
+    "TransactionConfig",
+    "TransactionEngine",
     "TransactionHash",
+    "Undone",
     "is_name",
     "keccak256",
 ]
@@ -48,6 +61,11 @@ __all__ = [
 _MODULES = {
     "addresses": ("BlockHash", "ChainAddress", "TransactionHash", "keccak256"),
     "backend": ("Chain",),
+    "config": ("RpcConfig", "TransactionConfig"),
+    "engine": ("TransactionEngine",),
+    "following": ("Follower", "Place", "Undone"),
+    "genesis": ("Genesis",),
+    "keys": ("ChainKey",),
     "registry": (
         "NameRecord",
         "NameReleased",
