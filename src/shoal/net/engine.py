@@ -105,7 +105,8 @@ class ConnectionsEngine(Establishing):
         ):
             raise TooManyAttemptsError(f"{len(device.opens)} channels wait for this device")
         connection = device.best() if reuse else None
-        if connection is None and not self._registry.has_room(device):
+        begins = not reuse or any(device.outgoing(way) is None for way in ways)
+        if connection is None and begins and not self._registry.has_room(device):
             raise TooManyAttemptsError(f"{len(self._registry.connections)} connections")
         wanted = Open(op, peer, name, connection_type, tuple(ways))
         self._registry.add_open(wanted, device)

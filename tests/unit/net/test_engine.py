@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,7 @@ from shoal.net.config import ConnectionsConfig, MuxConfig
 from shoal.net.effects import (
     AttemptEnded,
     ChannelClosed,
+    ChannelId,
     ChannelOpened,
     ConnectionDown,
     ConnectionUp,
@@ -32,13 +34,23 @@ from shoal.net.errors import (
     NoAnswerError,
     ReceiveBufferFullError,
     SignalNotSentError,
+    TlsError,
+    TlsTruncatedError,
     TooManyAttemptsError,
+    TooManyChannelsError,
     WrongPeerError,
 )
 from shoal.net.ice import PathKind
+from shoal.net.ice.effects import CloseLink
+from shoal.net.mux.effects import MuxSend
+from shoal.net.mux.wire import ChannelMessage, ChannelState, encode_frame, encode_message
 from shoal.net.signalling import PeerRequest
 from tests.unit.net.devices import simulated
 from tests.unit.net.world import Device, World, connected
+
+if TYPE_CHECKING:
+    from shoal.net.peer import Peer
+    from shoal.net.tls.filter import TlsFilter
 
 BOTH = pytest.mark.parametrize("is_reversed", [False, True], ids=["smaller calls", "larger calls"])
 
@@ -730,3 +742,166 @@ def test_pipes_that_come_too_late_or_from_the_blocked_are_closed() -> None:
     assert callee.engine.sizes["connections"] == 0
     assert set(closed[2:]) == set(range(20))
     assert {type(each.error) for each in callee.of(OpenFailed)} == set()
+
+
+# Odd moments
+
+
+class Refusing:
+    """A factory whose certificates TLS does not take."""
+
+    def __call__(self, peer: Peer, *, is_server: bool) -> TlsFilter:
+        """Refuse."""
+        raise TlsError("a certificate that TLS cannot use")
+
+
+def test_certificates_that_tls_cannot_use() -> None:
+    """The step is TLS."""
+    world = World()
+    caller, callee = pair(world)
+    caller.engine._tls = Refusing()  # noqa: SLF001
+    op = caller.connect(callee)
+    world.run(60.0)
+    assert caller.failed(op).step is ConnectStep.TLS
+    assert caller.open_sockets() == callee.open_sockets() == 0
+
+
+def test_no_further_channel_fits() -> None:
+    """An event and not a mistake: nobody could know before."""
+    world = World()
+    caller, callee = pair(world)
+    caller.engine._config = ConnectionsConfig(mux=MuxConfig(channels_max=1))  # noqa: SLF001
+    connected(world, caller, callee)
+    op = caller.connect(callee)
+    assert isinstance(caller.failed(op).cause, TooManyChannelsError)
+
+
+def test_closing_a_device_while_a_channel_is_asked_for() -> None:
+    """One end for each."""
+    world = World()
+    caller, callee = pair(world)
+    connected(world, caller, callee)
+    op = caller.connect(callee, "second")
+    caller.run(lambda now: caller.engine.close_device(callee.peer.device, now))
+    world.run(60.0)
+    assert caller.ends()[op] == 1
+    assert isinstance(caller.failed(op).cause, ConnectionsClosedError)
+
+
+def test_a_channel_moves_to_another_connection_when_its_own_dies() -> None:
+    """The one that is left, without a new attempt."""
+    world = World()
+    caller, callee = pair(world)
+    connected(world, caller, callee)
+    caller.connect(callee, reuse=False)
+    world.run(5.0)
+    op = caller.connect(callee, "moves")
+    number = caller.engine._registry.opens[op].connection  # noqa: SLF001
+    assert number is not None
+    caller.run(lambda now: caller.engine.close_connection(number, now))
+    world.run(2.0)
+    assert caller.opened(op).connection != number
+    assert caller.engine.stats.opens_repeated == 1
+
+
+def test_no_room_for_another_try() -> None:
+    """Then it has failed."""
+    world = World()
+    caller, callee = world.add("alice", config=ConnectionsConfig(connections_max=2)), world.add("b")
+    connected(world, caller, callee)
+    world.carries = False
+    caller.connect(world.add("carol"))
+    op = caller.connect(callee, "second")
+    caller.run(lambda now: caller.engine.close_connection(1, now))
+    caller.run(lambda now: [])
+    assert isinstance(caller.failed(op).cause, ConnectionLostError)
+
+
+@pytest.mark.parametrize("tail", [b"\x91", encode_frame(1, b"")], ids=["garbage", "withdrawn"])
+def test_a_request_with_its_end_in_one_breath(tail: bytes) -> None:
+    """Nobody is told of a channel that is gone already."""
+    world = World()
+    caller, callee = pair(world)
+    connected(world, caller, callee)
+    session = caller.engine._registry.connections[1].session  # noqa: SLF001
+    assert session is not None
+    frame = encode_message(ChannelMessage("x", 1, ChannelState.REQUEST)) + tail
+    caller.run(
+        lambda now: caller.engine._apply(  # noqa: SLF001
+            caller.engine._registry.connections[1],  # noqa: SLF001
+            session.from_mux([MuxSend(frame)], now),
+            now,
+        )
+    )
+    world.run(1.0)
+    assert len(callee.accepted()) == 1
+
+
+def test_a_path_that_ends_without_a_good_bye() -> None:
+    """Is an error, and says which."""
+    world = World()
+    caller, callee = pair(world)
+    connected(world, caller, callee)
+    for sockets in callee.sockets.values():
+        for link in list(sockets._links):  # noqa: SLF001
+            sockets.carry_out(CloseLink(link))
+    world.run(2.0)
+    (down,) = caller.of(ConnectionDown)
+    assert isinstance(down.error, TlsTruncatedError)
+    assert caller.open_sockets() == 0
+
+
+def test_insisting_on_a_new_connection_by_several_ways() -> None:
+    """It fails when the last of them has; a change of network gives it another try."""
+    world = World()
+    caller, callee = pair(world)
+    caller.open_pipe = lambda device, order: None
+    world.carries = False
+    op = caller.connect(callee, ways=(Way.DIRECT, Way.ICE), reuse=False)
+    world.run(25.0)
+    assert caller.ends() == {}
+    world.run(10.0)
+    assert caller.failed(op).step is ConnectStep.SIGNALLING
+    op = caller.connect(callee, reuse=False)
+    world.run(1.0)
+    caller.run(caller.engine.network_changed)
+    world.carries = True
+    world.run(40.0)
+    assert caller.opened(op)
+
+
+def test_an_answer_has_come_although_a_carrier_failed() -> None:
+    """Another one has delivered the offer."""
+    world = World()
+    caller, callee = pair(world)
+    op = caller.connect(callee)
+    world.run(0.61)
+    caller.run(lambda now: caller.engine.signal_failed(1, "one of two", now))
+    world.run(2.0)
+    assert caller.opened(op)
+
+
+def test_channels_that_never_were() -> None:
+    """Commands for them are harmless, but for writing."""
+    world = World()
+    device = world.add("bob")
+    channel = ChannelId(7, 7)
+    device.run(lambda now: device.engine.consumed(channel, 1, 1, now))
+    device.run(lambda now: device.engine.close_channel(channel, now))
+    with pytest.raises(ChannelClosedError):
+        device.write(channel, b"x")
+    assert device.engine.pipe_of(7) is None
+
+
+def test_an_error_that_names_its_step_keeps_it() -> None:
+    """A carrier of pipes may know better."""
+    world = World()
+    caller, callee = pair(world)
+    error = ConnectError(ConnectStep.CHAIN, "no chain")
+
+    def fail(device: Device, order: OpenPipe) -> None:
+        device.run(lambda now: device.engine.pipe_failed(order.attempt, error, now))
+
+    caller.open_pipe = fail
+    op = caller.connect(callee, ways=(Way.DIRECT,))
+    assert caller.failed(op) is error
