@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shoal.net.ice.pair import Pair
 
 NOMINATION_DELAY: Final = 0.4  # seconds after the first success; reference 5.6
+RELAY_DELAY: Final = 0.2  # seconds, ours: a direct path needs fewer round trips than a relayed one
 HEAD_START: Final = 0.05  # seconds, ours: what a better direct pair gets beside two round trips
 NOMINATION_WAIT: Final = 10.0  # seconds of the controlled side; reference 5.6
 INCOMING_WAIT: Final = 10.0  # seconds for the peer's connections; reference 5.6
@@ -39,7 +40,7 @@ def next_nomination(pairs: Iterable[Pair], *, may_be_direct: bool) -> Nomination
     Args:
         pairs: of that component.
         may_be_direct: whether a path without a relay is possible at all: then a relayed one waits
-            for the full delay, even if nothing of ours is left to try, as the peer may connect.
+            for one, even if nothing of ours is left to try, as the peer may connect.
 
     Returns:
         None while nothing has succeeded, or a nomination is under way.
@@ -51,7 +52,7 @@ def next_nomination(pairs: Iterable[Pair], *, may_be_direct: bool) -> Nomination
     best = max(succeeded, key=lambda pair: pair.priority)
     first = min(pair.succeeded for pair in succeeded)
     if may_be_direct and CandidateType.RELAY in {best.local.type, best.remote.type}:
-        return Nomination(first + NOMINATION_DELAY, best)
+        return Nomination(first + RELAY_DELAY, best)
     if any(pair.is_unfinished and pair.priority > best.priority for pair in pairs):
         return Nomination(first + min(NOMINATION_DELAY, HEAD_START + 2 * best.rtt), best)
     return Nomination(-inf, best)

@@ -55,7 +55,7 @@ def test_a_better_pair_gets_a_chance(state: PairState) -> None:
 def test_a_relay_waits_for_something_direct() -> None:
     """Even if nothing of ours is left: the peer may still connect. Unless all must be relayed."""
     relayed = pair(PairState.SUCCEEDED, succeeded=1.0, remote=RELAY)
-    assert next_nomination([relayed], may_be_direct=True) == Nomination(1.4, relayed)
+    assert next_nomination([relayed], may_be_direct=True) == Nomination(1.2, relayed)
     assert next_nomination([relayed], may_be_direct=False) == Nomination(-inf, relayed)
 
 
