@@ -274,41 +274,6 @@ def counted(number: int, noun: str) -> str:
 
 def status_of(error: Exception) -> Exit:
     """Return the exit status that an error leads to."""
-    from shoal.core.errors import DecodeError  # noqa: PLC0415
-    from shoal.crypto.errors import CryptoError  # noqa: PLC0415
-    from shoal.dht import errors  # noqa: PLC0415
+    from shoal.cli.statuses import status_of as by_room  # noqa: PLC0415 - knows all errors
 
-    match error:
-        case errors.NotConnectedError():
-            return Exit.NOT_CONNECTED
-        case errors.PutRefusedError() | errors.ValueTooLargeError():
-            return Exit.REFUSED
-        case errors.BindError() | errors.StateFileError() | CryptoError():
-            return Exit.UNAVAILABLE
-        case errors.KeyFormatError() | errors.BootstrapFormatError() | errors.NoIdentityError():
-            return Exit.USAGE
-        case DecodeError():
-            return Exit.USAGE
-        case _:
-            return _status_of_node(error)
-
-
-def _status_of_node(error: Exception) -> Exit:
-    """Return the exit status that an error of accounts and connections leads to."""
-    from shoal.identity import errors as identity  # noqa: PLC0415
-    from shoal.net.errors import ConnectError  # noqa: PLC0415
-    from shoal.node import errors as node  # noqa: PLC0415
-
-    match error:
-        case ConnectError() | node.DeviceNotFoundError():
-            return Exit.NOT_CONNECTED
-        case identity.ArchivePasswordError() | identity.LinkPasswordError():
-            return Exit.REFUSED
-        case node.HomeError() | node.ConfigError() | node.NoRunningNodeError():
-            return Exit.UNAVAILABLE
-        case identity.AccountFileError() | identity.AccountKeyError():
-            return Exit.UNAVAILABLE
-        case node.UnknownNameError() | identity.InvalidPinError():
-            return Exit.USAGE
-        case _:
-            return Exit.FAILED
+    return by_room(error)

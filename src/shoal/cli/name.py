@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import click
 
 from shoal.cli.common import Exit, emit, json_option, runs_async, timeout_option
+from shoal.cli.home import api_of, ask_password, home_option, password_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +75,10 @@ def unsigned_option(command: Callable[P, R]) -> Callable[P, R]:
 
 @name.command()
 @click.argument("wanted", metavar="NAME")
-@click.option("--archive", required=True, metavar="FILE", help="The account: its archive.")
-@click.option("--password-file", metavar="FILE", help="First line: the archive's password.")
+@click.option("--account", metavar="ID", help="The account, of those on this device.")
+@click.option("--archive", metavar="FILE", help="The account, as it was exported.")
+@password_option("The password of the account's archive.")
+@home_option
 @server_option
 @click.option("--key", metavar="FILE", help="With --chain: the key that pays and owns the record.")
 @chain_options
@@ -83,8 +87,10 @@ def unsigned_option(command: Callable[P, R]) -> Callable[P, R]:
 @runs_async
 async def register(
     wanted: str,
-    archive: str,
+    account: str | None,
+    archive: str | None,
     password_file: str | None,
+    home: str | None,
     server: str,
     key: str | None,
     chain: str | None,
@@ -100,7 +106,7 @@ async def register(
     """
     if (chain is None) != (key is None):
         raise click.UsageError("--chain and --key belong together")
-    account_key, owner = _open_archive(archive, password_file)
+    account_key, owner = await _open_account(account, archive, password_file, home)
     if chain is not None and key is not None:
         async with asyncio.timeout(timeout):  # what was begun goes on when it is asked for again
             record = await _register_on_chain(wanted, account_key, chain, registry, Path(key))
@@ -231,38 +237,50 @@ def _client(server: str, seconds: float, *, allow_unsigned: bool) -> NameClient:
     )
 
 
-def _open_archive(path: str, password_file: str | None) -> tuple[PrivateKey, ChainAddress]:
+async def _open_account(
+    account: str | None, archive: str | None, password_file: str | None, home: str | None
+) -> tuple[PrivateKey, ChainAddress]:
     """Return the account's key, and its address at name servers; ask for the password if need be.
 
     Raises:
         AccountFileError: a file cannot be read.
         ArchiveError: it is no archive, or the password is wrong.
     """
+    if (account is None) == (archive is None):
+        raise click.UsageError("name the account: with --account or with --archive")
+    if archive is not None:
+        return _open_archive(Path(archive), password_file)
+    with tempfile.TemporaryDirectory() as folder:  # of mode 0700
+        copy = Path(folder, "archive.gz")
+        async with api_of(home, is_local=True) as api:
+            found = await api.call("account.show", account=account)
+            await api.call("account.export", account=found["id"], path=str(copy), password=None)
+        return _open_archive(copy, password_file)
+
+
+def _open_archive(path: Path, password_file: str | None) -> tuple[PrivateKey, ChainAddress]:
     from shoal.chain import ChainAddress
     from shoal.identity import is_encrypted, unpack_archive
     from shoal.identity.errors import AccountFileError
 
     try:
-        data = Path(path).read_bytes()
-        password = ""
-        if password_file is not None:
-            password = Path(password_file).read_text("utf-8").partition("\n")[0]
-        elif is_encrypted(data):
-            password = click.prompt(f"Password of {path}", hide_input=True, err=True)
+        data = path.read_bytes()
     except OSError as error:
-        raise AccountFileError(f"{error.filename} cannot be read: {error.strerror}") from error
+        raise AccountFileError(f"{path} cannot be read: {error.strerror}") from error
+    password = ""
+    if is_encrypted(data):
+        password = ask_password(password_file, "Password of the account") or ""
     keys = unpack_archive(data, password).keys
     return keys.account.private_key, ChainAddress.parse(keys.chain_address)
 
 
 async def _open_registry(stack: AsyncExitStack, chain: str, registry: str | None) -> RegistryClient:
-    from shoal.chain import ChainAddress
+    from shoal.chain import ChainAddress, Registry
     from shoal.chain.driver import RegistryClient, open_chain
-    from shoal.chain.registry import GENESIS_ADDRESS
 
     opened = await open_chain(chain, create=False)
     stack.push_async_callback(opened.close)
-    address = GENESIS_ADDRESS if registry is None else ChainAddress.parse(registry)
+    address = Registry().address if registry is None else ChainAddress.parse(registry)
     client = RegistryClient(opened, address)
     await client.check()
     return client

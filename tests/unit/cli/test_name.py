@@ -90,7 +90,7 @@ def test_register_and_find(server: str, keys: AccountKeys, archive: Path) -> Non
 
 
 def test_an_archive_with_a_password(server: str, tmp_path: Path) -> None:
-    """From a file, or typed; a wrong one is said to be wrong."""
+    """From a file, or the standard input; a wrong one is said to be wrong."""
     identity = generate_identity("bob", bits=2048, entropy=SeededEntropy(2), wall_now=WALL_NOW)
     path, secret = tmp_path / "bob.gz", tmp_path / "secret"
     path.write_bytes(pack_archive(Archive(AccountKeys(None, identity, b"\x02" * 32)), PASSWORD))
@@ -100,7 +100,8 @@ def test_an_archive_with_a_password(server: str, tmp_path: Path) -> None:
     assert "password" in shoal(*words, "--password-file", str(secret)).err.lower()
     secret.write_text(f"{PASSWORD}\nand more\n")
     assert shoal(*words, "--password-file", str(secret)).status == Exit.OK
-    assert shoal(*words, stdin=f"{PASSWORD}\n".encode()).status == Exit.OK
+    typed = shoal(*words, "--password-file", "-", stdin=f"{PASSWORD}\n".encode())
+    assert typed.status == Exit.OK
 
 
 def statused(outcome: Outcome, status: Exit, text: str) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.chain import ChainAddress, Registry
 from shoal.chain.driver import EmbeddedChain, load_key, load_or_create_key, open_chain
-from shoal.chain.registry import GENESIS_ADDRESS
 from shoal.names.config import NameServerConfig
 from shoal.names.driver.registrar import ChainRegistrar
 from shoal.names.driver.server import NameServer
@@ -62,7 +61,7 @@ async def open_name_server(
     folder, config = Path(data), config or NameServerConfig()
     opened = await open_chain(chain, folder=folder / CHAIN_FOLDER)
     try:
-        address = registry or opened.registry_address or GENESIS_ADDRESS
+        address = registry or opened.registry_address or Registry().address
         registrar: ChainRegistrar | None = None
         if not config.is_read_only:
             payer = await asyncio.to_thread(_load_payer, folder, key)
