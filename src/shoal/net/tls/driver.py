@@ -134,8 +134,10 @@ class TlsStream:
         """Send *data* in records of 16 KiB."""
         if self._is_over or not self._is_established:
             return []
+        rest = memoryview(data)
         try:
-            self._tls.write(data)
+            while rest:
+                rest = rest[self._tls.write(rest) :]
         except ssl.SSLError as error:  # the stream broke while we read
             return self._end(_translate(error))
         return self._flush()
