@@ -60,7 +60,6 @@ async def api_of(
     """
     from shoal.node.driver.api.client import LocalClient, SocketClient
     from shoal.node.driver.home import Home
-    from shoal.node.driver.node import Node
     from shoal.node.errors import HomeTakenError, NoRunningNodeError
 
     place = Home(home)
@@ -76,6 +75,8 @@ async def api_of(
                 stack.push_async_callback(client.close)
                 yield client
             return
+        from shoal.node.driver.node import Node  # a third of a second, and mostly one runs
+
         node = Node(place.path, serves_api=False, is_offline=is_local)
         try:
             await node.start()
