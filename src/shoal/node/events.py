@@ -196,6 +196,23 @@ class SyncReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class InstantMessageReceived:
+    """A message came through the DHT, as Jami 13.7 sends them while it connects.
+
+    Attributes:
+        device: the device of *peer* that sent it.
+        mime: what it is.
+        text: what it says.
+    """
+
+    account: AccountId
+    peer: AccountId
+    device: DeviceId
+    mime: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationEvent:
     """Something happened in a conversation.
 
@@ -223,6 +240,7 @@ NodeEvent: TypeAlias = (
     | ChannelOpened
     | BackupDue
     | SyncReceived
+    | InstantMessageReceived
     | ConversationEvent
 )
 

@@ -18,7 +18,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from shoal.core import AccountId, ConversationId, DeviceId, Persist
+from shoal.core import AccountId, ConversationId, DecodeError, DeviceId, Persist
 from shoal.swarm import membership
 from shoal.swarm.contents import Mode
 from shoal.swarm.context import Context
@@ -46,6 +46,7 @@ from shoal.swarm.notices import (
     DisplayedNotice,
     Invitation,
     InvitationWanted,
+    read_notice,
 )
 from shoal.swarm.records import (
     REQUESTS_MAX,
@@ -338,6 +339,16 @@ class SwarmEngine:
                 return session.channel_closed(channel, now)
         return []
 
+    def message(
+        self, account: AccountId, device: DeviceId, mime: str, text: str, now: float
+    ) -> list[Effect]:
+        """Take a message that came another way than by a channel: through the DHT."""
+        try:
+            notice = read_notice(mime, text)
+        except DecodeError:
+            return []
+        return [] if notice is None else self._take_notice(account, device, notice, now)
+
     # --- Jobs and time ------------------------------------------------------------------------
 
     def worked(self, op: int, result: object, now: float) -> list[Effect]:
@@ -402,9 +413,8 @@ class SwarmEngine:
                 return [] if session is None else session.displayed(account, commit)
             case ComposingNotice(conversation, is_active):
                 session = self.sessions.get(conversation)
-                if session is None or session.role(account) is None:
-                    return []
-                return [Composing(conversation, account, is_active)]
+                is_member = session is not None and session.role(account) is not None
+                return [Composing(conversation, account, is_active)] if is_member else []
 
     def _take_news(
         self, account: AccountId, device: DeviceId, notice: CommitNotice, now: float

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shoal.core import AccountId, DeviceId, InfoHash, ShoalError
     from shoal.crypto import RevocationList
     from shoal.dht import Value, Where
-    from shoal.identity import DeviceChain, DeviceSync, SyncMessage, TrustRequest
+    from shoal.identity import DeviceChain, DeviceSync, InstantMessage, SyncMessage, TrustRequest
     from shoal.net.signalling import PeerRequest
 
 
@@ -203,6 +203,19 @@ class TrustRequestArrived:
 
     chain: DeviceChain
     request: TrustRequest
+
+
+@dataclass(frozen=True, slots=True)
+class InstantMessageArrived:
+    """Event: a message came through the DHT, as 13.7 sends them while it connects.
+
+    Attributes:
+        chain: of the device that sent it.
+        message: what it says.
+    """
+
+    chain: DeviceChain
+    message: InstantMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from shoal.node.account.signalling import DhtSignalling
 from shoal.node.account.sync import DeviceSyncing
 from shoal.node.account.telling import TOLD, tell
 from shoal.node.errors import TooMuchAskedError
-from shoal.node.events import SyncReceived
+from shoal.node.events import InstantMessageReceived, SyncReceived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -374,6 +374,7 @@ class AccountEngine:
             fx.RevocationsSeen: lambda effect, _: self._intake.seen(effect.account, effect.data),
             fx.KeepRevocations: self._revoked,
             fx.TrustRequestArrived: self._request_arrived,
+            fx.InstantMessageArrived: self._message_arrived,
             fx.TrustRequestPut: self._request_put,
             fx.DeviceSyncArrived: lambda effect, now: self._synced(
                 effect.chain, SyncMessage(effect.sync), now
@@ -412,6 +413,16 @@ class AccountEngine:
         chain, request = effect.chain, effect.request
         received = self.book.request_received(chain, request, now, self.clock.wall(now))
         return [*self._intake.met(chain), *received]
+
+    def _message_arrived(self, effect: fx.InstantMessageArrived, now: float) -> Sequence[object]:
+        """Pass a message on, and acknowledge it, unless its sender may not reach us."""
+        chain, message = effect.chain, effect.message
+        if not self.may_connect(chain):
+            return ()
+        told = InstantMessageReceived(
+            self.account, chain.account, chain.device, message.data_type, message.text
+        )
+        return [told, *self.inbox.acknowledge(chain, message)]
 
     def _request_put(self, effect: fx.TrustRequestPut, now: float) -> None:
         if effect.is_taken:

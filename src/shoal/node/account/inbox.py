@@ -1,4 +1,4 @@
-"""The inboxes of devices: requests to become a contact, and what 13.7 sends its own devices.
+"""The inboxes of devices: requests to become a contact, and what 13.7 sends while it connects.
 
     in    value in our inbox ── how often from there? ── chain ── TrustRequestArrived
     out   send ── announced devices ── key ── seal for each ── put ── TrustRequestDone
@@ -17,11 +17,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import DecodeError, DeviceId, InfoHash, Persist
 from shoal.dht import Value
-from shoal.identity import DeviceSync, TrustRequest
+from shoal.identity import (
+    INSTANT_MESSAGE_TYPE,
+    DeviceSync,
+    InstantMessage,
+    TrustRequest,
+    acknowledge,
+)
 from shoal.identity.trust_request import TRUST_REQUEST_TYPE
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import (
@@ -30,6 +36,7 @@ from shoal.node.account.effects import (
     DhtCancel,
     DhtListen,
     DhtSeal,
+    InstantMessageArrived,
     TrustRequestArrived,
     TrustRequestDone,
     TrustRequestPut,
@@ -45,6 +52,8 @@ if TYPE_CHECKING:
     from shoal.node.account.chains import Chains
     from shoal.node.account.operations import Operations
     from shoal.node.account.presence import Presences
+
+_Message: TypeAlias = TrustRequest | DeviceSync | InstantMessage
 
 SYNC_TYPE: Final = 0  # Jami account_manager.h, DeviceSync: user data
 MESSAGES_BURST: Final = 10  # ours: of one device at once
@@ -119,7 +128,7 @@ class Inbox:
         self._limiter: SenderLimiter[InfoHash] = SenderLimiter(
             MESSAGES_BURST, MESSAGES_RATE, SENDERS_MAX
         )
-        self._waiting: dict[int, TrustRequest | DeviceSync] = {}  # by op of the search
+        self._waiting: dict[int, _Message] = {}  # by op of the search
         self._sendings: dict[int, _Sending] = {}  # by step: lookup, search or put
         self._targets: dict[int, InfoHash] = {}  # by op of the put: the device
 
@@ -212,6 +221,7 @@ class Inbox:
         """Take the outcome of a put."""
         sending = self._sendings.pop(op, None)
         if sending is None:
+            self._operations.end(op)  # an acknowledgement
             return []
         device = self._targets.pop(op)
         sending.puts -= 1
@@ -234,6 +244,12 @@ class Inbox:
             return []
         self._save_at = None
         return [Persist(READ_FILE, self._read.pack())]
+
+    def acknowledge(self, chain: DeviceChain, message: InstantMessage) -> list[object]:
+        """Tell the sender of a message that it has arrived: in our own inbox, where it waits."""
+        op = self._operations.begin(self)
+        value = Value(acknowledge(message).pack(), INSTANT_MESSAGE_TYPE)
+        return [DhtSeal(op, self._key, value, chain.spki)]
 
     # In
 
@@ -264,9 +280,12 @@ class Inbox:
         except TooMuchAskedError:
             return self.chain_missing(op)
 
-    def _arrived(self, chain: DeviceChain, message: TrustRequest | DeviceSync) -> list[object]:
+    def _arrived(self, chain: DeviceChain, message: _Message) -> list[object]:
         if isinstance(message, TrustRequest):
             return [TrustRequestArrived(chain, message)]
+        if isinstance(message, InstantMessage):
+            # Without text it is an acknowledgement; we send nothing that way.
+            return [InstantMessageArrived(chain, message)] if message.text else []
         if chain.account != self._account:
             self.stats.unknown += 1
             return []
@@ -326,7 +345,7 @@ def inbox_key(short_id: InfoHash) -> InfoHash:
     return InfoHash.of(f"inbox:{short_id.hex()}".encode())
 
 
-def _read(value: Value) -> TrustRequest | DeviceSync | None:
+def _read(value: Value) -> _Message | None:
     """Return what a value in an inbox says; None for types that are none of ours.
 
     Raises:
@@ -334,6 +353,8 @@ def _read(value: Value) -> TrustRequest | DeviceSync | None:
     """
     if value.type == TRUST_REQUEST_TYPE:
         return TrustRequest.unpack(value.data)
+    if value.type == INSTANT_MESSAGE_TYPE:
+        return InstantMessage.unpack(value.data)
     if value.type == SYNC_TYPE and not value.user_type:
         return DeviceSync.unpack(value.data)
     return None

@@ -19,6 +19,7 @@ from shoal.node.errors import NodeStoppedError
 from shoal.node.events import (
     ContactChanged,
     ConversationEvent,
+    InstantMessageReceived,
     Lagged,
     PresenceChanged,
 )
@@ -303,6 +304,9 @@ class Talking:
                     case PresenceChanged(account, peer) if account == self._account.id:
                         if peer in self._watched or peer == account:
                             self._tell_presence(peer)
+                    case InstantMessageReceived(account, peer, device, mime, text):
+                        if account == self._account.id:
+                            self.run(partial(self.engine.message, peer, device, mime, text))
                     case ContactChanged(account) if account == self._account.id:
                         self._clone_missing()
                     case _:
