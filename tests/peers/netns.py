@@ -18,7 +18,12 @@ _OWN: Final = "/proc/thread-self/ns/net"
 
 def enter(namespace: Namespace) -> None:
     """Move the calling thread, and the threads that it starts from now on, into *namespace*."""
-    _enter(f"/run/netns/{namespace.name}")
+    enter_named(namespace.name)
+
+
+def enter_named(name: str) -> None:
+    """Do the same by the name of a namespace."""
+    _enter(f"/run/netns/{name}")
 
 
 @contextlib.contextmanager
