@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from shoal.names.effects import Response
 
 HEAD_SIZE_MAX: Final = 16 * 1024  # bytes; ours: browsers send 2 KiB
+REQUEST_SIZE_MAX: Final = 2 * (HEAD_SIZE_MAX + BODY_SIZE_MAX)  # ours: see `_grow`
 REQUEST_TIME_MAX: Final = 20.0  # seconds; ours: from the first byte of a request to its last
 IDLE_TIME_MAX: Final = 60.0  # seconds; ours: between two requests
 WRITE_TIME_MAX: Final = 30.0  # seconds; ours: for a client that does not read
@@ -99,13 +100,14 @@ class Connection(asyncio.Protocol):
         self._is_tls = False
         self._is_ending = False
         self._is_reading = False  # in the middle of a request
+        self._begun = 0  # requests
         self._deadline = 0.0
         self._begin()
 
     def _begin(self) -> None:
         self._url = b""
         self._forwarded = ""
-        self._head_size = 0
+        self._size = 0
         self._body = b""
 
     @property
@@ -139,17 +141,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
             return
-        if self._is_reading:
-            self._head_size += len(data)  # bodies count here too, so the bound is that of both
-            if self._head_size > HEAD_SIZE_MAX + BODY_SIZE_MAX:
-                self._refuse("the request is too large")
-                return
+        begun = self._begun
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # answered in HTTP/1.1, as RFC 9110 section 7.8 allows, and closed
         except httptools.HttpParserError:
             self._refuse("this is not HTTP")
+        if self._is_reading and self._begun == begun:  # all of it was of one request
+            self._grow(len(data))
 
     def eof_received(self) -> bool:
         is_owed = bool(self._slots)  # a client may stop sending and still want its answers
@@ -170,6 +170,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._begin()
+        self._begun += 1
         self._is_reading = True
         self._deadline = self._loop.time() + REQUEST_TIME_MAX
 
@@ -179,10 +180,7 @@ class Connection(asyncio.Protocol):
             self._refuse("the address is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        if self._head_size > HEAD_SIZE_MAX + BODY_SIZE_MAX:
-            self._refuse("the request is too large")
-            return
+        self._grow(len(name) + len(value))
         lowered = name.lower()
         if lowered == b"x-forwarded-for" and self._is_trusted:
             self._forwarded = value.decode("latin-1")
@@ -252,6 +250,12 @@ class Connection(asyncio.Protocol):
             is_stuck = self._transport.get_write_buffer_size() > 0
             return is_stuck and now > self._deadline
         return now > self._deadline
+
+    def _grow(self, size: int) -> None:
+        """Count what a request takes; pieces of it count twice, as data and as what is in them."""
+        self._size += size
+        if self._size > REQUEST_SIZE_MAX:
+            self._refuse("the request is too large")
 
     def _refuse(self, problem: str) -> None:
         """Answer what is no request that we take, and close: the stream cannot be followed on."""

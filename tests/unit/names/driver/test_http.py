@@ -10,7 +10,7 @@ import pytest
 
 from shoal.names.driver import http
 from shoal.names.errors import NameServerBindError
-from shoal.names.wire import BODY_SIZE_MAX, encode_registration
+from shoal.names.wire import encode_registration
 from tests.unit.names.driver.http_client import connected, reached
 from tests.unit.names.fake_chain import reserved
 from tests.unit.names.people import record_of
@@ -118,9 +118,9 @@ async def test_old_clients(serve: Serve) -> None:
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"GET /" + b"x" * (http.HEAD_SIZE_MAX + 10) + b" HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nX: " + b"x" * (http.HEAD_SIZE_MAX + BODY_SIZE_MAX + 10) + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * (http.REQUEST_SIZE_MAX + 10) + b"\r\n\r\n",
         b"POST /name/a HTTP/1.1\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20000,
-        b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(9000)) + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(20000)) + b"\r\n",
     ],
 )
 async def test_what_is_not_taken(serve: Serve, request_: bytes) -> None:
@@ -259,3 +259,15 @@ async def test_random_bytes(serve: Serve) -> None:
     async with connected(server.port) as client:
         assert (await client.get("/name/alice")).status == 404
     assert not server.http.open_connections or server.http.open_connections == 1
+
+
+async def test_a_client_that_reads_late(chain: FakeChain, serve: Serve) -> None:
+    """It is not read from while it does not read; then it gets everything, in order."""
+    chain.mine(reserved(ALICE))
+    server = await serve({"lookups_burst": 10**6})
+    count = 6000
+    async with connected(server.port, limit=2**16) as client:
+        for number in range(count):
+            client.ask("/name/alice" if number % 2 else "/name/nobody")
+        for number in range(count):
+            assert (await client.answer()).status == (200 if number % 2 else 404)

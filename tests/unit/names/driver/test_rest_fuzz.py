@@ -29,7 +29,7 @@ SCHEMA = schemathesis.openapi.from_dict(document())
 MANY = NameServerLimits(lookups_per_second=1e9, lookups_burst=10**9)
 CONFORMANCE = [content_type_conformance, response_schema_conformance, status_code_conformance]
 EFFORT = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
