@@ -42,6 +42,7 @@ class Maintenance:
         self._expire_at = now + self._entropy.uniform(*EXPIRE)
         self._suspected_at = -inf
         self._has_begun = False
+        self._has_located = False
         self._pings: dict[Address, Request] = {}
         self._alarm = Alarm(side.context.wakeups, self)
         self._schedule()
@@ -101,8 +102,9 @@ class Maintenance:
         side = self._side
         if not len(side.table):
             return False
-        is_new = side.context.own_id not in side.searches
+        is_new = not self._has_located
         if is_new:
+            self._has_located = True
             with suppress(TooManyOperationsError):  # then enough is learned from those
                 side.search_for(side.context.own_id, now).locate(now)
         if self._maintain_buckets(now) or is_new:

@@ -345,6 +345,8 @@ class RequestEngine:
             del self._pings[request.tid]
         elif node.pending:
             node.pending.pop(request.tid, None)
+            if not node.pending:
+                node.pending = None  # an empty dictionary keeps the room it once needed
 
 
 class Pinger:

@@ -267,6 +267,9 @@ class Search:
             if level == len(front) and self.is_locating:
                 self.is_locating = False
                 self.side.located(self.key, now)
+            if not self.is_attached:
+                self.heard.clear()
+                return
         self._ask_on(front, level, now)
         if self.puts or self.listenings:
             self._plan(front, level, now)

@@ -211,6 +211,8 @@ class Side:
         """The nodes around *key* are known; around our own id: time to know others as well."""
         if key == self.context.own_id:
             self.maintenance.fill_buckets(now)
+            if not self.searches[key].is_attached:
+                self._remove(key)  # the table has what it found
 
     def make_lasting(self, search: Search) -> None:
         """From now on *search* hears of nodes that join near its key."""

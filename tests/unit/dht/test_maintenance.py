@@ -5,6 +5,7 @@ from __future__ import annotations
 from shoal.core import Address, Family, InfoHash, SendDatagram
 from shoal.dht import wire
 from shoal.dht.config import DhtConfig
+from shoal.dht.effects import Done
 from shoal.dht.engine import DhtEngine
 from shoal.dht.maintenance import PINGS_MAX
 from shoal.sim import SeededEntropy
@@ -60,6 +61,20 @@ def test_a_node_that_has_just_come_fills_its_empty_buckets() -> None:
     assert [target for target in targets if target != engine.node_id]
     for bucket in empty:
         assert any(bucket.covers(int.from_bytes(target)) for target in targets)
+    assert engine.searches(Family.IPV4) == []  # the table has what it found
+    assert all(node.pending is None for bucket in buckets for node in bucket.nodes)
+
+
+def test_a_search_for_our_own_id_that_somebody_wants_is_kept() -> None:
+    """A caller's get of that key ends as any other."""
+    engine = make()
+    peer = meet(engine)
+    questions = peer.read(engine.get(1, engine.node_id, 0.0))
+    questions += peer.read(engine.advance(0.0))
+    while questions:
+        question = questions.pop(0)
+        questions += peer.say(answer(question, peer))
+    assert [event.ok for event in peer.events if isinstance(event, Done)] == [True]
 
 
 def test_who_asks_is_named_to_others_within_seconds() -> None:

@@ -90,6 +90,17 @@ def test_a_late_answer_finds_no_forgotten_search() -> None:
     assert [node.uses for node in bucket.nodes if node.id == named[0]] == [1]
 
 
+def test_an_idle_search_keeps_no_names() -> None:
+    """Hundreds of searches are kept for the nodes they know; what they judged is of no use then."""
+    world = World(12)
+    reader = world.peers[3]
+    reader.get()
+    reader.put(Value(b"x", id=1))
+    searches = [one for one in reader.engine.searches(Family.IPV4) if one.key == KEY]
+    assert [len(search.nodes) > 0 for search in searches] == [True]
+    assert not any(search.heard for search in searches)
+
+
 def test_liars_cannot_lead_a_get_on_for_ever() -> None:
     """One address that answers under ever closer ids ends it after so many answers."""
     engine = make(DhtConfig(families=(Family.IPV4,), rate_limit_per_address=-1))
