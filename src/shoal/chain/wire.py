@@ -30,19 +30,23 @@ from shoal.chain.errors import (
     RpcError,
     UnderpricedError,
 )
-from shoal.chain.values import Block, Log, Receipt
+from shoal.chain.values import Block, Call, Log, Receipt
 from shoal.core import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shoal.chain.values import Call
+    from shoal.chain.transaction import SignedTransaction
 
 Json: TypeAlias = Any  # what json.loads returns
 
 LATEST: Final = "latest"
 REVERTED: Final = 3  # code of a contract's refusal; go-ethereum rpc/errors.go and others since
 SERVER_ERROR: Final = -32000  # EIP-1474: invalid input
+PARSE_ERROR: Final = -32700  # the specification of JSON-RPC, section 5.1, as the next three
+INVALID_REQUEST: Final = -32600
+UNKNOWN_METHOD: Final = -32601
+INVALID_PARAMS: Final = -32602
 QUANTITY_LENGTH_MAX: Final = 66  # characters of 256 bits
 TOPICS_MAX: Final = 4  # yellow paper: LOG0 to LOG4
 _MESSAGE_MAX: Final = 500  # characters of what a node says
@@ -353,3 +357,101 @@ def _object(content: Json) -> dict[str, Json]:
     if not isinstance(content, dict):
         raise DecodeError(f"no object: {str(content)[:80]}")
     return content
+
+
+def transaction_json(signed: SignedTransaction, block: Block | None) -> dict[str, Json]:
+    """Return a transaction as nodes show it."""
+    made, mark = signed.transaction, signed.signature
+    is_legacy = made.priority_fee_wei is None
+    content: dict[str, Json] = {
+        "hash": data(signed.hash),
+        "type": quantity(0 if is_legacy else 2),
+        "chainId": quantity(made.chain_id),
+        "nonce": quantity(made.nonce),
+        "from": data(signed.sender),
+        "to": None if made.call.to is None else data(made.call.to),
+        "value": quantity(made.call.value_wei),
+        "input": data(made.call.data),
+        "gas": quantity(made.gas_limit),
+        "gasPrice": quantity(made.fee_wei),
+        "r": quantity(mark.r),
+        "s": quantity(mark.s),
+        "v": quantity(int(mark.is_odd)),
+        "yParity": quantity(int(mark.is_odd)),
+        "accessList": [],
+        "blockNumber": None if block is None else quantity(block.number),
+        "blockHash": None if block is None else data(block.hash),
+        "transactionIndex": None if block is None else quantity(0),
+    }
+    if made.priority_fee_wei is not None:
+        content["maxFeePerGas"] = quantity(made.fee_wei)
+        content["maxPriorityFeePerGas"] = quantity(made.priority_fee_wei)
+    return content
+
+
+# What a node of ours is asked.
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that came in: its id as it was, to be sent back."""
+
+    id: Json
+    method: str
+    params: list[Json]
+
+
+def decode_asked(content: Json) -> Asked:
+    """Read one request.
+
+    Raises:
+        RpcError: it is none.
+    """
+    if isinstance(content, dict):
+        method, params = content.get("method"), content.get("params", [])
+        if isinstance(method, str) and isinstance(params, list):
+            return Asked(content.get("id"), method, params)
+    raise RpcError("no request of JSON-RPC", INVALID_REQUEST)
+
+
+def answer_json(id_: Json, result: Json | RpcError) -> dict[str, Json]:
+    """Return the answer to a request."""
+    content: dict[str, Json] = {"jsonrpc": "2.0", "id": id_}
+    if isinstance(result, RpcError):
+        error: dict[str, Json] = {"code": result.code, "message": str(result)}
+        if result.data:
+            error["data"] = data(result.data)
+        return content | {"error": error}
+    return content | {"result": result}
+
+
+def call_from(content: Json) -> tuple[Call, ChainAddress | None]:
+    """Read a call as `eth_call` takes it, and who makes it.
+
+    Raises:
+        DecodeError: *content* is none.
+    """
+    fields = _object(content)
+    to, value = fields.get("to"), fields.get("value")
+    sender = fields.get("from")
+    sent = fields.get("input", fields.get("data", "0x"))  # clients use either name
+    call = Call(
+        to=None if to is None else address_from(to),
+        data=data_from(sent),
+        value_wei=0 if value is None else quantity_from(value),
+    )
+    return call, None if sender is None else address_from(sender)
+
+
+def error_of(error: ChainError) -> RpcError:
+    """Return how a node says *error*."""
+    if isinstance(error, RpcError):
+        return error
+    if isinstance(error, RevertedError):
+        reason = f": {error.reason}" if error.reason else ""
+        return RpcError(f"execution reverted{reason}", REVERTED, error.data)
+    if isinstance(error, OutOfFundsError):
+        return RpcError(f"insufficient funds for gas * price + value: {error}", SERVER_ERROR)
+    if isinstance(error, UnderpricedError):
+        return RpcError(f"transaction underpriced: {error}", SERVER_ERROR)
+    return RpcError(str(error) or type(error).__name__, SERVER_ERROR)

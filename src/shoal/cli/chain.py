@@ -253,6 +253,39 @@ async def key_(file: str, *, as_json: bool) -> int:
     return Exit.OK
 
 
+@chain.command()
+@data_option
+@click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8545, show_default=True, help="Port."
+)
+@click.option("--read-only", is_flag=True, help="Take no transactions from anybody.")
+@json_option
+@runs_async
+async def serve(data: str | None, bind: str, port: int, *, read_only: bool, as_json: bool) -> int:
+    """Serve the chain in a folder by JSON-RPC, as other Ethereum nodes do, until stopped.
+
+    Wallets and mirrors can use it. A chain is open in one process at a time: one that a name server
+    has is not free for this.
+    """
+    from shoal.chain.driver import EmbeddedChain
+    from shoal.chain.driver.rpc_server import RpcServer
+
+    async with (
+        EmbeddedChain(_folder(data), create=False) as opened,
+        RpcServer(opened, bind, port, is_read_only=read_only) as server,
+    ):
+        fields = {"chain_id": await opened.chain_id(), "address": bind, "port": server.port}
+        if as_json:
+            emit("serving", **fields)
+        else:
+            click.echo(
+                f"chain {fields['chain_id']} on http://{bind}:{server.port} (Ctrl-C ends it)"
+            )
+        await asyncio.Event().wait()
+    return Exit.OK
+
+
 @contextlib.asynccontextmanager
 async def _opened(where: str, data: str | None) -> AsyncIterator[EmbeddedChain | RpcChain]:
     from shoal.chain.driver import open_chain
