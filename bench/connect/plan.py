@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +40,16 @@ class Plan:
 
 FULL: Final = Plan(rounds=5, size=200 * MIB, connects=20, jamid_rounds=5)
 QUICK: Final = Plan(rounds=2, size=50 * MIB, connects=5, jamid_rounds=2)
+
+
+@dataclass(slots=True)
+class NodeTimes:
+    """Seconds, one entry per try, and the steps of the latest attempt to connect."""
+
+    created: list[float] = field(default_factory=list)
+    announced: list[float] = field(default_factory=list)
+    connected: list[float] = field(default_factory=list)
+    steps: dict[str, float] = field(default_factory=dict)
 
 
 class Bench:
@@ -109,11 +119,8 @@ class Bench:
 
     def _beside_jamid(self) -> Report:
         from tests.peers.jamid_pair import measure  # noqa: PLC0415 - needs root and the peers
-        from tests.peers.shoal_device import ShoalDevice  # noqa: PLC0415
         from tests.peers.town import Town  # noqa: PLC0415
 
-        ours: list[float] = []
-        path: list[float] = []
         with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
             home = Path(folder)
             (home / "town").mkdir()
@@ -121,34 +128,49 @@ class Bench:
                 hosts = town.bench.add_host(), town.bench.add_host()
                 self._say("two jamid")
                 theirs = measure(hosts, town.bootstrap, home / "jamid", self._plan.jamid_rounds)
-                accounts = [create_account(SystemEntropy(), time.time()) for _ in range(2)]
-                for number in range(self._plan.jamid_rounds):
-                    self._say(f"two devices of Shoal, {number + 1} of {self._plan.jamid_rounds}")
-                    with (
-                        ShoalDevice(hosts[0], town.bootstrap, account=accounts[0]) as caller,
-                        ShoalDevice(hosts[1], town.bootstrap, account=accounts[1]),
-                    ):
-                        begin = time.monotonic()
-                        peer = caller.device_of(accounts[1].keys.id.hex())
-                        found = time.monotonic()
-                        caller.connect(peer, "sip")
-                        ours.append(time.monotonic() - begin)
-                        path.append(ours[-1] - (found - begin))
+                ours = self._nodes([host.name for host in hosts], home, town.bootstrap)
+        steps = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in ours.steps.items())
         section = Section(
             "Two hosts on one switch, a DHT of Shoal nodes",
             [
                 Figure(
-                    "connect to channel open", "s", median(theirs.connected), median(ours),
-                    aim=CONNECT_AIM, note="from an account id, nothing known of its device",
+                    "connect to channel open", "s", median(theirs.connected),
+                    median(ours.connected), aim=CONNECT_AIM, note="from an account id",
                 ),
-                Figure("… once the device's chain is known", "s", None, median(path)),
+                Figure("start to announced", "s", median(theirs.announced), median(ours.announced)),
+                Figure("account created", "s", median(theirs.created), median(ours.created)),
             ],
             [
-                "jamid: from sendTextMessage to the log line that says its channel `sip` is open;",
-                "Shoal: from the search for the announcement to `connect` returning `sip`.",
+                "jamid: from sendTextMessage to the log line that says its channel `sip` is open.",
+                "Shoal: `account.connect`, from the search for the announcement to the channel.",
+                f"Shoal's latest attempt, from its first step: {steps}.",
             ],
         )  # fmt: skip
         return Report("connect-jamid", "jamid 13.7", [section])
+
+    def _nodes(self, hosts: list[str], home: Path, bootstrap: str) -> NodeTimes:
+        """Create two accounts, then restart both nodes and connect them, again and again."""
+        times = NodeTimes()
+        with contextlib.ExitStack() as stack:
+            ends = [
+                stack.enter_context(
+                    Worker("bench.connect.node_end", host, str(home / f"node {host}"), bootstrap)
+                )
+                for host in hosts
+            ]
+            accounts = []
+            for end in ends:
+                account, seconds = end.call("create")
+                accounts.append(account)
+                times.created.append(seconds)
+            for number in range(self._plan.jamid_rounds):
+                self._say(f"two nodes of Shoal, {number + 1} of {self._plan.jamid_rounds}")
+                times.announced += [end.call("start") for end in ends]
+                seconds, times.steps = ends[0].call("connect", to=accounts[1])
+                times.connected.append(seconds)
+                for end in ends:
+                    end.call("stop")
+        return times
 
     def _say(self, text: str) -> None:
         self._progress.print(text, style="dim")
