@@ -9,6 +9,7 @@ import pytest
 from shoal.net.errors import ConnectError, ConnectStep
 from shoal.node import Presence
 from shoal.node.events import ConnectionOpened, ContactChanged, PresenceChanged, RequestReceived
+from tests.peers.town import GENERATIONS
 from tests.peers.waiting import until
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from shoal.node import Account
     from tests.peers.jami import JamiAccount
     from tests.peers.shoal_node import ShoalHost
+    from tests.peers.town import Town
 
 CARD: Final = b"BEGIN:VCARD\nVERSION:2.1\nFN:Ada of the reef\nEND:VCARD"
 PATIENCE: Final = 90.0  # seconds, on a busy machine
@@ -42,7 +44,7 @@ class TestWeAsk:
     """Our request at a Jami account."""
 
     def test_accepted(self, ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
-        """It is seen with its profile, accepted, and we hear of that; each sees the other online."""
+        """It is seen with its profile, accepted, and we hear of that; it is seen online."""
         ours.run(account.contacts.add(theirs.uri, payload=CARD))
         request = theirs.daemon.wait_request(theirs.name, account.id.hex())
         assert request["payload"].encode() == CARD
@@ -116,30 +118,48 @@ class TestBlocking:
     """Who is blocked reaches nobody."""
 
     def test_we_block(self, ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
-        """A blocked Jami account gets no connection, and its requests are not seen."""
+        """Its connection ends at once, it gets no other, and its requests are not seen."""
         me = account.id.hex()
-        ours.run(account.contacts.block(theirs.uri))
-        theirs.daemon.ask_for_trust(theirs.name, me)  # it will also call, to offer a conversation
-        theirs.daemon.send_text(theirs.name, me, "let me in")
+        theirs.daemon.ask_for_trust(theirs.name, me)
+        ours.wait_event(RequestReceived, about(theirs, account))
+        ours.run(account.contacts.accept(theirs.uri))
+        theirs.daemon.wait_confirmed(theirs.name, me)
+        channel = ours.run(account.connect(theirs.uri, "sip"))
 
-        # Another account here, which does not block, shows when all of that has arrived.
-        other = ours.create("Not blocking")
-        theirs.daemon.ask_for_trust(theirs.name, other.id.hex())
-        ours.wait_event(RequestReceived, about(theirs, other))
-        until(lambda: account.refusals > 0, "the blocked account's request", PATIENCE)
+        ours.run(account.contacts.block(theirs.uri))
+        ours.run(channel.wait_closed())
+        until(lambda: account.connections() == [], "the end of the connections", PATIENCE)
+        mark, refused = len(ours.events), account.refusals
+        theirs.daemon.ask_for_trust(theirs.name, me)
+        theirs.daemon.send_text(theirs.name, me, "let me in")  # which makes it call
+        until(
+            lambda: account.refusals >= refused + 2, "a refused request, a refused call", PATIENCE
+        )
         assert account.contacts.requests() == ()
-        assert [each for each in ours.heard(ConnectionOpened) if about(theirs, account)(each)] == []
+        assert account.connections() == []
+        assert not any(
+            about(theirs, account)(each)
+            for each in ours.events[mark:]
+            if isinstance(each, ConnectionOpened | RequestReceived)
+        )
 
         ours.run(account.contacts.unblock(theirs.uri))
-        assert account.contacts.get(theirs.uri) is None, "a stranger again, as before"
+        assert theirs.uri in account.contacts
+        ours.run(account.connect(theirs.uri, "sip"))
 
-    def test_jami_blocks(self, ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
-        """Blocked by Jami, we get no answer and know at which step, within the deadline."""
+    def test_jami_blocks(self, town: Town, ours: ShoalHost, account: Account) -> None:
+        """Blocked by Jami, we get no answer, and know at which step, within the deadline."""
         me = account.id.hex()
-        theirs.daemon.remove_contact(theirs.name, me, ban=True)
-        ours.run(account.contacts.add(theirs.uri))
+        blockers = [town.account(kind) for kind in GENERATIONS]
+        calls = []
+        for theirs in blockers:
+            theirs.daemon.remove_contact(theirs.name, me, ban=True)
+            ours.run(account.contacts.add(theirs.uri))
+            calls.append(ours.begin(account.connect(theirs.uri, "sip")))
 
-        with pytest.raises(ConnectError) as refused:
-            ours.run(account.connect(theirs.uri, "sip"))
-        assert refused.value.step is ConnectStep.SIGNALLING
-        assert me not in {each["from"] for each in theirs.daemon.trust_requests(theirs.name)}
+        for theirs, call in zip(blockers, calls, strict=True):
+            with pytest.raises(ConnectError) as refused:
+                call.result(PATIENCE)
+            assert refused.value.step is ConnectStep.SIGNALLING
+            waiting = theirs.daemon.trust_requests(theirs.name)
+            assert me not in {each["from"] for each in waiting}

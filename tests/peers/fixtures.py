@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.peers import process
-from tests.peers.jami import JamiAccount
 from tests.peers.namespaces import Bench
 from tests.peers.pool import PeerPool
 from tests.peers.presence import Need, require
@@ -16,6 +15,7 @@ from tests.peers.town import GENERATIONS, Town
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.peers.jami import JamiAccount
     from tests.peers.shoal_node import ShoalHost
 
 
@@ -58,10 +58,7 @@ def ours(town: Town) -> ShoalHost:
 @pytest.fixture(scope="module", params=GENERATIONS)
 def theirs(town: Town, request: pytest.FixtureRequest) -> JamiAccount:
     """An account of Jami that others can find; each test runs with both generations."""
-    daemon = town.jami(request.param)
-    account = JamiAccount(daemon, daemon.add_account(town.bootstrap))
-    daemon.wait_announced(account.name)
-    return account
+    return town.account(request.param)
 
 
 def add_logs(report: pytest.TestReport) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tests.peers.namespaces import Namespace
     from tests.peers.process import LoggedProcess
 
-_ANSWER_PATIENCE: Final = 30.0  # seconds for what takes a daemon one look at network or archive
+_PAUSE: Final = 0.1  # seconds between two questions to a daemon that has better things to do
+_ANSWER_PATIENCE: Final = 60.0  # seconds for what takes a daemon one look at network or archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class JamiDaemon(abc.ABC):
     signals: list[Signal]
 
     @abc.abstractmethod
-    def call(self, method: str, *arguments: object, timeout: float = 20.0) -> Any:
+    def call(self, method: str, *arguments: object, timeout: float = 60.0) -> Any:
         """Call a method by its name; return its result, if any.
 
         Raises:
@@ -143,23 +144,25 @@ class JamiDaemon(abc.ABC):
         """Return the account's settings."""
         return dict(self.call("getAccountDetails", account))
 
-    def wait_registered(self, account: str, timeout: float = 30.0) -> None:
+    def wait_registered(self, account: str, timeout: float = 60.0) -> None:
         """Wait until the account counts itself as connected to the DHT."""
         until(
             lambda: self.state(account).get("Account.registrationStatus") == "REGISTERED",
             f"{self.process.name} registered",
             timeout,
+            pause=_PAUSE,
         )
 
-    def wait_announced(self, account: str, timeout: float = 60.0) -> None:
+    def wait_announced(self, account: str, timeout: float = 90.0) -> None:
         """Wait until the account's device is on the DHT; only then others find it."""
         until(
             lambda: self.state(account).get("Account.deviceAnnounced") == "true",
             f"{self.process.name}'s device announced",
             timeout,
+            pause=_PAUSE,
         )
 
-    def wait_refused(self, account: str, timeout: float = 60.0) -> str:
+    def wait_refused(self, account: str, timeout: float = 90.0) -> str:
         """Wait until making the account has failed; return the state that says so."""
         return until(
             lambda: next(
@@ -209,12 +212,13 @@ class JamiDaemon(abc.ABC):
         """Return the requests that wait for an answer."""
         return [dict(request) for request in self.call("getTrustRequests", account)]
 
-    def wait_request(self, account: str, uri: str, timeout: float = 60.0) -> dict[str, str]:
+    def wait_request(self, account: str, uri: str, timeout: float = 90.0) -> dict[str, str]:
         """Wait for a trust request from the account *uri*."""
         return until(
             lambda: next((r for r in self.trust_requests(account) if r["from"] == uri), None),
             f"a trust request at {self.process.name}",
             timeout,
+            pause=_PAUSE,
         )
 
     def accept(self, account: str, uri: str) -> bool:
@@ -229,7 +233,7 @@ class JamiDaemon(abc.ABC):
         """Return what is known of each contact, by account id."""
         return {each["id"]: dict(each) for each in self.call("getContacts", account)}
 
-    def wait_confirmed(self, account: str, uri: str, timeout: float = 60.0) -> dict[str, str]:
+    def wait_confirmed(self, account: str, uri: str, timeout: float = 90.0) -> dict[str, str]:
         """Wait until *uri* is a contact that has confirmed."""
         return until(
             lambda: (
@@ -239,6 +243,7 @@ class JamiDaemon(abc.ABC):
             ),
             f"a confirmed contact of {self.process.name}",
             timeout,
+            pause=_PAUSE,
         )
 
     def add_contact(self, account: str, uri: str) -> None:

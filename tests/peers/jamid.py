@@ -153,7 +153,7 @@ class JamidProcess(JamiDaemon):
 
     # The bus
 
-    def call(self, method: str, *arguments: object, timeout: float = 20.0) -> Any:
+    def call(self, method: str, *arguments: object, timeout: float = 60.0) -> Any:
         """Call a method of the configuration manager; return its only result, if any.
 
         Raises:
@@ -170,7 +170,7 @@ class JamidProcess(JamiDaemon):
         method: str,
         signature: str,
         arguments: tuple[object, ...] = (),
-        timeout: float = 20.0,
+        timeout: float = 60.0,
     ) -> Any:
         message = new_method_call(address, method, signature or None, arguments)
         with self._lock:

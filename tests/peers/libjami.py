@@ -173,7 +173,7 @@ class LibjamiProcess(JamiDaemon):
 
     # The lines
 
-    def call(self, method: str, *arguments: object, timeout: float = 20.0) -> Any:
+    def call(self, method: str, *arguments: object, timeout: float = 60.0) -> Any:
         """Call a function of the addon.
 
         Raises:

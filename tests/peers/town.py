@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from tests.peers.jami import JamiAccount
 from tests.peers.jamid import JamidProcess
 from tests.peers.libjami import LibjamiProcess
 from tests.peers.natbench import NatBench
@@ -37,6 +38,7 @@ class Town:
         self._folder = folder
         self._numbers = itertools.count(1)
         self._rest = contextlib.ExitStack()
+        self._accounts: dict[str, JamiAccount] = {}
         self.bench = self._rest.enter_context(NatBench())
         self.pool = self._rest.enter_context(PeerPool())
         way_in = self.pool.start(
@@ -55,6 +57,15 @@ class Town:
         name = f"{kind}-{next(self._numbers)}"
         daemon: JamiDaemon = _KINDS[kind](host, self.home(name), name=name, **wishes)
         return self._rest.enter_context(daemon)
+
+    def account(self, kind: str) -> JamiAccount:
+        """Return the account that all tests of a module share, announced."""
+        if kind not in self._accounts:
+            daemon = self.jami(kind)
+            self._accounts[kind] = JamiAccount(daemon, daemon.add_account(self.bootstrap))
+        account = self._accounts[kind]
+        account.daemon.wait_announced(account.name)
+        return account
 
     def shoal(self, *, at: Namespace | None = None, **wishes: Any) -> ShoalHost:
         """Start a node of ours on a host, by default a new one."""

@@ -17,8 +17,10 @@ class NotReachedError(AssertionError):
     """A state that should have come did not come in time."""
 
 
-def until(look: Callable[[], _T | None], what: str, timeout: float = 15.0) -> _T:
-    """Call *look* until it returns something true; return that.
+def until(
+    look: Callable[[], _T | None], what: str, timeout: float = 15.0, *, pause: float = PAUSE
+) -> _T:
+    """Call *look*, with a *pause* in between, until it returns something true; return that.
 
     Raises:
         NotReachedError: *timeout* seconds passed; the message says *what* was awaited and what
@@ -31,4 +33,4 @@ def until(look: Callable[[], _T | None], what: str, timeout: float = 15.0) -> _T
             return seen
         if time.monotonic() >= deadline:
             raise NotReachedError(f"not within {timeout:g} s: {what} (last seen: {seen!r})")
-        time.sleep(PAUSE)
+        time.sleep(pause)
