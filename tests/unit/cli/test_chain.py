@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,6 +71,22 @@ def test_a_genesis_file_of_others(tmp_path: Path) -> None:
     made = told("init", "--data", tmp_path / "chain", "--genesis", path)
     assert (made["chain_id"], made["registry"]) == (7, None)
     assert shoal("status", "--data", tmp_path / "chain").exit_code == 1
+
+
+def test_serving(tmp_path: Path) -> None:
+    """A process of its own answers JSON-RPC until it is asked to end."""
+    shoal("init", "--data", tmp_path / "chain", "--chain-id", 77)
+    command = [sys.executable, "-m", "shoal", "chain", "serve", "--data", str(tmp_path / "chain")]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [*command, "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        serving = json.loads(child.stdout.readline())
+        status = told("status", "--chain", f"http://127.0.0.1:{serving['port']}")
+        child.terminate()
+        assert child.wait(20) == 143
+    assert (serving["chain_id"], status["chain_id"]) == (77, 77)
+    assert status["registry"] == str(GENESIS_ADDRESS)
 
 
 @pytest.mark.parametrize(
