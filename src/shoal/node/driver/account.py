@@ -193,9 +193,15 @@ class Account:
 
     @property
     def refusals(self) -> int:
-        """How many requests and offers were turned away in silence, as of the blocked."""
+        """How many requests and offers were turned away in silence.
+
+        Those of the blocked and of strangers; and of devices whose chain was not found or does not
+        hold, as that of a revoked one.
+        """
+        engine = self.runtime.engine
+        unproven = engine.signalling.stats.unknown + engine.inbox.stats.unknown
         offers = self.runtime.connections.stats.offers_refused
-        return self.runtime.engine.book.stats.refused + offers
+        return engine.book.stats.refused + offers + unproven
 
     async def _begin_with(self, account: AccountId) -> str:
         """Begin the conversation of two that a new contact is invited to; return its id."""
