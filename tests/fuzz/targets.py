@@ -16,7 +16,14 @@ from shoal.dht.proxy import wire as proxy_wire
 from shoal.dht.query import Query
 from shoal.dht.value import Value
 from shoal.sim import SeededEntropy
-from tests.fuzz import chain_codecs, connection_codecs, dht_codecs, ice_codecs, identity_codecs
+from tests.fuzz import (
+    chain_codecs,
+    connection_codecs,
+    dht_codecs,
+    ice_codecs,
+    identity_codecs,
+    name_codecs,
+)
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 STORAGE_LIMIT: Final = 64 * 1024  # bytes: small, so that eviction runs
@@ -145,4 +152,5 @@ TARGETS: Final[dict[str, tuple[Target, Callable[[], list[bytes]]]]] = {
     **dht_codecs.TARGETS,
     **ice_codecs.TARGETS,
     **identity_codecs.TARGETS,
+    **name_codecs.TARGETS,
 }

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from importlib.metadata import PackageNotFoundError
+from typing import TYPE_CHECKING, Any
 
+from shoal.names import openapi
 from shoal.names.openapi import description, document
 from shoal.names.routes import NoRoute, route
+
+if TYPE_CHECKING:
+    import pytest
 
 OPERATIONS = [
     (path, method.upper(), operation)
@@ -47,6 +52,16 @@ def test_examples_fit_their_patterns() -> None:
     for schema in schemas.values():
         if "example" in schema:
             assert re.fullmatch(schema["pattern"][1:-1], schema["example"])
+
+
+def test_a_tree_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no version to tell, and a description all the same."""
+
+    def unknown(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(openapi, "version", unknown)
+    assert document()["info"]["version"] == "0"
 
 
 def test_it_is_json() -> None:

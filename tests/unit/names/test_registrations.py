@@ -224,6 +224,19 @@ def test_patience_ends() -> None:
     assert engine.is_known(ALICE)
 
 
+def test_alarms_of_what_is_over_are_harmless() -> None:
+    """Patience and retries of a registration that has ended wake nobody."""
+    index = MemoryIndex()
+    engine = engine_of(index)
+    engine.register(1, ALICE, 0.0, WALL)
+    index.put(ALICE)
+    engine.reserved("alice", 1.0, WALL)
+
+    assert engine.next_deadline() == 20.0
+    assert engine.advance(20.0) == []
+    assert engine.next_deadline() is None
+
+
 def test_after_a_crash() -> None:
     """What was sent is taken up; what waited is sent; what was done is remembered."""
     done = kept(record_of("carol"), "done").intent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from shoal.core import DecodeError
 from shoal.names.errors import WrongKeyError
+from shoal.names.record import NameRecord, read_key
 from shoal.names.wire import (
     BODY_SIZE_MAX,
     decode_id,
@@ -23,6 +25,8 @@ from shoal.names.wire import (
     encode_reverse,
 )
 from tests.unit.names.people import account_of, forged, key_of, record_of
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "names" / "jami.json"
 
 
 def test_a_registration_is_jamis() -> None:
@@ -56,6 +60,22 @@ def test_a_registration_of_13_7() -> None:
 
     assert read.public_key.endswith(b"\0")
     assert (read.account, read.owner) == (record.account, record.owner)
+
+
+@pytest.mark.parametrize("version", ["13.7", "2026"])
+def test_what_jami_sends(version: str) -> None:
+    """Both generations, recorded: each body proves itself; ours is that of 2026 byte for byte."""
+    *_, asked = json.loads(VECTORS.read_text())[version]
+    head, _, body = asked.partition("\r\n\r\n")
+    name = head.split()[1].removeprefix("/name/")
+    read = decode_registration(body.encode())
+    key = read_key(read.public_key)
+    record = NameRecord(name, read.account, key.spki, read.signature, read.owner)
+
+    record.check()
+    assert key.bits == 4096
+    assert read.public_key.endswith(b"\0") == (version == "13.7")
+    assert (encode_registration(record) == body.encode()) == (version == "2026")
 
 
 @pytest.mark.parametrize(
