@@ -13,9 +13,11 @@ from shoal.crypto import generate_identity
 from shoal.identity import AccountKeys, Archive, pack_archive
 from shoal.names import NameServerConfig
 from shoal.names.driver.opening import open_name_server
+from shoal.node import Node
 from shoal.sim import SeededEntropy
 from tests.unit.cli.conftest import Outcome, shoal
 from tests.unit.names.people import account_of
+from tests.unit.node.driver.conftest import add_account, loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,3 +135,19 @@ def test_an_id_needs_no_server() -> None:
     words = ("name", "lookup", f"jami:{account}", "--server", "http://127.0.0.1:9")
     assert shoal(*words).out == f"{account}\n"
     assert shoal(*words, "--json").events == [{"event": "found", "addr": str(account)}]
+
+
+def test_an_account_of_this_device(server: str, tmp_path: Path) -> None:
+    """By its name here, or its id; its archive need not be exported first."""
+    home = tmp_path / "home"
+
+    async def prepare() -> str:
+        async with Node(home, config=loopback(), serves_api=False, is_offline=True) as node:
+            return str((await add_account(node, "dora")).id)
+
+    account = asyncio.run(prepare())
+    words = ("name", "register", "dora", "--home", str(home), "--server", server)
+    done = shoal(*words, "--account", account)
+    assert (done.status, done.out) == (Exit.OK, f"dora is {account}\n")
+    assert shoal(*words).status == Exit.USAGE
+    assert shoal(*words, "--account", "nobody").status != Exit.OK

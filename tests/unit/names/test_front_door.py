@@ -16,7 +16,7 @@ def test_every_name_is_there() -> None:
         assert getattr(shoal.names, name) is not None
         assert name in dir(shoal.names)
     with pytest.raises(AttributeError, match="no attribute"):
-        _ = shoal.names.nothing  # type: ignore[attr-defined]
+        _ = shoal.names.nothing
 
 
 def test_an_address_costs_no_cryptography() -> None:

@@ -146,6 +146,31 @@ async def test_the_chain_changes_while_it_is_read(index: Index) -> None:
     assert index.find("bob") is not None
 
 
+async def test_the_chain_changes_just_before_it_is_read(index: Index) -> None:
+    """Blocks are never added to what was read of another branch, however long theirs is."""
+    chain = FakeChain()
+    chain.mine(reserved(ALICE))
+    follower = following(chain, index)
+    await follower.catch_up()
+    chain.mine()
+    honest, switched = chain.block_number, False
+
+    async def switching() -> int:
+        nonlocal switched
+        if not switched:  # the last block was just found to be there
+            switched = True
+            chain.reorganise(1)
+            for events in ([reserved(BOB)], [], []):
+                chain.mine(*events)
+        return await honest()
+
+    chain.block_number = switching  # type: ignore[method-assign]
+    await follower.catch_up()
+
+    assert index.find("alice") is None
+    assert index.find("bob") is not None
+
+
 async def test_who_may_be_followed(index: Index) -> None:
     """A registry of ours, and always the same."""
     chain = FakeChain()
