@@ -159,7 +159,7 @@ class ChainFollower:
             self._step = max(self._step // 2, 1)  # nodes limit how much they answer at once
             return
         after = await self._chain.block(last)
-        if after is None or after.hash != before.hash:
+        if after is None or after.hash != before.hash or not await self._is_continued():
             return
         events: list[RegistryEvent] = []
         for log in logs:
@@ -173,6 +173,14 @@ class ChainFollower:
                 events.append(event)
         checked = await asyncio.to_thread(check_events, events) if events else []
         self._index.add(checked, Checkpoint(last, before.hash))
+
+    async def _is_continued(self) -> bool:
+        """Tell whether the block that was read last is still there, so that the next follow it."""
+        checkpoints = self._index.checkpoints()
+        if not checkpoints:
+            return True
+        block = await self._chain.block(checkpoints[0].number)
+        return block is not None and block.hash == checkpoints[0].hash
 
     def _lost(self, error: Exception) -> None:
         if self._index.status().is_chain_up or not self._is_bound:
