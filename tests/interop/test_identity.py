@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from shoal.crypto import Certificate
     from shoal.identity import CheckedReceipt, NewAccount
     from tests.peers.peer import Peer
+    from tests.peers.shoal_node import ShoalHost
     from tests.peers.town import Town
 
 PASSWORD: Final = "corrêct horse"  # noqa: S105 - of a test, and not ASCII
@@ -259,6 +260,39 @@ class TestArchives:
         assert str(chain.device) == account.device
         assert receipt_of(account, device).chain_address == new.keys.chain_address
         until(lambda: str(FRIEND) in daemon.contacts(name), "the contact", PATIENCE)
+        daemon.remove_account(name)
+
+
+class TestSync:
+    """What devices of one account tell each other."""
+
+    def test_contacts_travel(self, town: Town, ours: ShoalHost, theirs: JamiAccount) -> None:
+        """Added, blocked and removed on either side, each is known on the other."""
+        daemon = theirs.daemon
+        name = daemon.add_account(town.bootstrap)
+        daemon.wait_announced(name)
+        archive = daemon.folder(name) / "archive.gz"
+        account = ours.run(ours.node.accounts.import_archive(archive))
+        ours.run(account.wait_announced(PATIENCE))
+        first, second = "11" * 20, "22" * 20
+
+        daemon.add_contact(name, first)
+        until(lambda: first in account.contacts, "Jami's contact at ours", PATIENCE)
+        ours.run(account.contacts.add(second))
+        until(lambda: second in daemon.contacts(name), "our contact at Jami", PATIENCE)
+        ours.run(account.contacts.block(first))
+        until(
+            lambda: daemon.contacts(name)[first].get("banned") == "true",
+            "our block at Jami",
+            PATIENCE,
+        )
+        daemon.remove_contact(name, second)
+        until(lambda: second not in account.contacts, "Jami's removal at ours", PATIENCE)
+        blocked = int(time.time())
+        until(lambda: int(time.time()) > blocked, "the next second: 13.7 counts in them")
+        daemon.add_contact(name, first)
+        until(lambda: first in account.contacts, "unblocked at ours", PATIENCE)
+        ours.run(ours.node.accounts.remove(account.id))
         daemon.remove_account(name)
 
 

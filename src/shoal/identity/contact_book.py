@@ -15,7 +15,7 @@ The life of a contact, by what the user and others do:
 | `unblock` | added again if it was a contact | nothing |
 
 Every change goes to the account's other devices, whose changes come in by `merge`. A change always
-gets a later second than what it changes, even if our clock is behind the one that made that: so a
+gets a later time than what it changes, even if our clock is behind the one that made that: so a
 device whose clock is ahead cannot keep others from changing what it did.
 
 Source: Jami contact_list.cpp, account_manager.cpp, jamiaccount.cpp; reference section 4.
@@ -48,7 +48,7 @@ from shoal.identity.errors import (
     UnknownContactError,
     UnknownRequestError,
 )
-from shoal.identity.merging import merge_13_7, merge_current, stamp
+from shoal.identity.merging import merge_13_7, merge_current, refine, stamp
 from shoal.identity.permissions import Permissions
 from shoal.identity.trust_request import PAYLOAD_SIZE_MAX, TIME_MS_MAX, TrustRequest
 from shoal.identity.waiting import WaitingRequests
@@ -171,7 +171,7 @@ class ContactBook:
         if old.is_active and old.conversation_id == conversation_id:
             return self._confirm(account, old) if confirmed else []
         new = Contact(
-            _after(old, wall_now),
+            _second_after(old, wall_now),
             old.removed_ms,
             old.confirmed or confirmed,
             False,
@@ -339,7 +339,6 @@ class ContactBook:
 
         *is_current* says whose rules it follows: see `SyncMessage.is_current`. Never raises.
         """
-        rule = merge_current if is_current else merge_13_7
         effects: list[BookEffect] = []
         merged_before = self.stats.merged
         for account, theirs in sync.peers.items():
@@ -347,7 +346,12 @@ class ContactBook:
             if ours is None and len(self._contacts) >= CONTACTS_MAX:
                 self.stats.over_limit += 1
                 continue
-            merged = theirs if ours is None else rule(ours, theirs)
+            if ours is None:
+                merged = theirs
+            elif is_current:
+                merged = merge_current(ours, theirs)
+            else:
+                merged = merge_13_7(ours, refine(theirs, ours))
             if merged == ours or (ours is None and not stamp(merged)):
                 continue
             self.stats.merged += 1
@@ -447,7 +451,7 @@ class ContactBook:
             return self._confirm(account, contact)
         if ours and self._asked_with.get(account) == theirs and ours < theirs:
             return self._confirm(account, contact)
-        added_ms = _after(contact, wall_now) if ours else contact.added_ms
+        added_ms = _second_after(contact, wall_now) if ours else contact.added_ms
         new = replace(contact, added_ms=added_ms, confirmed=True, conversation_id=theirs)
         return [*self._change(account, new), SyncDevices()]
 
@@ -503,13 +507,24 @@ class ContactBook:
 
 
 def _after(contact: Contact, wall_now: float) -> int:
-    """Return the time of a change to *contact*: now, or if need be the second after the last one.
+    """Return the time of a removal: now, or if need be the millisecond after the last change.
 
-    13.7 counts in seconds, and of two changes within one it would take neither for the later.
+    13.7, which counts in seconds, lets a removal win over an addition of the same second.
+    """
+    return _at_least(stamp(contact) + 1 if stamp(contact) else 0, wall_now)
+
+
+def _second_after(contact: Contact, wall_now: float) -> int:
+    """Return the time of an addition: now, or if need be the second after the last change.
+
+    For 13.7 an addition has to be in a later second than the removal.
     """
     last = stamp(contact)
-    earliest = 0 if not last else (last // SECOND + 1) * SECOND
-    return min(max(_milliseconds(wall_now), earliest), TIME_MS_MAX)
+    return _at_least((last // SECOND + 1) * SECOND if last else 0, wall_now)
+
+
+def _at_least(earliest_ms: int, wall_now: float) -> int:
+    return min(max(_milliseconds(wall_now), earliest_ms), TIME_MS_MAX)
 
 
 def _milliseconds(wall_now: float) -> int:

@@ -9,9 +9,10 @@ Source: Jami contact_list.cpp, updateContact (13.7), and its successor of 2026; 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shoal.identity.contact import Contact
+from shoal.identity.contact import SECOND, Contact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +49,27 @@ def merge_13_7(ours: Contact, theirs: Contact) -> Contact:
     return Contact(added[0], removed[0], ours.confirmed or theirs.confirmed, removed[1], added[1])
 
 
+def refine(theirs: Contact, ours: Contact) -> Contact:
+    """Return what 13.7 tells, which is in whole seconds, with the milliseconds that we know.
+
+    The same moment would otherwise look like an earlier one, and a removal within the second of
+    the addition, which 13.7 takes for a removal, like no removal at all.
+    """
+    added_ms = _same_moment(theirs.added_ms, ours.added_ms)
+    removed_ms = _same_moment(theirs.removed_ms, ours.removed_ms)
+    if not theirs.is_active:
+        removed_ms = max(removed_ms, added_ms)
+    return replace(theirs, added_ms=added_ms, removed_ms=removed_ms)
+
+
 def stamp(contact: Contact) -> int:
     """Return when *contact* last changed, in milliseconds."""
     return max(contact.added_ms, contact.removed_ms)
+
+
+def _same_moment(seconds_ms: int, precise_ms: int) -> int:
+    """Return *precise_ms* if it lies within the second that *seconds_ms* is the start of."""
+    return precise_ms if precise_ms // SECOND * SECOND == seconds_ms else seconds_ms
 
 
 def _weight(contact: Contact) -> tuple[bool, bool, bool, int, int, str]:

@@ -210,7 +210,7 @@ def test_unblocking_brings_back_what_was() -> None:
 
 
 def test_every_change_is_later_than_what_it_changes() -> None:
-    """By a whole second, as 13.7 counts; also against the clock of a device that is ahead."""
+    """An addition by a whole second, as 13.7 counts; also against a clock that is ahead."""
     ahead = Contact(MS + 3_600_000, 0)
     alice = book(BookState({BOB.account: ahead}))
 
@@ -220,7 +220,7 @@ def test_every_change_is_later_than_what_it_changes() -> None:
     added = alice.contacts[BOB.account]
 
     assert not removed.is_active
-    assert removed.removed_ms == ahead.added_ms + 1000
+    assert removed.removed_ms == ahead.added_ms + 1
     assert added.is_active
     assert added.added_ms // 1000 > removed.removed_ms // 1000
 
@@ -439,6 +439,21 @@ def test_13_7_merges_by_its_own_rule() -> None:
     assert alice.contacts[BOB.account] == Contact(5000, 6000, confirmed=True, conversation_id=ONE)
 
 
+def test_13_7_counts_in_seconds() -> None:
+    """Within one: its removal of what we added counts, our addition as it tells it is no news."""
+    alice = book()
+    alice.add(BOB.account, WALL + 0.3, conversation_id=ONE)
+    told = Contact(MS, 0, conversation_id=ONE)
+
+    same = DeviceSync(peers={BOB.account: told})
+    assert alice.merge(same, WALL, is_current=False) == []
+    gone = DeviceSync(peers={BOB.account: replace(told, removed_ms=MS)})
+    assert of(alice.merge(gone, WALL, is_current=False), ContactRemoved)
+    assert alice.contacts[BOB.account].removed_ms == MS + 300
+    again = DeviceSync(peers={BOB.account: replace(told, added_ms=MS + 1000)})
+    assert of(alice.merge(again, WALL, is_current=False), ContactAdded)
+
+
 def test_requests_that_another_device_received() -> None:
     """Shown here too, without the picture; not those that are settled, and never twice."""
     alice = book(BookState({EVE.account: Contact(0, 9, banned=True), account_id(3): Contact(4, 0)}))
@@ -507,10 +522,12 @@ OTHERS = [BOB, EVE, chain("carol")]
 class Devices:
     """Three devices of one account: what each has, and what each has told but not delivered.
 
-    Those that are not current merge as 13.7 does, and what they tell is merged that way.
+    Those that are not current merge as 13.7 does, and what they tell is merged that way. With
+    *has_seconds* they know, tell and take whole seconds only.
     """
 
     is_current: tuple[bool, ...]
+    has_seconds: bool
     books: list[ContactBook] = field(init=False)
     disks: list[dict[str, bytes]] = field(init=False)
     letters: list[tuple[int, int, DeviceSync]] = field(default_factory=list)
@@ -526,8 +543,17 @@ class Devices:
                 self.disks[device][effect.name] = effect.data
             elif isinstance(effect, Forget):
                 self.disks[device].pop(effect.name, None)
+        if self.has_seconds and not self.is_current[device]:
+            self.round(device)
         if any(isinstance(effect, SyncDevices) for effect in effects):
             self.tell(device)
+
+    def round(self, device: int) -> None:
+        """Let a device forget its milliseconds."""
+        old = self.books[device]
+        contacts = {it: _rounded(each) for it, each in old.contacts.items()}
+        self.books[device] = ContactBook(ALICE.account, BookState(contacts, dict(old.requests)))
+        self.disks[device]["contacts"] = pack_contacts(contacts)
 
     def tell(self, device: int) -> None:
         """Send the full state to every other device."""
@@ -539,6 +565,8 @@ class Devices:
         """Deliver one letter."""
         sender, receiver, state = self.letters.pop(pick % len(self.letters))
         rule = self.is_current[sender] and self.is_current[receiver]
+        if self.has_seconds and not rule:
+            state = replace(state, peers={it: _rounded(c) for it, c in state.peers.items()})
         self.take(receiver, self.books[receiver].merge(state, WALL, is_current=rule))
 
 
@@ -554,12 +582,21 @@ actions = st.tuples(
 
 
 @pytest.mark.parametrize(
-    "is_current", [(True,) * 3, (False,) * 3, (False, True, True)], ids=["current", "old", "both"]
+    ("is_current", "has_seconds"),
+    [
+        ((True,) * 3, False),
+        ((False,) * 3, False),
+        ((False, True, True), False),
+        ((False, True, True), True),
+        ((False, False, True), True),
+    ],
+    ids=["current", "old", "both", "one 13.7", "two 13.7"],
 )
 @settings(max_examples=150)
 @given(steps=st.lists(actions, max_size=25), skews=st.tuples(*[st.integers(-90, 90)] * 3))
 def test_devices_agree_in_the_end(
     is_current: tuple[bool, ...],
+    has_seconds: bool,
     steps: list[tuple[int, str, int, int, int]],
     skews: tuple[int, ...],
 ) -> None:
@@ -569,7 +606,7 @@ def test_devices_agree_in_the_end(
     same records; or, where both generations of Jami are among them, the same contacts and blocks.
     What is on disk is what is in memory; and nobody who is blocked is allowed.
     """
-    devices = Devices(is_current)
+    devices = Devices(is_current, has_seconds)
     for number, (device, action, other, jitter, pick) in enumerate(steps):
         wall = WALL + number * 2 + skews[device] + jitter / 1000
         devices.take(device, _act(devices.books[device], action, OTHERS[other], wall))
@@ -594,6 +631,15 @@ def test_devices_agree_in_the_end(
             assert each.is_allowed(person, allow_public=False) == record.is_active
             assert each.is_allowed(person, allow_public=True) != record.is_banned
             assert not (person.account in each.requests and record.is_active)
+
+
+def _rounded(contact: Contact) -> Contact:
+    """Return what 13.7 knows of a contact."""
+    return replace(
+        contact,
+        added_ms=contact.added_ms // 1000 * 1000,
+        removed_ms=contact.removed_ms // 1000 * 1000,
+    )
 
 
 def _essence(book: ContactBook, is_current: tuple[bool, ...]) -> object:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from shoal.identity.contact import Contact
-from shoal.identity.merging import merge_13_7, merge_current, stamp
+from shoal.identity.merging import merge_13_7, merge_current, refine, stamp
 from tests.unit.identity.samples import CONVERSATIONS
 from tests.unit.identity.strategies import contacts
 
@@ -73,3 +73,13 @@ def test_13_7_merges_field_by_field() -> None:
 
     assert merge_13_7(ours, theirs) == Contact(9000, 6000, True, True, ONE)
     assert merge_13_7(Contact(5000), Contact(5000, conversation_id=TWO)).conversation_id == TWO
+
+
+def test_what_13_7_tells_is_refined_by_what_we_know() -> None:
+    """Milliseconds of the same moments; a removal in the second of the addition is one."""
+    ours = Contact(5300, 0, conversation_id=ONE)
+
+    assert refine(Contact(5000, 0, conversation_id=ONE), ours) == ours
+    assert refine(Contact(5000, 5000), ours) == Contact(5300, 5300)
+    assert refine(Contact(6000, 5000), ours) == Contact(6000, 5000)
+    assert refine(Contact(4000, 7000), Contact(4999, 7001)) == Contact(4999, 7001)
