@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 PACE: Final = 0.02  # seconds between two pairs' beginnings; reference 5.6: 20 to 50 ms
 CONNECT_TIME: Final = 15.0  # seconds; reference 5.6
 RETRY_WAIT: Final = 0.5  # seconds after a refused connection; reference 5.6
+SHUT_OUT_WAIT: Final = 0.05  # seconds, ours, doubled each time: 0.1, 0.2 … until a relay lets us in
 RETRIES_MAX: Final = 8  # reference 5.6
 SILENCE_MAX: Final = 10.0  # seconds for an accepted link to show the password, ours
 KEEP_ALIVE: Final = (20.0, 24.0)  # seconds between indications; reference 5.6
@@ -211,7 +212,8 @@ class Checklist:
             pair.retries += 1
             pair.state = PairState.WAITING
             pair.path = None if pair.retry_path is None else pair.retry_path
-            pair.deadline = now + RETRY_WAIT
+            wait = SHUT_OUT_WAIT * 2**pair.retries if is_shut_out else RETRY_WAIT
+            pair.deadline = now + wait
             pair.note(Outcome.REFUSED, now, reason)
             return
         self._fail_pair(pair, Outcome.REFUSED if was_connecting else Outcome.LOST, now, reason)
@@ -554,7 +556,7 @@ class Checklist:
         if not waiting:
             return
         self._next_turn = now + PACE
-        self._begin(max(waiting, key=lambda pair: pair.priority), now)
+        self._begin(max(waiting, key=lambda pair: (pair.is_likely, pair.priority)), now)
 
     def _begin(self, pair: Pair, now: float) -> None:
         path = pair.path

@@ -53,7 +53,8 @@ def next_nomination(pairs: Iterable[Pair], *, may_be_direct: bool) -> Nomination
     first = min(pair.succeeded for pair in succeeded)
     if may_be_direct and CandidateType.RELAY in {best.local.type, best.remote.type}:
         return Nomination(first + RELAY_DELAY, best)
-    if any(pair.is_unfinished and pair.priority > best.priority for pair in pairs):
+    better = [pair for pair in pairs if pair.is_unfinished and pair.priority > best.priority]
+    if any(pair.is_likely for pair in better):
         return Nomination(first + min(NOMINATION_DELAY, HEAD_START + 2 * best.rtt), best)
     return Nomination(-inf, best)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shoal.net.ice.path import IcePath, Outcome, PairReport
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from shoal.net.ice.candidates import Candidate
     from shoal.net.ice.paths import Allowance
     from shoal.net.transactions import Transaction
+
+
+_HOME_BLOCK: Final = bytes([192, 168])
 
 
 class PairState(enum.Enum):
@@ -88,6 +92,11 @@ class Pair:
         return self.state in {PairState.WAITING, PairState.CONNECTING, PairState.CHECKING}
 
     @property
+    def is_likely(self) -> bool:
+        """Whether the peer's address may be on a network of ours, or is a public one."""
+        return is_within_reach(self.local.addr.ip, self.remote.addr.ip)
+
+    @property
     def is_in_line(self) -> bool:
         """Whether it waits for nothing but its turn."""
         return self.state is PairState.WAITING and self.deadline == inf
@@ -138,6 +147,21 @@ def pair_priority(local: Candidate, remote: Candidate, *, is_controlling: bool) 
         + 2 * max(controlling, controlled)
         + (controlling > controlled)
     )
+
+
+def is_within_reach(ours: bytes, theirs: bytes) -> bool:
+    """Tell whether *theirs* is public, or shares the beginning that one site's addresses share.
+
+    A guess: pairs of which it is false are tried too, but nothing waits for them. Homes have 24
+    bits of 192.168.0.0/16, larger sites 16 bits of the other blocks (RFC 1918), and 48 of IPv6
+    (RFC 6177).
+    """
+    if not ipaddress.ip_address(theirs).is_private:
+        return True
+    if len(theirs) > 4:  # noqa: PLR2004 - bytes of IPv4
+        return ours[:6] == theirs[:6]
+    shared = 3 if theirs[:2] == _HOME_BLOCK else 2
+    return ours[:shared] == theirs[:shared]
 
 
 def is_same_machine(ip: bytes) -> bool:

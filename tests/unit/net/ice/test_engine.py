@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import pytest
+from aioice.stun import message_integrity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ from shoal.net.ice import (
     binding,
 )
 from shoal.net.ice.binding import Credentials
-from shoal.net.ice.checklist import ACCEPTED_MAX
+from shoal.net.ice.checklist import ACCEPTED_MAX, INCOMING_MAX
 from shoal.net.ice.effects import (
     Closed,
     CloseLink,
@@ -704,3 +705,97 @@ def test_an_hour_on_a_relay() -> None:
             world.network.run(world.network.now + 60.0)
         world.exchange(b"still here")
         world.close()
+
+
+# Answers that are errors
+
+
+def test_a_role_conflict_in_an_answer() -> None:
+    """We take the other role and check again; with the right one it goes on."""
+    alone = Alone().started()
+    link = alone.last(Connect).link
+    (plain,) = alone.do(alone.engine.link_opened(link, HOST, PEER, 0.0))
+    assert isinstance(plain, Write)
+    transaction = stun.decode(plain.data[2:]).transaction
+    conflict = frame(binding.failure(transaction, 487, "Role Conflict", PEER_PWD))
+
+    (again,) = alone.do(alone.engine.receive(link, conflict, 0.0))
+
+    assert isinstance(again, Write)
+    assert "ICE-CONTROLLED" in stun.decode(again.data[2:]).attributes
+    assert not alone.engine.is_controlling
+
+
+def test_another_error_in_an_answer() -> None:
+    """The pair has failed, and says with which number."""
+    alone = Alone().started()
+    link = alone.last(Connect).link
+    (plain,) = alone.do(alone.engine.link_opened(link, HOST, PEER, 0.0))
+    assert isinstance(plain, Write)
+    transaction = stun.decode(plain.data[2:]).transaction
+    refused = frame(binding.failure(transaction, 400, "Bad Request", PEER_PWD))
+    assert alone.do(alone.engine.receive(link, refused, 0.0)) == [CloseLink(link)]
+    (report,) = alone.engine.pairs()
+    assert (report.outcome, report.detail) == (Outcome.CHECK_FAILED, "400")
+
+
+def with_length(message: bytes) -> bytes:
+    """Set the length of a STUN message to what it has."""
+    return message[:2] + (len(message) - 20).to_bytes(2) + message[4:]
+
+
+def test_attributes_that_we_do_not_understand() -> None:
+    """Required ones are refused with 420 (RFC 8489 section 6.3.1)."""
+    alone = Alone().started().accepted()
+    plain = stun.decode(alone.check()[2:])
+    bare = stun.Message(plain.method, plain.kind, plain.transaction, plain.attributes)
+    head = stun.encode(bare, has_fingerprint=False)
+    unsigned = with_length(head + bytes.fromhex("7001000400000000"))
+    digest = message_integrity(unsigned, alone.engine.pwd.encode())
+    signed = with_length(unsigned + b"\0\x08\0\x14" + digest)
+    (answer,) = alone.engine.receive(-1, frame(signed), 0.0)
+    assert isinstance(answer, Write)
+    assert stun.decode(answer.data[2:]).error[0] == 420
+
+
+def test_too_many_links_even_of_the_peer() -> None:
+    """Links that showed the password count, too: at the limit new ones are closed."""
+    alone = Alone(is_controlling=False).started()
+    for number in range(INCOMING_MAX):
+        link = -1 - number
+        alone.accepted(link, 30_000 + number)
+        alone.do(alone.engine.receive(link, alone.check(), 0.0))
+    alone.accepted(-500, 29_999)
+    assert alone.last(CloseLink).link == -500
+    assert alone.engine.stats.refused_links == 1
+
+
+def test_garbage_on_a_link_is_counted() -> None:
+    """A STUN message that cannot be read, or of another kind, changes nothing."""
+    alone = Alone().started().accepted()
+    broken = bytearray(alone.check())
+    broken[40] ^= 1
+    assert alone.engine.receive(-1, bytes(broken), 0.0) == []
+    assert alone.engine.stats.malformed == 1
+    other = stun.encode(stun.Message(stun.Method.ALLOCATE, Class.REQUEST, bytes(12)))
+    assert alone.engine.receive(-1, frame(other), 0.0) == []
+
+
+def test_inputs_for_what_is_gone() -> None:
+    """A driver may be late: nothing happens, and what is new is closed."""
+    alone = Alone().started()
+    effects = [
+        *alone.engine.socket_opened(99, HOST, 0.0),
+        *alone.engine.socket_failed(99, "x", 0.0),
+        *alone.engine.link_opened(99, HOST, PEER, 0.0),
+        *alone.engine.link_failed(99, "x", 0.0),
+        *alone.engine.receive(99, b"x", 0.0),
+        *alone.engine.receive_eof(99, 0.0),
+        *alone.engine.receive_datagram(99, b"x", PEER, 0.0),
+        *alone.engine.server_resolved("x", 1, [PEER], 0.0),
+        *alone.engine.port_mapped(99, PEER, 0.0),
+    ]
+    assert effects == []
+    alone.engine.close(0.0)
+    assert alone.engine.link_accepted(1, -7, HOST, PEER, 0.0) == [CloseLink(-7)]
+    assert alone.engine.server_resolved("x", 1, [PEER], 0.0) == []

@@ -52,6 +52,14 @@ def test_a_better_pair_gets_a_chance(state: PairState) -> None:
     assert next_nomination([slow, better], may_be_direct=True) == Nomination(1.4, slow)
 
 
+def test_what_is_out_of_reach_is_not_waited_for() -> None:
+    """A private address of another network may be better by its number, but hardly succeeds."""
+    best = pair(PairState.SUCCEEDED, 2, succeeded=1.0)
+    far = Candidate.parse("H3 1 TCP 300 192.168.1.1 99 typ host tcptype passive")
+    hopeless = pair(PairState.CONNECTING, 9, remote=far)
+    assert next_nomination([best, hopeless], may_be_direct=True) == Nomination(-inf, best)
+
+
 def test_a_relay_waits_for_something_direct() -> None:
     """Even if nothing of ours is left: the peer may still connect. Unless all must be relayed."""
     relayed = pair(PairState.SUCCEEDED, succeeded=1.0, remote=RELAY)

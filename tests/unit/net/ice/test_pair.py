@@ -8,7 +8,14 @@ import pytest
 
 from shoal.core import Address
 from shoal.net.ice.candidates import Candidate
-from shoal.net.ice.pair import Pair, PairState, is_same_machine, is_usable, pair_priority
+from shoal.net.ice.pair import (
+    Pair,
+    PairState,
+    is_same_machine,
+    is_usable,
+    is_within_reach,
+    pair_priority,
+)
 from shoal.net.ice.path import Outcome
 
 HIGH = Candidate.parse("H1 1 TCP 200 10.0.0.1 9 typ host tcptype active")
@@ -62,6 +69,25 @@ def test_what_is_unfinished() -> None:
 def test_usable_addresses(host: str, port: int, expected: bool) -> None:
     """A peer cannot make us send to nobody or to everybody."""
     assert is_usable(Address.parse(host, port)) is expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ("192.168.1.2", "192.168.1.3", True),
+        ("192.168.1.2", "192.168.7.3", False),
+        ("10.1.2.3", "10.1.7.3", True),
+        ("192.168.1.2", "10.0.0.3", False),
+        ("192.168.1.2", "44.1.2.3", True),
+        ("44.1.2.4", "10.0.0.3", False),
+        ("fd00:1:2:3::1", "fd00:1:2:4::1", True),
+        ("fd00:1:2:3::1", "fd00:1:3::1", False),
+        ("2001:470::1", "2a00:1450::1", True),
+    ],
+)
+def test_what_is_within_reach(ours: str, theirs: str, expected: bool) -> None:
+    """Public addresses are, and private ones that begin as ours do."""
+    assert is_within_reach(Address.parse(ours, 0).ip, Address.parse(theirs, 0).ip) is expected
 
 
 def test_loopback() -> None:

@@ -6,7 +6,15 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shoal.net.ice import IceConfig, IceDescription, PathKind, Scope, Transport, TurnServer
+from shoal.net.ice import (
+    IceConfig,
+    IceDescription,
+    PathKind,
+    Scope,
+    StunServer,
+    Transport,
+    TurnServer,
+)
 from shoal.net.ice.effects import Failed, Gathered, Received, Selected
 from shoal.net.ice.gathering import GATHER_TIME
 from shoal.sim import Conditions, Constant, Network
@@ -113,6 +121,9 @@ class IceWorld:
         transport: Transport = Transport.TCP,
         scopes: tuple[Scope, Scope] = (Scope.ALL, Scope.ALL),
         turn: tuple[bool, bool] = (False, False),
+        stun: bool = False,
+        guesses_ports: bool = True,
+        turn_host: str | None = None,
         roles: tuple[bool, bool] = (False, True),
         components: int = 1,
         knows_public: bool = True,
@@ -123,14 +134,17 @@ class IceWorld:
         self.tcp = Tcp(self.network)
         server_host = self.network.add_host(Idle(), name="turn")
         self.server = TurnModel(self.tcp, server_host, USER, PASSWORD)
-        server = TurnServer(self.server.addr.host, USER, PASSWORD, self.server.addr.port)
+        server = TurnServer(turn_host or self.server.addr.host, USER, PASSWORD)
+        stun_server = StunServer(self.server.addr.host)
         self._knows_public = knows_public
         self.devices: list[Device] = []
         for number, site in enumerate(sites):
             config = IceConfig(
                 transport=transport,
                 scope=scopes[number],
-                turn=(server,) if turn[number] else (),
+                turn=(server, server) if turn[number] else (),
+                stun=(stun_server,) if stun else (),
+                guesses_ports=guesses_ports,
                 maps_ports=site is Site.MAPPED,
                 components=components,
             )
@@ -238,6 +252,7 @@ class IceWorld:
             config,
             is_controlling=is_controlling,
             has_router=site is Site.MAPPED,
+            names={"turn.sim": self.server.addr.ip},
         )
         return Device(host, agent, public)
 
