@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, ConversationId, DecodeError, DeviceId, Persist
 from shoal.swarm import membership
+from shoal.swarm.cloning import Clones
 from shoal.swarm.contents import Mode
 from shoal.swarm.context import Context
 from shoal.swarm.conversation import Conversation
@@ -105,7 +106,7 @@ class SwarmEngine:
         self._context = Context(me, entropy, wall_offset, self.messenger)
         self._watched: frozenset[AccountId] = frozenset()
         self._finding: dict[int, Callable[[Sequence[DeviceId], float], list[Effect]]] = {}
-        self._cloning: dict[ConversationId, AccountId] = {}
+        self._clones = Clones(self._context, self.sessions, open_store, self._watch)
 
     @property
     def wall_offset(self) -> float:
@@ -233,9 +234,9 @@ class SwarmEngine:
                 identifier, self._now_ms(now), members=(self._context.me.account, source), mode=mode
             )
             self.infos[identifier] = info
-        self._cloning[identifier] = source
+        self._clones.sources[identifier] = source
         find = self._new_op()
-        self._finding[find] = lambda devices, now: self._clone_from(op, identifier, devices, now)
+        self._finding[find] = lambda devices, now: self._clones.fetch(op, identifier, devices, now)
         return [self._persist_infos(), *self._watch(), FindDevices(find, source)]
 
     def set_displayed(
@@ -270,9 +271,9 @@ class SwarmEngine:
         for device in sorted(online - before):
             for session in list(self.sessions.values()):
                 effects += session.device_appeared(account, device, now)
-            for identifier, source in list(self._cloning.items()):
-                if source == account and identifier not in self.sessions:
-                    effects += self._clone_from(None, identifier, [device], now)
+            for identifier, source in list(self._clones.sources.items()):
+                if source == account:
+                    effects += self._clones.fetch(None, identifier, [device], now)
         return effects
 
     def devices_found(self, op: int, devices: Sequence[DeviceId], now: float) -> list[Effect]:
@@ -424,7 +425,7 @@ class SwarmEngine:
             return session.news(account, notice.device, notice.commit, now)
         info = self.infos.get(notice.conversation)
         if info is not None and not info.is_removed:
-            return self._clone_from(None, notice.conversation, [notice.device], now)
+            return self._clones.fetch(None, notice.conversation, [notice.device], now)
         if notice.conversation in self.requests:
             return []
         wanted = InvitationWanted(notice.conversation)
@@ -500,7 +501,7 @@ class SwarmEngine:
         def then(result: object, now: float) -> list[Effect]:
             if result is None:
                 source = next((each for each in info.members if each != me.account), me.account)
-                self._cloning[info.id] = source
+                self._clones.sources[info.id] = source
                 return self._watch()
             assert isinstance(result, Outcome)
             assert result.conversation is not None
@@ -509,31 +510,6 @@ class SwarmEngine:
             return [*session.adopt(result, now), *self._watch()]
 
         return [self._context.work(info.id, job, then, lambda error, now: [])]
-
-    def _clone_from(
-        self, op: int | None, identifier: ConversationId, devices: Sequence[DeviceId], now: float
-    ) -> list[Effect]:
-        """Clone from the first of *devices* that gives us the conversation."""
-        if identifier in self.sessions:
-            return [] if op is None else [Done(op, identifier)]
-
-        def opened(store: object, now: float) -> list[Effect]:
-            session = Session(self._context, identifier, store)  # type: ignore[arg-type]
-            self.sessions[identifier] = session
-            return session.clone(devices, ended, now)
-
-        def ended(error: SwarmError | None, now: float) -> list[Effect]:
-            if error is not None:
-                self.sessions.pop(identifier, None)
-                return [] if op is None else [Failed(op, error)]
-            self._cloning.pop(identifier, None)
-            return [*self._watch(), *([] if op is None else [Done(op, identifier)])]
-
-        return [
-            self._context.work(
-                identifier, lambda: self._open_store(identifier), opened, lambda error, now: []
-            )
-        ]
 
     def _usable(self, identifier: ConversationId) -> Session | None:
         """Return a conversation that we have not left."""
@@ -578,7 +554,7 @@ class SwarmEngine:
 
     def _watch(self) -> list[Effect]:
         """Follow the members of all conversations, as far as that is sensible."""
-        wanted: dict[AccountId, None] = dict.fromkeys(self._cloning.values())
+        wanted: dict[AccountId, None] = dict.fromkeys(self._clones.sources.values())
         for session in self.sessions.values():
             members = () if session.view is None else session.view.members
             for account in list(members)[:WATCHED_PER_CONVERSATION]:

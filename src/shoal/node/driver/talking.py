@@ -219,12 +219,10 @@ class Talking:
     async def _open(self, op: int, device: DeviceId, name: str) -> None:
         try:
             channel = await self._account.connect(device, name, connection_type="")
-        except ChannelDeclinedError:
-            self.run(lambda now: self.engine.open_failed(op, now, was_declined=True))
-            return
         except Exception as error:  # noqa: BLE001 - no chain, no answer, …: it is not reachable
             _log.info("x %s: %s", name[:10], error)
-            self.run(lambda now: self.engine.open_failed(op, now, was_declined=False))
+            was_declined = isinstance(getattr(error, "cause", error), ChannelDeclinedError)
+            self.run(lambda now: self.engine.open_failed(op, now, was_declined=was_declined))
             return
         number = self._adopt(channel)
         self.run(lambda now: self.engine.channel_opened(op, number, now))

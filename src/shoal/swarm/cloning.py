@@ -1,0 +1,81 @@
+"""Conversations that we are in and do not have yet: fetched whole, from whoever is online first."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shoal.swarm.effects import Done, Failed
+from shoal.swarm.errors import CloneFailedError
+from shoal.swarm.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shoal.core import AccountId, ConversationId, DeviceId
+    from shoal.swarm.context import Context
+    from shoal.swarm.effects import Effect
+    from shoal.swarm.errors import SwarmError
+    from shoal.swarm.store import GitStore
+
+
+class Clones:
+    """What is to be cloned, from whom, and who waits for it.
+
+    Attributes:
+        sources: the account whose devices have a conversation that we lack.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        sessions: dict[ConversationId, Session],
+        open_store: Callable[[ConversationId | None], GitStore],
+        watch: Callable[[], list[Effect]],
+    ) -> None:
+        """Add to *sessions*; *watch* is called when other people matter than before."""
+        self.sources: dict[ConversationId, AccountId] = {}
+        self._context = context
+        self._sessions = sessions
+        self._open_store = open_store
+        self._watch = watch
+        self._opening: set[ConversationId] = set()  # whose repository is being opened
+        self._asked: dict[ConversationId, list[int]] = {}  # commands that wait
+
+    def fetch(
+        self, op: int | None, identifier: ConversationId, devices: Sequence[DeviceId], now: float
+    ) -> list[Effect]:
+        """Clone from the first of *devices* that gives it to us; *op* hears how it went."""
+        if op is not None:
+            self._asked.setdefault(identifier, []).append(op)
+        session = self._sessions.get(identifier)
+        if session is not None:
+            return self._ended(identifier, None) if session.is_ready else []
+        if identifier in self._opening:
+            return []
+        self._opening.add(identifier)
+
+        def opened(store: object, now: float) -> list[Effect]:
+            self._opening.discard(identifier)
+            session = Session(self._context, identifier, store)  # type: ignore[arg-type]
+            self._sessions[identifier] = session
+            return session.clone(devices, ended, now)
+
+        def ended(error: SwarmError | None, now: float) -> list[Effect]:
+            if error is not None:
+                self._sessions.pop(identifier, None)
+            else:
+                self.sources.pop(identifier, None)
+            return [*self._watch(), *self._ended(identifier, error)]
+
+        def failed(error: Exception, now: float) -> list[Effect]:
+            self._opening.discard(identifier)
+            return self._ended(identifier, CloneFailedError(str(error)))
+
+        open_store = partial(self._open_store, identifier)
+        return [self._context.work(identifier, open_store, opened, failed)]
+
+    def _ended(self, identifier: ConversationId, error: SwarmError | None) -> list[Effect]:
+        """Tell those who asked how it went."""
+        asked = self._asked.pop(identifier, ())
+        return [Done(op, identifier) if error is None else Failed(op, error) for op in asked]
