@@ -6,7 +6,7 @@ from math import inf
 
 
 class Budget:
-    """A token bucket: *burst* at once, *rate* more per second; it may be overdrawn by *debt_max*."""
+    """A token bucket: *burst* at once, *rate* more per second; up to *debt_max* on credit."""
 
     __slots__ = ("_burst", "_debt_max", "_left", "_rate", "_since")
 
