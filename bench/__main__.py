@@ -8,6 +8,7 @@ from bench.connect.command import connect
 from bench.dht.command import dht
 from bench.dht_scale import dht_scale
 from bench.names.command import names
+from bench.paths.command import paths
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,6 +23,7 @@ bench.add_command(connect)
 bench.add_command(dht)
 bench.add_command(dht_scale)
 bench.add_command(names)
+bench.add_command(paths)
 
 if __name__ == "__main__":
     bench(prog_name="python -m bench")

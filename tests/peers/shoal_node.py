@@ -11,12 +11,12 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from shoal.node import Lagged, Node, NodeConfig, NodeEvent
-from shoal.node.config import DhtSettings, NetSettings
+from shoal.node.config import AccountSettings, DhtSettings, NetSettings
 from tests.peers.netns import enter
 from tests.peers.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from shoal.node import Account
@@ -42,12 +42,13 @@ class ShoalHost:
         bootstrap: str = "",
         net: NetSettings = QUIET,
         dht: DhtSettings | None = None,
+        accounts: Mapping[str, AccountSettings] | None = None,
     ) -> None:
         self.namespace = namespace
         self.home = home
         self.events: list[NodeEvent] = []
         dht = dht or DhtSettings(bootstrap=(bootstrap,) if bootstrap else ())
-        self.config = NodeConfig(dht=dht, net=net)
+        self.config = NodeConfig(dht=dht, net=net, accounts=accounts or {})
         self._started: Future[Node] = Future()
         self._is_over: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._live, name=f"node at {namespace.host}")

@@ -1,0 +1,1 @@
+"""Which pair of routers connects by which path, and how fast."""
