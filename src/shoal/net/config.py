@@ -17,7 +17,7 @@ class MuxConfig:
         buffer_max: bytes that a channel holds for its reader; past it that channel is closed.
         buffer_high: bytes at which a channel asks to pause reading from the network.
         buffer_total_max: bytes that all channels hold; past it the one that received is closed.
-        pause_max: seconds for which one channel may keep the others waiting.
+        pause_max: seconds for which a channel that nobody reads may keep the others waiting.
         accept_timeout: seconds until a channel that we asked for has failed.
         beacon_timeout: seconds that the peer has to answer a sign of life.
         frame_timeout: seconds in which a frame that has begun must be complete.

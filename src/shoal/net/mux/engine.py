@@ -12,8 +12,9 @@ is answered, since the peer may accept it and send on it at any time.
 
 Nothing holds a peer back but TCP, which holds all channels back. So what a channel receives is
 counted until `consumed` says that it was read. A channel with half a mebibyte unread asks to pause
-reading from the network, for a second at most: one slow reader may keep the others waiting that
-long, and not longer. At the bound the channel alone is closed.
+reading from the network, as long as something of it is read each second: a slow reader slows down
+the peer, one that has stopped keeps the others waiting for a second, and not longer. At the bound
+the channel alone is closed.
 
 Numbers: Jami of 2026 counts up, from 1 in the TLS client and from 0x8000 in the TLS server, so that
 the two sides cannot meet; 13.7 draws at random. If the peer asks for a number that we are asking
@@ -105,7 +106,8 @@ class _Channel:
     is_retry: bool = False
     is_closed_early: bool = False  # the peer's close came before its accept
     held: int = 0  # bytes that were not read yet, with what keeping them takes
-    is_stalled: bool = False  # it has paused the connection for as long as it may
+    is_read: bool = False  # something was, since its readers were last looked at
+    is_stalled: bool = False  # nothing was, for as long as it may pause the connection
 
 
 @dataclass(slots=True)
@@ -232,6 +234,7 @@ class MuxEngine:
             return []
         freed = min(channel.held, size + packets * _PACKET_COST)
         channel.held -= freed
+        channel.is_read = True
         self._held -= freed
         if channel.held > self._config.buffer_high // 2 or number not in self._full:
             return []
@@ -315,11 +318,7 @@ class MuxEngine:
             effects += self.cancel(channel.op, now)
             effects.append(Unopened(channel.op, ChannelTimeoutError("the peer does not answer")))
         if self._pause_deadline is not None and self._pause_deadline <= now:
-            self._pause_deadline = None
-            for channel in self._full.values():
-                channel.is_stalled = True
-            self._full.clear()
-            effects.append(MuxReading(is_paused=False))
+            effects += self._look_at_readers(now)
         return effects
 
     # What it is
@@ -385,6 +384,19 @@ class MuxEngine:
         self._pause_deadline = None
         return [MuxReading(is_paused=False)]
 
+    def _look_at_readers(self, now: float) -> list[MuxEffect]:
+        """Wait on for slow readers, but not for those that have read nothing since."""
+        for channel in list(self._full.values()):
+            if not channel.is_read:
+                channel.is_stalled = True
+                del self._full[channel.number]
+            channel.is_read = False
+        if self._full:
+            self._pause_deadline = now + self._config.pause_max
+            return []
+        self._pause_deadline = None
+        return [MuxReading(is_paused=False)]
+
     def _end(self, error: MuxError) -> list[MuxEffect]:
         """Close everything."""
         self._error = error
@@ -420,7 +432,9 @@ class MuxEngine:
         self.stats.bytes_received += size
         effects.append(Packet(channel.number, frame.data))
         if channel.held > config.buffer_high and not channel.is_stalled:
-            self._full[channel.number] = channel
+            if channel.number not in self._full:
+                self._full[channel.number] = channel
+                channel.is_read = False
             if self._pause_deadline is None:
                 self._pause_deadline = now + config.pause_max
                 effects.append(MuxReading(is_paused=True))

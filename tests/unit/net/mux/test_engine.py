@@ -343,6 +343,18 @@ def test_a_reader_that_stopped_loses_its_channel_alone() -> None:
     assert engine.consumed(5, 1, 1, 2.0) == []
 
 
+def test_a_slow_reader_slows_down_the_peer() -> None:
+    """As long as it reads something each second; the others wait with it."""
+    engine = with_channel(SMALL)
+    fill(engine, 5, 5)
+    for second in (1.0, 2.0):
+        assert engine.consumed(5, 100, 0, second - 0.5) == []
+        assert engine.advance(second) == []
+        assert engine.next_deadline() == second + 1.0
+    assert engine.advance(3.0) == [MuxReading(is_paused=False)]
+    assert engine.next_deadline() is None
+
+
 def test_a_paused_connection_goes_on_when_the_full_channel_closes() -> None:
     """Nobody else is there to be waited for."""
     engine = with_channel(SMALL)
