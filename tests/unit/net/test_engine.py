@@ -905,3 +905,21 @@ def test_an_error_that_names_its_step_keeps_it() -> None:
     caller.open_pipe = fail
     op = caller.connect(callee, ways=(Way.DIRECT,))
     assert caller.failed(op) is error
+
+
+def test_equal_seeds_give_equal_runs() -> None:
+    """No clock and no chance of its own, in any layer."""
+
+    def play(seed: int) -> list[str]:
+        world = World(seed)
+        alice, bob = world.pair()
+        alice.connect(bob, "from alice")
+        bob.connect(alice, "from bob")
+        world.run(30.0)
+        vanish(world, bob)
+        alice.run(alice.engine.network_changed)
+        world.run(30.0)
+        return [repr(event) for device in (alice, bob) for event in device.events]
+
+    assert play(1) == play(1)
+    assert play(1) != play(2)
