@@ -20,6 +20,7 @@ WRITE_BUFFERS_MAX: Final = 64  # handed to the system at once, ours: far below I
 WRITE_HIGH: Final = 1024 * 1024  # bytes waiting from which `drain` waits, ours
 WRITE_LOW: Final = 256 * 1024  # bytes waiting at which it goes on, ours
 LINGER_TIME: Final = 3.0  # seconds for the last bytes of a link that is closed, ours
+ACCEPT_PAUSE: Final = 0.5  # seconds when the process has no file left, ours
 BACKLOG: Final = 32  # connections not yet accepted, ours
 
 FAMILIES: Final = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -225,6 +226,7 @@ class Listener:
         """
         self._loop = asyncio.get_running_loop()
         self._accepted = accepted
+        self._pause: asyncio.TimerHandle | None = None
         self._socket = open_socket(local, socket.SOCK_STREAM)
         try:
             self._socket.listen(BACKLOG)
@@ -238,13 +240,23 @@ class Listener:
         """Accept no more."""
         self._loop.remove_reader(self._socket)
         self._socket.close()
+        if self._pause is not None:
+            self._pause.cancel()
 
     def _accept(self) -> None:
         try:
             sock, _ = self._socket.accept()
-        except OSError:  # it is gone already, or there are too many files: the next one may do
+        except (BlockingIOError, InterruptedError, ConnectionError):  # it is gone already
+            return
+        except OSError:  # too many files are open: it would be reported again and again
+            self._loop.remove_reader(self._socket)
+            self._pause = self._loop.call_later(ACCEPT_PAUSE, self._resume)
             return
         self._accepted(sock)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._socket, self._accept)
 
 
 def open_socket(local: Address, kind: socket.SocketKind) -> socket.socket:
