@@ -49,11 +49,13 @@ class Mapper(MapperEngine):
 
     def _take(self) -> list[Effect]:
         """Hand out failures that equal others of the same kind: exceptions do not."""
-        plain: list[Any] = super()._take()
-        return [
-            Lost(each.id, type(each.error)) if isinstance(each, MappingFailed) else each
-            for each in plain
-        ]
+        comparable: list[Any] = []
+        for each in super()._take():
+            if isinstance(each, MappingFailed):
+                comparable.append(Lost(each.id, type(each.error)))
+            else:
+                comparable.append(each)
+        return comparable
 
     def size(self) -> Mapping[str, tuple[int, int]]:
         """Return what is bounded."""
