@@ -141,8 +141,8 @@ class EmbeddedChain:
             return
         self._is_closed = True
         self._moved.set()
-        if self._store is not None:
-            await asyncio.get_running_loop().run_in_executor(self._worker, self._store.close)
+        # After whatever the worker is at: a cancelled `open` may still be opening.
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._close)
         self._worker.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
@@ -291,6 +291,10 @@ class EmbeddedChain:
             ledger.replay(step)
         self._ledger = ledger
         _log.info("= chain %d at block %d", genesis.chain_id, ledger.head.number)
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
 
     def _block(self, number: int) -> Block | None:
         ledger = self._opened

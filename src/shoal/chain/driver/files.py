@@ -85,7 +85,7 @@ def write_new(path: Path, text: str, mode: int) -> None:
             os.link(temporary, path)  # unlike a rename, never in place of another file
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise ChainFileError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -117,7 +117,8 @@ class FileLock:
         os.close(self._file)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make names that were just given in a folder survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -18,7 +18,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.chain.addresses import BlockHash, ChainAddress, TransactionHash
-from shoal.chain.driver.files import FileLock
+from shoal.chain.driver.files import FileLock, sync_folder
 from shoal.chain.errors import (
     ChainDamagedError,
     ChainFileError,
@@ -121,6 +121,7 @@ class ChainStore:
                 rows = [("format", FORMAT), ("genesis", genesis.to_json())]
                 db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             temporary.replace(path)
+            sync_folder(folder)
         return cls(folder)
 
     def append(self, raw: bytes, made: Made) -> None:

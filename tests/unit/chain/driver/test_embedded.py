@@ -270,3 +270,17 @@ async def test_steps_are_what_was_sent(tmp_path: Path) -> None:
         assert [step.call for step in steps] == [Call(OTHER.address, b"", 1)] * 3
     finally:
         store.close()
+
+
+async def test_an_opening_that_is_given_up_lets_go(tmp_path: Path) -> None:
+    """Cancelled in the middle: the lock is free again."""
+    async with EmbeddedChain(tmp_path):
+        pass
+    for _ in range(3):
+        opening = asyncio.ensure_future(EmbeddedChain(tmp_path).open())
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        async with EmbeddedChain(tmp_path):
+            pass
