@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from shoal.core import ConversationId, Persist
 from shoal.sim.entropy import SeededEntropy
 from shoal.swarm import MemoryStore
+from shoal.swarm.book import INFOS_NAME, REQUESTS_NAME
 from shoal.swarm.effects import (
     CloseChannel,
     Done,
@@ -27,7 +28,7 @@ from shoal.swarm.effects import (
     Work,
     WriteChannel,
 )
-from shoal.swarm.engine import INFOS_NAME, REQUESTS_NAME, SwarmEngine
+from shoal.swarm.engine import SwarmEngine
 from shoal.swarm.records import unpack_infos, unpack_requests
 from tests.unit.swarm.people import WALL_NOW, who
 

@@ -15,11 +15,11 @@ Source: Jami's conversation_module.cpp.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from shoal.core import AccountId, ConversationId, DecodeError, DeviceId, Persist
+from shoal.core import AccountId, ConversationId, DecodeError, DeviceId
 from shoal.swarm import membership
+from shoal.swarm.book import ConversationBook
 from shoal.swarm.cloning import Clones
 from shoal.swarm.contents import Mode
 from shoal.swarm.context import Context
@@ -27,12 +27,9 @@ from shoal.swarm.conversation import Conversation
 from shoal.swarm.effects import (
     CloseChannel,
     Composing,
-    ConversationGone,
     Done,
     Failed,
     FindDevices,
-    RequestArrived,
-    RequestGone,
     StatusChanged,
     Watch,
 )
@@ -49,13 +46,7 @@ from shoal.swarm.notices import (
     InvitationWanted,
     read_notice,
 )
-from shoal.swarm.records import (
-    REQUESTS_MAX,
-    ConversationInfo,
-    ConversationRequest,
-    pack_infos,
-    pack_requests,
-)
+from shoal.swarm.records import ConversationInfo, ConversationRequest
 from shoal.swarm.session import Session
 from shoal.swarm.view import Outcome, View
 
@@ -73,8 +64,6 @@ if TYPE_CHECKING:
 
 WATCHED_MAX: Final = 4_096  # ours: accounts
 WATCHED_PER_CONVERSATION: Final = 16  # ours: of larger ones the first, which all watch alike
-INFOS_NAME: Final = "convInfo"
-REQUESTS_NAME: Final = "convRequests"
 _GIT: Final = re.compile(r"git://([0-9a-f]{64})/([0-9a-f]{40})")
 _SWARM: Final = re.compile(r"swarm://([0-9a-f]{40})")
 
@@ -97,8 +86,7 @@ class SwarmEngine:
         *open_store* gives the repository of a conversation, an empty one for a clone; None asks for
         one whose id is not known yet. It is called in jobs only.
         """
-        self.infos = dict(infos or {})
-        self.requests = dict(requests or {})
+        self.book = ConversationBook(infos or {}, requests or {})
         self.sessions: dict[ConversationId, Session] = {}
         self._open_store = open_store
         self.messenger = Messenger(me.account, me.device_id, entropy, self._new_op)
@@ -120,7 +108,7 @@ class SwarmEngine:
     def start(self, now: float) -> list[Effect]:
         """Open the conversations that we are in, and those that nobody knows we left."""
         effects: list[Effect] = []
-        for info in self.infos.values():
+        for info in self.book.infos.values():
             if not info.erased_ms:
                 effects += self._load(info, now)
         return effects
@@ -146,13 +134,11 @@ class SwarmEngine:
             assert result.conversation is not None
             identifier = result.conversation.id
             members = (me.account,) if other is None else (me.account, other)
-            self.infos[identifier] = ConversationInfo(
-                identifier, self._now_ms(now), members=members, mode=mode
-            )
+            info = ConversationInfo(identifier, self._now_ms(now), members=members, mode=mode)
             session = Session(self._context, identifier, result.conversation.store)
             self.sessions[identifier] = session
             return [
-                self._persist_infos(),
+                *self.book.add(info),
                 *session.adopt(result, now),
                 *self._watch(),
                 Done(op, identifier),
@@ -196,27 +182,29 @@ class SwarmEngine:
         if session is None or session.view is None:
             return self._refuse(op, NoSuchConversationError())
         if session.view.mode is Mode.ONE_TO_ONE:
-            return [*self._remove(identifier, now), *self._erase(identifier, now), Done(op, None)]
+            left = self.book.leave(identifier, self._now_ms(now))
+            return [*left, *self._erase(identifier, now), Done(op, None)]
 
         def done(_: object, now: float) -> list[Effect]:
-            return [*self._remove(identifier, now), Done(op, None)]
+            return [*self.book.leave(identifier, self._now_ms(now)), Done(op, None)]
 
         wall_now = self._context.wall_now(now)
         return session.run(lambda each: membership.leave(each, wall_now), done, self._fail(op))
 
     def accept(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
         """Accept an invitation: clone from the inviter's devices, and join."""
-        request = self.requests.pop(identifier, None)
+        request = self.book.requests.get(identifier)
         if request is None:
             return self._refuse(op, NoSuchConversationError())
-        effects: list[Effect] = [self._persist_requests(), RequestGone(identifier)]
+        effects = self.book.drop_request(identifier)
         return effects + self.clone(op, identifier, request.sender, now, mode=request.mode)
 
     def decline(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
         """Decline an invitation; nobody but our own devices hears of it."""
-        if self.requests.pop(identifier, None) is None:
-            return self._refuse(op, NoSuchConversationError())
-        return [self._persist_requests(), RequestGone(identifier), Done(op, None)]
+        dropped = self.book.drop_request(identifier)
+        return (
+            [*dropped, Done(op, None)] if dropped else self._refuse(op, NoSuchConversationError())
+        )
 
     def clone(
         self,
@@ -228,16 +216,15 @@ class SwarmEngine:
         mode: Mode = Mode.ONE_TO_ONE,
     ) -> list[Effect]:
         """Clone a conversation from the devices of *source*, now or when they come online."""
-        info = self.infos.get(identifier)
-        if info is None or info.is_removed:
-            info = ConversationInfo(
-                identifier, self._now_ms(now), members=(self._context.me.account, source), mode=mode
-            )
-            self.infos[identifier] = info
+        effects: list[Effect] = []
+        if not self.book.is_in(identifier):
+            members = (self._context.me.account, source)
+            info = ConversationInfo(identifier, self._now_ms(now), members=members, mode=mode)
+            effects += self.book.add(info)
         self._clones.sources[identifier] = source
         find = self._new_op()
         self._finding[find] = lambda devices, now: self._clones.fetch(op, identifier, devices, now)
-        return [self._persist_infos(), *self._watch(), FindDevices(find, source)]
+        return [*effects, *self._watch(), FindDevices(find, source)]
 
     def set_displayed(
         self, op: int, identifier: ConversationId, commit: CommitId, now: float
@@ -259,6 +246,34 @@ class SwarmEngine:
             return self._refuse(op, NoSuchConversationError())
         notice = ComposingNotice(identifier, is_active)
         return [*self._broadcast(session, notice, now), Done(op, None)]
+
+    # --- Our other devices --------------------------------------------------------------------
+
+    def synced(
+        self,
+        infos: Iterable[ConversationInfo],
+        requests: Iterable[ConversationRequest],
+        now: float,
+    ) -> list[Effect]:
+        """Take what another device of ours knows: clone what it has, leave what it left."""
+        effects: list[Effect] = []
+        for info in infos:
+            if news := self.book.merge(info):
+                effects += [*news, *self._follow(info.id, now)]
+        for request in requests:
+            effects += self.book.merge_request(request)
+        return effects
+
+    def _follow(self, identifier: ConversationId, now: float) -> list[Effect]:
+        """Do what makes a merged record true."""
+        if not self.book.is_in(identifier):
+            return self._erase(identifier, now) if identifier in self.sessions else []
+        if identifier in self.sessions:
+            return []
+        own = self._context.me.account
+        self._clones.sources[identifier] = own
+        online = sorted(self._context.online.get(own, ()))
+        return [*self._watch(), *self._clones.fetch(None, identifier, online, now)]
 
     # --- Presence -----------------------------------------------------------------------------
 
@@ -423,10 +438,9 @@ class SwarmEngine:
         session = self.sessions.get(notice.conversation)
         if session is not None:
             return session.news(account, notice.device, notice.commit, now)
-        info = self.infos.get(notice.conversation)
-        if info is not None and not info.is_removed:
+        if self.book.is_in(notice.conversation):
             return self._clones.fetch(None, notice.conversation, [notice.device], now)
-        if notice.conversation in self.requests:
+        if notice.conversation in self.book.requests:
             return []
         wanted = InvitationWanted(notice.conversation)
         return self._send(account, device, wanted, now, dial=False)
@@ -444,15 +458,11 @@ class SwarmEngine:
     def _take_invitation(
         self, account: AccountId, invitation: Invitation, now: float
     ) -> list[Effect]:
-        identifier = invitation.conversation
-        info = self.infos.get(identifier)
-        if identifier in self.requests or (info is not None and not info.is_removed):
-            return []
-        if len(self.requests) >= REQUESTS_MAX:
-            return []
-        request = ConversationRequest(identifier, account, invitation.metadata, self._now_ms(now))
-        self.requests[identifier] = request
-        return [self._persist_requests(), RequestArrived(request)]
+        return self.book.add_request(
+            ConversationRequest(
+                invitation.conversation, account, invitation.metadata, self._now_ms(now)
+            )
+        )
 
     def _send(
         self, account: AccountId, device: DeviceId, notice: Notice, now: float, *, dial: bool
@@ -513,33 +523,23 @@ class SwarmEngine:
 
     def _usable(self, identifier: ConversationId) -> Session | None:
         """Return a conversation that we have not left."""
-        info = self.infos.get(identifier)
-        if info is None or info.is_removed:
-            return None
-        return self.sessions.get(identifier)
-
-    def _remove(self, identifier: ConversationId, now: float) -> list[Effect]:
-        """Be out of a conversation; others may still fetch that we are."""
-        info = self.infos[identifier]
-        removed = max(self._now_ms(now), info.created_ms + 1)
-        self.infos[identifier] = replace(info, removed_ms=removed)
-        return [self._persist_infos(), ConversationGone(identifier)]
+        return self.sessions.get(identifier) if self.book.is_in(identifier) else None
 
     def _erase(self, identifier: ConversationId, now: float) -> list[Effect]:
         """Let go of a conversation that we are out of."""
-        info = self.infos[identifier]
-        self.infos[identifier] = replace(info, erased_ms=max(self._now_ms(now), info.removed_ms))
         session = self.sessions.pop(identifier, None)
         closing = [] if session is None else session.close()
-        return [*closing, self._persist_infos(), *self._watch()]
+        return [*closing, *self.book.erase(identifier, self._now_ms(now)), *self._watch()]
 
     def _erase_heard(self, effects: list[Effect], now: float) -> list[Effect]:
         """Erase what we left, as soon as somebody else has fetched it."""
-        for effect in list(effects):
-            if isinstance(effect, StatusChanged) and effect.account != self._context.me.account:
-                info = self.infos.get(effect.conversation)
-                if info is not None and info.is_removed and not info.erased_ms:
-                    effects += self._erase(effect.conversation, now)
+        heard = [
+            effect.conversation
+            for effect in effects
+            if isinstance(effect, StatusChanged) and effect.account != self._context.me.account
+        ]
+        for conversation in filter(self.book.is_to_be_erased, heard):
+            effects += self._erase(conversation, now)
         return effects
 
     def _session_of(self, name: str) -> Session | None:
@@ -565,12 +565,6 @@ class SwarmEngine:
             return []
         self._watched = found
         return [Watch(found)]
-
-    def _persist_infos(self) -> Persist:
-        return Persist(INFOS_NAME, pack_infos(self.infos))
-
-    def _persist_requests(self) -> Persist:
-        return Persist(REQUESTS_NAME, pack_requests(self.requests))
 
 
 _NOWHERE: Final = ConversationId(bytes(20))  # the thread of conversations that have no id yet

@@ -21,7 +21,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, InfoHash
-from shoal.identity import SyncMessage, TreatedIds, split_sync
+from shoal.identity import SyncMessage, TreatedIds, split_map, split_sync
 from shoal.identity import effects as book_fx
 from shoal.identity.chain import parse_chain
 from shoal.identity.errors import RevokedError
@@ -102,6 +102,7 @@ class AccountEngine:
         self._revocations = revocations
         self._operations = Operations()
         chain = own.chain
+        self._shared = (EMPTY_MAP, EMPTY_MAP)  # conversations and invitations, packed
         self.presences = Presences(self._operations, chain.account)
         self.chains = Chains(
             self._operations,
@@ -539,9 +540,20 @@ class AccountEngine:
         if self._revocations.is_chain_revoked(chain):
             raise RevokedError(f"device {chain.device} was revoked")
 
+    def share(self, conversations: bytes, requests: bytes, now: float) -> None:
+        """Tell our other devices about conversations and invitations, as packed maps."""
+        if (conversations, requests) != self._shared:
+            self._shared = (conversations, requests)
+            self.syncing.state_changed(now)
+
     def _state(self, now: float) -> Iterator[bytes]:
         """Yield what our other devices are told, in packets."""
         wall_now = self.clock.wall(now)
         state = self.book.state(self.devices.state(), self._entropy, wall_now)
         for part in split_sync(state):
             yield SyncMessage(part, statuses=EMPTY_MAP).pack()
+        conversations, requests = self._shared
+        for cut in split_map(conversations):
+            yield SyncMessage(conversations=cut, statuses=EMPTY_MAP).pack()
+        for cut in split_map(requests):
+            yield SyncMessage(conversation_requests=cut, statuses=EMPTY_MAP).pack()

@@ -68,7 +68,7 @@ class Conversation:
     @property
     def mode(self) -> Mode:
         """What kind it is."""
-        return self._talking.engine.infos[self.id].mode
+        return self._talking.engine.book.infos[self.id].mode
 
     @property
     def is_ready(self) -> bool:
@@ -225,12 +225,12 @@ class Conversations:
 
     def list(self) -> tuple[Conversation, ...]:
         """Return those that we are in."""
-        infos = self._talking.engine.infos.values()
+        infos = self._talking.engine.book.infos.values()
         return tuple(Conversation(self._talking, each.id) for each in infos if not each.is_removed)
 
     def requests(self) -> tuple[ConversationRequest, ...]:
         """Return the invitations that wait for an answer."""
-        return tuple(self._talking.engine.requests.values())
+        return tuple(self._talking.engine.book.requests.values())
 
     def __getitem__(self, identifier: ConversationId | str) -> Conversation:
         """Return a conversation by its id.
@@ -239,7 +239,7 @@ class Conversations:
             NoSuchConversationError: we are in none with this id.
         """
         name = ConversationId.from_hex(identifier) if isinstance(identifier, str) else identifier
-        info = self._talking.engine.infos.get(name)
+        info = self._talking.engine.book.infos.get(name)
         if info is None or info.is_removed:
             raise NoSuchConversationError
         return Conversation(self._talking, name)

@@ -22,13 +22,21 @@ from shoal.node.events import (
     InstantMessageReceived,
     Lagged,
     PresenceChanged,
+    SyncReceived,
 )
 from shoal.swarm import effects as fx
+from shoal.swarm.book import INFOS_NAME, REQUESTS_NAME
 from shoal.swarm.conversation import Self
 from shoal.swarm.driver import ConversationJobs, DiskStore, FirstStore
-from shoal.swarm.engine import INFOS_NAME, REQUESTS_NAME, SwarmEngine
+from shoal.swarm.engine import SwarmEngine
 from shoal.swarm.errors import NoSuchConversationError
-from shoal.swarm.records import RECORDS_SIZE_MAX, unpack_infos, unpack_requests
+from shoal.swarm.records import (
+    RECORDS_SIZE_MAX,
+    pack_infos,
+    pack_requests,
+    unpack_infos,
+    unpack_requests,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +54,9 @@ _log = logging.getLogger(__name__)
 FOLDER: Final = "conversations"
 _PREFIXES: Final = ("git://", "swarm://", "msg:", "sip")
 _EMPTY: Final = b"\x80"
+_SHARED: Final = (
+    *(fx.ConversationReady, fx.ConversationGone, fx.RequestArrived, fx.RequestGone),
+)  # what our other devices are told
 
 
 class Talking:
@@ -96,6 +107,7 @@ class Talking:
             )
         self._tasks.start(self._follow())
         self.run(self.engine.start)
+        self._share()
 
     async def close(self) -> None:
         """Let what was begun end, and let the files go."""
@@ -147,7 +159,7 @@ class Talking:
         Raises:
             NoSuchConversationError: we are in none with this id.
         """
-        info = self.engine.infos.get(conversation)
+        info = self.engine.book.infos.get(conversation)
         if info is None or info.is_removed:
             raise NoSuchConversationError
         session = self.engine.sessions.get(conversation)
@@ -203,6 +215,8 @@ class Talking:
                 if (answer := self._answers.get(op)) is not None and not answer.done():
                     answer.set_exception(error)
             case _:
+                if isinstance(effect, _SHARED):
+                    self._share()
                 if isinstance(effect, fx.ConversationReady):
                     self._ready.pop(effect.conversation, asyncio.Event()).set()
                 self._bus.publish(ConversationEvent(self._account.id, effect))
@@ -302,6 +316,8 @@ class Talking:
                     case PresenceChanged(account, peer) if account == self._account.id:
                         if peer in self._watched or peer == account:
                             self._tell_presence(peer)
+                    case SyncReceived(account, _, parts) if account == self._account.id:
+                        self._synced(parts)
                     case InstantMessageReceived(account, peer, device, mime, text):
                         if account == self._account.id:
                             self.run(partial(self.engine.message, peer, device, mime, text))
@@ -316,8 +332,26 @@ class Talking:
             if not record.is_active or not record.conversation_id:
                 continue
             identifier = ConversationId.from_hex(record.conversation_id)
-            if identifier not in self.engine.infos:
+            if identifier not in self.engine.book.infos:
                 self.run(partial(self.engine.clone, next(self._ops), identifier, peer))
+
+    def _share(self) -> None:
+        """Let our other devices know what we are in, and what we are invited to."""
+        infos, requests = (
+            pack_infos(self.engine.book.infos),
+            pack_requests(self.engine.book.requests),
+        )
+        self._runtime.command(partial(self._share_packed, infos, requests))
+
+    def _share_packed(self, infos: bytes, requests: bytes, now: float) -> Sequence[object]:
+        self._runtime.engine.share(infos, requests, now)
+        return ()
+
+    def _synced(self, parts: tuple[object, ...]) -> None:
+        """Take what another device of ours tells."""
+        packed = [part if isinstance(part, bytes) else _EMPTY for part in parts]
+        infos, requests = unpack_infos(packed[0]).values(), unpack_requests(packed[1]).values()
+        self.run(lambda now: self.engine.synced(infos, requests, now))
 
     # Files
 

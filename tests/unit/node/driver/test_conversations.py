@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shoal.swarm.contents import Edit, Text
 from shoal.swarm.roles import Role
-from tests.unit.node.driver.conftest import PATIENCE, eventually, loopback
+from tests.unit.node.driver.conftest import PATIENCE, add_account, eventually, loopback
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,6 +73,23 @@ async def test_a_group(both: Pair) -> None:
     await theirs.send("in the group")
     (heard,) = await messages(group, 1)
     assert heard.content == Text("in the group")
+
+
+async def test_a_second_device(both: Pair, open_node: Callable[..., Awaitable[Node]]) -> None:
+    """A device that is added later gets conversations and what is said, and speaks for itself."""
+    (first, alice), (_, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    await ours.send("before")
+    third = await open_node(first)
+    phone = await add_account(third, "alice")
+    await eventually(lambda: any(each.is_ready for each in phone.conversations.list()))
+    (mine,) = phone.conversations.list()
+    (heard,) = await messages(mine, 1)
+    assert heard.content == Text("before")
+
+    await mine.send("from the telephone")
+    assert (await messages(theirs, 2))[1].author == alice.id
+    assert (await messages(ours, 2))[1].content == Text("from the telephone")
 
 
 async def test_after_a_restart(both: Pair, open_node: Callable[..., Awaitable[Node]]) -> None:

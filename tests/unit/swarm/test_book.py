@@ -1,0 +1,84 @@
+"""Which conversations there are: ours, those we left, and invitations; two devices agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shoal.core import AccountId, ConversationId, Persist
+from shoal.swarm import book as module
+from shoal.swarm.book import ConversationBook
+from shoal.swarm.effects import ConversationGone, RequestArrived, RequestGone
+from shoal.swarm.records import ConversationInfo, ConversationRequest
+
+if TYPE_CHECKING:
+    import pytest
+
+ONE, OTHER = ConversationId(bytes(20)), ConversationId(bytes([1]) * 20)
+INFO = ConversationInfo(ONE, 1_000)
+REQUEST = ConversationRequest(OTHER, AccountId(bytes(20)), received_ms=1_000)
+
+
+def make() -> ConversationBook:
+    """A book without entries."""
+    return ConversationBook({}, {})
+
+
+def events(effects: list[object]) -> list[object]:
+    """What is told, without what is written."""
+    return [effect for effect in effects if not isinstance(effect, Persist)]
+
+
+def test_a_life() -> None:
+    """In it, out of it, erased; each change is kept."""
+    book = make()
+    assert isinstance(book.add(INFO)[0], Persist)
+    assert book.is_in(ONE)
+    assert events([*book.leave(ONE, 500)]) == [ConversationGone(ONE)]
+    assert not book.is_in(ONE)
+    assert book.is_to_be_erased(ONE)
+    book.erase(ONE, 2_000)
+    assert not book.is_to_be_erased(ONE)
+    assert not book.is_to_be_erased(OTHER)
+
+
+def test_invitations() -> None:
+    """Taken once, not to where we are, and not without end."""
+    book = make()
+    assert events([*book.add_request(REQUEST)]) == [RequestArrived(REQUEST)]
+    assert book.add_request(REQUEST) == []
+    assert events([*book.drop_request(OTHER)]) == [RequestGone(OTHER)]
+    assert book.drop_request(OTHER) == []
+    book.add(INFO)
+    assert book.add_request(replace(REQUEST, conversation=ONE)) == []
+
+
+def test_too_many_invitations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What strangers send has a bound."""
+    monkeypatch.setattr(module, "REQUESTS_MAX", 1)
+    book = make()
+    book.add_request(REQUEST)
+    assert book.add_request(replace(REQUEST, conversation=ONE)) == []
+
+
+def test_another_device_joins_and_leaves() -> None:
+    """What it has we have; what it left we left; its answer to an invitation is ours."""
+    book = make()
+    book.add_request(REQUEST)
+    accepted = ConversationInfo(OTHER, 2_000)
+    assert events([*book.merge(accepted)]) == [RequestGone(OTHER)]
+    assert book.merge(accepted) == []
+    left = replace(accepted, removed_ms=3_000)
+    assert events([*book.merge(left)]) == [ConversationGone(OTHER)]
+    assert events([*book.merge(replace(left, removed_ms=4_000))]) == []
+
+
+def test_another_device_hears_and_declines() -> None:
+    """An invitation that it has heard of is ours, too, until it is declined there."""
+    book = make()
+    assert events([*book.merge_request(REQUEST)]) == [RequestArrived(REQUEST)]
+    early = replace(REQUEST, declined_ms=500)
+    assert book.merge_request(early) == []
+    declined = replace(REQUEST, declined_ms=2_000)
+    assert events([*book.merge_request(declined)]) == [RequestGone(OTHER)]
+    assert book.merge_request(declined) == []
