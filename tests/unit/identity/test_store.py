@@ -102,9 +102,11 @@ def test_the_one_not_used_for_longest_goes() -> None:
 def test_a_name_without_an_id_is_not_completed() -> None:
     """There is nothing to look it up by."""
     key = PrivateKey.generate_ec()
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "no id")])
+    issuer, subject = (
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in ("no", "id")
+    )
     start = datetime.fromtimestamp(WALL, UTC)
-    builder = x509.CertificateBuilder(name, name, key.native.public_key(), 5, start, start)
+    builder = x509.CertificateBuilder(issuer, subject, key.native.public_key(), 5, start, start)
     der = builder.sign(key.native, SHA384()).public_bytes(Encoding.DER)
     device = under(authority(), "device").certificate
     nameless = Certificate.parse(der)

@@ -30,7 +30,7 @@ OLD, NEW = b"old" * 5000, b"new" * 7000
 STEPS = ["create", "write", "write the rest", "flush", "rename", "flush the folder"]
 KILLED = """
 import os, signal, sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 from shoal.identity.driver import files
 
 path, at = Path(sys.argv[1]), sys.argv[2]
