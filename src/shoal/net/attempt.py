@@ -155,14 +155,14 @@ class Device:
         up: connections that are up, the latest last.
         attempts: connections that are being made.
         opens: channels that are wanted, by operation.
-        error: why the last attempt of ours failed.
+        errors: why the last attempts of ours failed, by their ways.
     """
 
     peer: Peer
     up: dict[int, Connection] = field(default_factory=dict)
     attempts: dict[int, Connection] = field(default_factory=dict)
     opens: dict[int, Open] = field(default_factory=dict)
-    error: tuple[ConnectStep, Exception] | None = None
+    errors: dict[Way, tuple[ConnectStep, Exception]] = field(default_factory=dict)
 
     @property
     def is_idle(self) -> bool:

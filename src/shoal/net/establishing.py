@@ -167,6 +167,7 @@ class Establishing:
     ) -> tuple[Connection, Effect]:
         """Start an attempt of ours."""
         connection = self._registry.begin(device, way, now, is_caller=True)
+        device.errors.pop(way, None)
         connection.connection_type = connection_type
         if way is Way.ICE:
             return connection, FindAddresses(connection.number)
@@ -480,7 +481,7 @@ class Establishing:
         self.stats.attempts_failed += 1
         effects = [*self._release(connection, now), AttemptEnded(trace)]
         if connection.is_caller:
-            device.error = (step, error)
+            device.errors[connection.way] = step, error
         waiting = [each for each in device.opens.values() if each.connection is None]
         if connection.is_stale and connection.is_caller and waiting and not self._is_closed:
             again, effect = self._call(device, connection.way, now, connection.connection_type)
@@ -507,7 +508,9 @@ class Establishing:
                 return []
         elif device.attempts:
             return []
-        step, error = device.error or failure
+        # What went wrong with ICE says most: everybody has it.
+        known = device.errors.get(Way.ICE) or next(iter(device.errors.values()), None)
+        step, error = known or failure
         return self._end_open(wanted, step, error)
 
     def _release(self, connection: Connection, now: float) -> list[Effect]:

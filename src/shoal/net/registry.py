@@ -94,6 +94,7 @@ class Registry:
         self.requests.pop(connection.request_id, None)
         del device.attempts[connection.number]
         device.up[connection.number] = connection
+        device.errors.clear()
         self.keep_trace(connection.trace)
 
     def take_out(self, connection: Connection) -> None:

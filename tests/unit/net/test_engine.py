@@ -720,6 +720,11 @@ def test_a_transport_that_fails_or_says_nothing() -> None:
     op = caller.connect(callee, ways=(Way.RELAY, Way.ICE))
     world.run(5.0)
     assert caller.opened(op).connection
+    caller.run(lambda now: caller.engine.close_device(callee.peer.device, now))
+    world.carries = False
+    op = caller.connect(callee, ways=(Way.RELAY, Way.ICE))
+    world.run(40.0)
+    assert isinstance(caller.failed(op).cause, NoAnswerError)  # ICE's says most
 
 
 def test_pipes_that_come_too_late_or_from_the_blocked_are_closed() -> None:
