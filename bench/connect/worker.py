@@ -38,7 +38,7 @@ class ShoalEnd:
     async def start(self, identity: str) -> int:
         """Start a device; return the port for offers to it."""
         from shoal.crypto import Identity  # noqa: PLC0415 - the other end does without
-        from shoal.net import Connections, PeerRequest  # noqa: PLC0415
+        from shoal.net import Connections, ConnectionsConfig, PeerRequest  # noqa: PLC0415
 
         end = self
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,6 +56,8 @@ class ShoalEnd:
             send_signal=self._send,
             on_channel=self._take,
             hosts=lambda: [bytes((127, 0, 0, 1))],
+            # As it comes, a device may call twelve times a minute.
+            config=ConnectionsConfig(requests_per_device=10**6, requests_per_account=10**6),
         )
         self._transport, _ = await self._loop.create_datagram_endpoint(
             Offers, local_addr=(LOOPBACK, 0)

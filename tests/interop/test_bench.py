@@ -7,9 +7,12 @@ import json
 from click.testing import CliRunner
 from rich.console import Console
 
+from bench.connect.command import connect
+from bench.connect.plan import Bench as ConnectBench
+from bench.connect.plan import Plan as ConnectPlan
 from bench.dht.command import dht
 from bench.dht.plan import Bench, Plan
-from tests.peers.presence import Need, require
+from tests.peers.presence import Need, missing, require
 
 SMALLEST = Plan(
     networks=(2, 3),
@@ -46,3 +49,25 @@ def test_the_command_explains_itself() -> None:
 
     assert result.exit_code == 0
     assert "--quick" in result.output
+
+
+def test_the_connect_bench_runs() -> None:
+    """Throughput and times of both sides; beside jamid where it is installed."""
+    plan = ConnectPlan(rounds=1, size=1_000_000, connects=2, jamid_rounds=1)
+    has_jamid = not any(map(missing, (Need.JAMID, Need.NAMESPACES, Need.NFT)))
+    reports = ConnectBench(plan, Console(quiet=True)).run(has_jamid=has_jamid)
+    figures = [
+        figure for report in reports for section in report.sections for figure in section.figures
+    ]
+
+    assert len(reports) == 1 + has_jamid
+    assert all(figure.ours is not None and figure.ours > 0 for figure in figures)
+    assert json.dumps([report.as_json() for report in reports])
+
+
+def test_the_connect_command_explains_itself() -> None:
+    """`python -m bench connect --help` says what is measured."""
+    result = CliRunner().invoke(connect, ["--help"])
+
+    assert result.exit_code == 0
+    assert "--jamid" in result.output
