@@ -22,6 +22,7 @@ from shoal.identity.store import CertificateStore
 from shoal.identity.wire.treated import unpack_treated
 from shoal.net.ice import IceConfig
 from shoal.net.ice.config import STUN_PORT, Scope, StunServer, TurnServer
+from shoal.net.mapping.driver import PortMapper
 from shoal.node.account.engine import AccountEngine, OwnDevice
 from shoal.node.account.inbox import READ_FILE
 from shoal.node.driver.account import Account
@@ -58,6 +59,7 @@ class Assembly:
         shared: files of all accounts.
         ice: how paths are found.
         hosts: which addresses of this machine are offered; None for all but loopback.
+        mapper: has routers forward ports; None where that is not wanted.
     """
 
     def __init__(
@@ -82,6 +84,21 @@ class Assembly:
         self._home = home
         self._config = config
         self._places: dict[AccountId, DhtPlace] = {}
+        self.mapper = PortMapper() if config.net.upnp and not is_offline else None
+        self.open_mapper()
+
+    def open_mapper(self) -> None:
+        """Look for routers that forward ports, or look again, if that is wanted."""
+        if self.mapper is not None:
+            try:
+                self.mapper.start()
+            except OSError as error:
+                _log.warning("! no router can be asked to forward ports: %s", error)
+
+    async def close_mapper(self) -> None:
+        """Give forwarded ports back."""
+        if self.mapper is not None:
+            await self.mapper.close()
 
     @property
     def accounts_path(self) -> Path:
@@ -121,6 +138,7 @@ class Assembly:
             bus=self.bus,
             ice=self.ice,
             hosts=self.hosts,
+            mapper=self.mapper,
             treated=tuple(stored.treated),
         )
         vault = Vault(folder, stored.record, self.pool)

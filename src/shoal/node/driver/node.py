@@ -101,6 +101,7 @@ class Node:
             self._assembly = Assembly(
                 self._home, self.config, self._bus, pool, is_offline=self._is_offline
             )
+            stack.push_async_callback(self._assembly.close_mapper)
             self._accounts = Accounts(self._assembly)
             stack.push_async_callback(self._accounts.close)
             await self._accounts.load()
@@ -124,6 +125,8 @@ class Node:
         _log.info("= node at %s closed", self._home.path)
 
     def _network_changed(self) -> None:
+        if self._assembly is not None:
+            self._assembly.open_mapper()
         for account in self.accounts:
             account.runtime.network_changed()
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from shoal.identity.driver import AccountFolder
     from shoal.identity.store import CertificateStore
     from shoal.net.ice import IceConfig
+    from shoal.net.mapping.driver import PortMapper
     from shoal.net.peer import Peer
     from shoal.node.account.engine import AccountEngine
     from shoal.node.driver.bus import EventBus
@@ -74,6 +75,7 @@ class AccountRuntime:
         bus: EventBus,
         ice: IceConfig,
         hosts: Callable[[], Sequence[bytes]] | None,
+        mapper: PortMapper | None,
         treated: Sequence[int],
     ) -> None:
         self.engine = engine
@@ -96,6 +98,7 @@ class AccountRuntime:
             ice=ice,
             treated=treated,
             hosts=hosts,
+            mapper=mapper,
         )
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
