@@ -327,10 +327,6 @@ async def test_a_nonce_gap_closes(tmp_path: Path) -> None:
             node.ask("anvil_dropTransaction", ours["0"]["hash"])
             other = Transaction(CHAIN_ID, 0, Call(OWNER), 21_000, 10**11, 10**9).sign(RICH)
             await chain.send(other.raw)
-            node.mine()
-            for _ in range(10):
-                node.mine()
-                await asyncio.sleep(0.1)
             registry = await mining(node, deploying)
             await registry.check()
             assert sender.stats.overtaken == 1
