@@ -1,260 +1,196 @@
-"""Two ICE drivers on hosts of their own: which NATs, which servers, which path, how fast."""
+"""How a channel finds its way: one network, relays, routers, forwarded ports, no UDP."""
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import os
-from dataclasses import dataclass
+import sys
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from shoal.core import Address
-from shoal.net.ice import IceConfig, IceDescription, PathKind, Scope, Transport, TurnServer
-from shoal.net.ice.driver import IceDriver
-from shoal.net.ice.errors import IceError
-from shoal.net.mapping.driver import PortMapper
+from shoal.net.errors import ConnectError, ConnectStep
+from shoal.node.config import DhtSettings
+from shoal.node.events import ConnectionOpened
 from tests.peers.coturn import CoturnProcess
-from tests.peers.inside import start_inside
+from tests.peers.crossings import KINDS, NO_NAT, behind, measure, party, with_turn
+from tests.peers.jami import JamiAccount
 from tests.peers.miniupnpd import MiniupnpdProcess
-from tests.peers.natbench import Nat, NatBench, Router, block_udp
+from tests.peers.natbench import Nat, block_udp
 from tests.peers.presence import Need, require
+from tests.peers.process import LoggedProcess
+from tests.peers.shoal_node import QUIET
+from tests.peers.sip_git import first_sip_message, sip_request
+from tests.peers.town import GENERATIONS
+from tests.peers.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from shoal.net.driver import Channel
+    from tests.peers.jami import JamiDaemon
+    from tests.peers.town import Town
 
-    from shoal.net.ice import IcePath
-    from tests.peers.namespaces import Namespace
-
-PATIENCE: Final = 90.0  # seconds for one pair on a loaded machine
-DATA: Final = os.urandom(300_000)
-DATAGRAM: Final = os.urandom(1000)
-
-
-@dataclass(frozen=True)
-class Site:
-    """A host, and the router in front of it, if any."""
-
-    host: Namespace
-    router: Router | None = None
-
-    @property
-    def public(self) -> bytes:
-        """The address under which others see it."""
-        seen = self.host if self.router is None else self.router.space
-        return Address.parse(seen.host, 0).ip
-
-
-@dataclass(frozen=True)
-class Streets:
-    """Sites by name, and a TURN server's host."""
-
-    bench: NatBench
-    sites: dict[str, Site]
-    turn: Namespace
+ONE_TO_ONE: Final = "endpoint-independent"
+PATIENCE: Final = 90.0  # seconds, on a busy machine
+ICE_LIMIT: Final = 60.0  # seconds, twice what our side takes at worst
 
 
 @pytest.fixture(scope="module")
-def streets() -> Iterator[Streets]:
-    """Two open hosts, two homes of each kind, a server."""
-    require(Need.NAMESPACES, Need.NFT)
-    with NatBench() as bench:
-        sites = {f"open {number}": Site(bench.add_host()) for number in (1, 2)}
-        for nat, name in (
-            (Nat.ENDPOINT_INDEPENDENT, "1:1"),
-            (Nat.PORT_DEPENDENT, "port-dependent"),
-            (Nat.SYMMETRIC, "symmetric"),
-        ):
-            for number in (1, 2):
-                router = bench.add_router(nat)
-                sites[f"{name} {number}"] = Site(bench.add_host_behind(router), router)
-        yield Streets(bench, sites, bench.add_host())
-
-
-@pytest.fixture(scope="module")
-def turn(
-    streets: Streets, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[TurnServer, ...]]:
-    """A real TURN server that everybody reaches."""
+def turn(town: Town) -> CoturnProcess:
+    """A relay with a public address."""
     require(Need.COTURN)
-    with CoturnProcess(tmp_path_factory.mktemp("coturn"), streets.turn) as server:
-        yield (TurnServer(server.host, server.username, server.password, server.port),)
+    return town.keep(CoturnProcess(town.home("turn"), town.bench.add_host()))
 
 
-def connect(
-    sites: tuple[Site, Site], config: IceConfig, *, first_maps: bool = False
-) -> list[IcePath | IceError]:
-    """Let the two sites connect and exchange data; return each one's path or error."""
-    texts: list[concurrent.futures.Future[str]] = [concurrent.futures.Future() for _ in range(2)]
+def test_every_pair_of_routers(town: Town, turn: CoturnProcess) -> None:
+    """Direct where one side is public or 1:1, relayed everywhere else; and never not at all."""
+    open_kinds = {NO_NAT, ONE_TO_ONE}
 
-    async def session(number: int) -> IcePath | IceError:
-        site = sites[number]
-        async with PortMapper() if first_maps and number == 0 else _Nothing() as mapper:
-            driver = IceDriver(config, is_controlling=number == 1, mapper=mapper)
-            async with driver:
-                mine = await driver.gather(
-                    public=[site.public], hosts=[Address.parse(site.host.host, 0).ip]
-                )
-                texts[number].set_result(mine.to_text())
-                theirs = await asyncio.wrap_future(texts[1 - number])
-                try:
-                    path = await driver.connect(IceDescription.parse(theirs))
-                except IceError as error:
-                    assert driver.open_count == 0
-                    return error
-                await exchange(driver, config.transport)
-            assert driver.open_count == 0
-        return path
+    crossings = measure(town, turn)
 
-    running = [start_inside(sites[number].host, lambda n=number: session(n)) for number in (0, 1)]  # type: ignore[misc]
-    return [each.result(PATIENCE) for each in running]
+    assert {pair: crossing.kind for pair, crossing in crossings.items()} == {
+        (caller, callee): "direct" if open_kinds & {caller, callee} else "relayed"
+        for caller in KINDS
+        for callee in KINDS
+    }
 
 
-async def exchange(driver: IceDriver, transport: Transport) -> None:
-    """Send data, receive the peer's, and wait until it has ours."""
-    expected = DATA if transport is Transport.TCP else DATAGRAM
-    received = bytearray()
-    arrived = asyncio.Event()
+def test_one_network(town: Town) -> None:
+    """Two behind one router meet inside, though it reflects nothing."""
+    router = town.bench.add_router(Nat.SYMMETRIC)
+    one, two = (party(town, town.bench.add_host_behind(router)) for _ in range(2))
 
-    def take(data: bytes | memoryview) -> None:
-        received.extend(data)
-        if len(received) >= len(expected):
-            arrived.set()
-
-    driver.on_data(take, lambda _: arrived.set())
-    driver.send(expected)
-    if transport is Transport.UDP:  # nobody repeats it for us, and the peer may close first
-        for _ in range(300):
-            await asyncio.sleep(0.02)
-            driver.send(expected)
-            if arrived.is_set():
-                break
-        assert bytes(received[: len(expected)]) == expected
-        return
-    await arrived.wait()
-    assert bytes(received[: len(expected)]) == expected
-    if len(received) == len(expected):
-        arrived.clear()
-    driver.send(b"!")  # the peer has everything once we have the same of it, or it has closed
-    await arrived.wait()
+    assert one.reach(two).kind == "lan"
+    assert two.reach(one).kind == "lan"
 
 
-class _Nothing:
-    """No mapper."""
+def test_relay_only(town: Town, turn: CoturnProcess) -> None:
+    """Who wants it goes through the relay though both are public, and shows no address."""
+    hidden = party(town, town.bench.add_host(), net=with_turn(turn, relay_only=True))
+    other = party(town, town.bench.add_host(), net=with_turn(turn))
 
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, *unused: object) -> None:
-        return None
-
-
-def kinds(results: list[IcePath | IceError]) -> set[object]:
-    """Return what both got."""
-    return {each.kind if not isinstance(each, IceError) else type(each) for each in results}
+    assert hidden.reach(other).kind == "relayed"
+    assert other.reach(hidden).kind == "relayed"
+    for each in (hidden, other):
+        for trace in each.account.traces():
+            mine = trace.local_candidates if each is hidden else trace.remote_candidates
+            assert hidden.host.namespace.host not in mine
 
 
-DIRECT: Final = [
-    ("open 1", "open 2"),
-    ("open 1", "symmetric 1"),
-    ("port-dependent 1", "open 1"),
-    ("1:1 1", "1:1 2"),
-    ("1:1 1", "symmetric 1"),
-    ("port-dependent 1", "1:1 1"),
-]
-RELAYED: Final = [
-    ("port-dependent 1", "port-dependent 2"),
-    ("symmetric 1", "symmetric 2"),
-    ("symmetric 1", "port-dependent 1"),
-]
+def test_no_path_at_all(town: Town) -> None:
+    """Two symmetric routers and no relay: an error that says so, in time; nothing stays open."""
+    one, two = (party(town, behind(town, "symmetric")) for _ in range(2))
+    began = time.monotonic()
 
-
-@pytest.mark.parametrize("names", DIRECT, ids="-".join)
-def test_tcp_direct(streets: Streets, names: tuple[str, str]) -> None:
-    """One reachable side is enough, and no server is needed."""
-    results = connect((streets.sites[names[0]], streets.sites[names[1]]), IceConfig())
-    assert kinds(results) == {PathKind.DIRECT}, results
-
-
-def test_tcp_without_any_way(streets: Streets) -> None:
-    """Two NATs and no server: an error that names what was tried, on both sides."""
-    results = connect((streets.sites["symmetric 1"], streets.sites["symmetric 2"]), IceConfig())
-    for each in results:
-        assert isinstance(each, IceError)
-        assert each.pairs
-
-
-@pytest.mark.parametrize("names", RELAYED, ids="-".join)
-def test_tcp_relayed(
-    streets: Streets, turn: tuple[TurnServer, ...], names: tuple[str, str]
-) -> None:
-    """Through coturn's TCP allocations (RFC 6062)."""
-    config = IceConfig(turn=turn)
-    results = connect((streets.sites[names[0]], streets.sites[names[1]]), config)
-    assert kinds(results) == {PathKind.RELAYED}, results
-
-
-@pytest.mark.parametrize("transport", Transport)
-def test_relay_only(streets: Streets, turn: tuple[TurnServer, ...], transport: Transport) -> None:
-    """Both sides hide behind the server, and each sees only that."""
-    config = IceConfig(turn=turn, scope=Scope.RELAY_ONLY, transport=transport)
-    results = connect((streets.sites["open 1"], streets.sites["port-dependent 1"]), config)
-    for each in results:
-        assert not isinstance(each, IceError), each
-        assert each.remote.addr.host == streets.turn.host
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (("port-dependent 1", "port-dependent 2"), PathKind.DIRECT),
-        (("symmetric 1", "1:1 1"), PathKind.DIRECT),
-        (("symmetric 1", "symmetric 2"), PathKind.RELAYED),
-    ],
-    ids=str,
-)
-def test_udp_with_a_server(
-    streets: Streets, turn: tuple[TurnServer, ...], names: tuple[str, str], expected: PathKind
-) -> None:
-    """Holes are punched where NATs keep ports; coturn relays where they do not."""
-    config = IceConfig(turn=turn, transport=Transport.UDP)
-    results = connect((streets.sites[names[0]], streets.sites[names[1]]), config)
-    assert kinds(results) == {expected}, results
+    with pytest.raises(ConnectError) as failed:
+        one.reach(two)
+    assert failed.value.step is ConnectStep.ICE
+    assert time.monotonic() - began < ICE_LIMIT
+    for each in (one, two):
+        tcp = until(
+            lambda each=each: (each.host.namespace.run("ss", "-Htan"),),  # type: ignore[misc]
+            "the sockets",
+        )
+        assert [line for line in tcp[0].splitlines() if "TIME-WAIT" not in line] == []
 
 
 @pytest.mark.parametrize("protocol", ["upnp", "natpmp"])
-def test_tcp_through_a_mapped_port(
-    streets: Streets, tmp_path_factory: pytest.TempPathFactory, protocol: str
-) -> None:
-    """A router that maps ports makes its home reachable; afterwards no mapping is left."""
+def test_forwarded_ports(town: Town, protocol: str) -> None:
+    """A router that forwards ports is reached directly by everybody, and is asked to stop."""
     require(Need.MINIUPNPD)
-    router = streets.bench.add_router(Nat.PORT_DEPENDENT)
-    home = Site(streets.bench.add_host_behind(router), router)
-    folder = tmp_path_factory.mktemp(protocol)
-    with MiniupnpdProcess(
-        router, folder, has_upnp=protocol == "upnp", has_natpmp=protocol == "natpmp"
-    ) as daemon:
-        results = connect(
-            (home, streets.sites["symmetric 1"]), IceConfig(maps_ports=True), first_maps=True
+    router = town.bench.add_router(Nat.PORT_DEPENDENT)
+    daemon = town.keep(
+        MiniupnpdProcess(
+            router,
+            town.home(f"router-{protocol}"),
+            has_upnp=protocol == "upnp",
+            has_natpmp=protocol == "natpmp",
         )
-        assert kinds(results) == {PathKind.DIRECT}, results
-        assert daemon.mappings() == []
+    )
+    inner = party(town, town.bench.add_host_behind(router), net=replace(QUIET, upnp=True))
+    outer = party(town, behind(town, "symmetric"))
+
+    crossing = outer.reach(inner)
+    assert crossing.kind == "direct"
+    assert inner.reach(outer).kind == "direct"
+    until(
+        lambda: not [each for each in daemon.mappings() if each[0] == "tcp"],
+        "the end of the forwarding",
+        PATIENCE,
+    )
 
 
-def test_no_udp_at_all(streets: Streets, turn: tuple[TurnServer, ...]) -> None:
-    """Channels are TCP: a network without UDP carries them, servers included."""
-    router = streets.bench.add_router(Nat.SYMMETRIC)
-    router.block_udp()
-    home = Site(streets.bench.add_host_behind(router), router)
-    block_udp(home.host)
-    assert kinds(connect((home, streets.sites["open 1"]), IceConfig())) == {PathKind.DIRECT}
-    relayed = connect((home, streets.sites["symmetric 1"]), IceConfig(turn=turn))
-    assert kinds(relayed) == {PathKind.RELAYED}
+def test_udp_blocked_between_two(town: Town) -> None:
+    """Two that cannot exchange a single datagram have their channel all the same."""
+    one, two = town.bench.add_host(), town.bench.add_host()
+    block_udp(one, two)
+    block_udp(two, one)
+    callers = [party(town, host) for host in (one, two)]
+
+    assert callers[0].reach(callers[1]).kind == "direct"
+    assert callers[1].reach(callers[0]).kind == "direct"
 
 
-def test_one_home(streets: Streets, turn: tuple[TurnServer, ...]) -> None:
-    """Two hosts of one home speak inside."""
-    router = streets.bench.add_router(Nat.SYMMETRIC)
-    sites = [Site(streets.bench.add_host_behind(router), router) for _ in range(2)]
-    assert kinds(connect((sites[0], sites[1]), IceConfig(turn=turn))) == {PathKind.LAN}
+def test_no_udp_at_all(town: Town) -> None:
+    """With a DHT proxy a host without any UDP is found, and finds others."""
+    pytest.importorskip("httpx2")
+    server = town.bench.add_host()
+    command = [
+        sys.executable, "-m", "shoal", "dht", "node", "--bootstrap", town.bootstrap,
+        "--network", "0", "--proxy", "8080", "--proxy-bind", server.host,
+        "--state", str(town.home("proxy") / "state"),
+    ]  # fmt: skip
+    town.keep(LoggedProcess("proxy", server.inside(command)))
+    host = town.bench.add_host()
+    block_udp(host)
+    without = party(town, host, dht=DhtSettings(proxy=f"http://{server.host}:8080"))
+    other = party(town, town.bench.add_host())
+
+    assert without.reach(other).kind == "direct"
+    assert other.reach(without).kind == "direct"
+
+
+@pytest.mark.parametrize("kind", GENERATIONS)
+def test_relayed_with_jami(town: Town, turn: CoturnProcess, kind: str) -> None:
+    """Jami and Shoal, each behind a symmetric router, through the relay, whoever calls."""
+    daemon = town.jami(kind, at=behind(town, "symmetric"))
+    name = daemon.add_account(
+        town.bootstrap,
+        **{"DHT.PublicInCalls": "true", "TURN.enable": "true", "TURN.server": turn.address},
+        **{"TURN.username": "ring", "TURN.password": "ring", "TURN.realm": "ring"},
+    )
+    daemon.wait_announced(name)
+    theirs = JamiAccount(daemon, name)
+    ours = party(town, behind(town, "symmetric"), net=with_turn(turn))
+    account, host = ours.account, ours.host
+
+    async def hello() -> bytes:
+        async with await account.connect(theirs.uri, "sip") as channel:
+            info = channel.connection
+            assert info is not None
+            assert info.path is not None
+            assert info.path.kind.value == "relayed"
+            channel.write(sip_request("MESSAGE", account.id.hex(), theirs.uri, "hello"))
+            return await first_answer(channel)
+
+    assert host.run(hello()).startswith(b"SIP/2.0 200 OK")
+
+    other = party(town, behind(town, "symmetric"), net=with_turn(turn))
+    call_from(daemon, name, other.account.id.hex())
+    opened = other.host.wait_event(ConnectionOpened)
+    assert opened.device.hex() == theirs.device
+    assert opened.path.startswith("relayed")
+
+
+def call_from(daemon: JamiDaemon, name: str, uri: str) -> None:
+    """Make Jami connect to an account."""
+    daemon.send_text(name, uri, "a call")
+
+
+async def first_answer(channel: Channel) -> bytes:
+    """Read one SIP message."""
+    stream = b""
+    while first_sip_message(stream) is None:
+        packet = await channel.read_packet()
+        assert packet, f"closed after {stream!r}"
+        stream += packet
+    return stream
