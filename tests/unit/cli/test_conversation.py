@@ -80,7 +80,7 @@ def test_a_group(pair: Pair) -> None:
     assert {member["role"] for member in event["members"]} == {"admin", "member"}
     assert shoal(*pair.as_alice("conversation", "leave", group)).out == "left\n"
     gone = shoal(*pair.as_alice("conversation", "show", group))
-    assert gone.status == Exit.USAGE
+    assert gone.status == Exit.FAILED
 
 
 def test_declined_and_unknown(pair: Pair) -> None:
@@ -92,5 +92,5 @@ def test_declined_and_unknown(pair: Pair) -> None:
         ("send", missing, "hello"),
     ):
         failed = shoal(*pair.as_alice(*words))
-        assert failed.status == Exit.USAGE
+        assert failed.status == Exit.FAILED
         assert failed.err
