@@ -56,7 +56,7 @@ class ShoalEnd:
             send_signal=self._send,
             on_channel=self._take,
             hosts=lambda: [bytes((127, 0, 0, 1))],
-            # As it comes, a device may call twelve times a minute.
+            # As it comes, a device may call thirty times a minute.
             config=ConnectionsConfig(requests_per_device=10**6, requests_per_account=10**6),
         )
         self._transport, _ = await self._loop.create_datagram_endpoint(

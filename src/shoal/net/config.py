@@ -73,7 +73,7 @@ class ConnectionsConfig:
     connections_per_device_max: int = 8
     attempts_max: int = 256
     attempts_per_device_max: int = 4
-    requests_per_device: int = 12
-    requests_per_account: int = 60
+    requests_per_device: int = 30
+    requests_per_account: int = 120
     opens_per_device_max: int = 256
     traces_max: int = 64

@@ -572,7 +572,7 @@ def test_offers_that_cannot_be_read() -> None:
 
 
 def test_offers_have_a_rate_and_a_number() -> None:
-    """Per device four at once and twelve a minute; then they are not looked at."""
+    """Per device four at once and thirty a minute; then they are not looked at."""
     world = World()
     world.carries = False
     callee = world.add("bob")
