@@ -30,10 +30,14 @@ Exit status of every command:
         "chain": Source("shoal.cli.chain:chain", "A chain for names.", extra="chain"),
         "connect": Source("shoal.cli.connect:connect", "Reach a device, and show how."),
         "contact": Source("shoal.cli.contact:contact", "Ask, accept, decline, block."),
+        "conversation": Source(
+            "shoal.cli.conversation:conversation", "Begin, invite, read, leave."
+        ),
         "dht": Source("shoal.cli.dht:dht", "Run a DHT node; put, get, listen, query, scan."),
         "name": Source("shoal.cli.name:name", "Register and look up names.", extra="names"),
         "names": Source("shoal.cli.name_server:names", "Serve names.", extra="names"),
         "node": Source("shoal.cli.running:node", "Run the node that holds your accounts."),
+        "send": Source("shoal.cli.conversation:send", "Say something."),
         "sim": Source("shoal.cli.sim:sim", "Whole networks in virtual time.", extra="sim"),
     },
     help=_HELP,

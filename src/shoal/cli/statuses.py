@@ -16,7 +16,7 @@ def status_of(error: Exception) -> Exit:
     """Return the exit status that an error leads to."""
     from shoal.cli.common import Exit
 
-    for room in (_of_names, _of_chain, _of_accounts, _of_dht):
+    for room in (_of_names, _of_chain, _of_conversations, _of_accounts, _of_dht):
         if (status := room(error)) is not None:
             return status
     return Exit.USAGE if isinstance(error, DecodeError) else Exit.FAILED
@@ -61,6 +61,28 @@ def _of_chain(error: Exception) -> Exit | None:
             | errors.InvalidGenesisError()
         ):
             return Exit.UNAVAILABLE
+        case _:
+            return None
+
+
+def _of_conversations(error: Exception) -> Exit | None:
+    from shoal.cli.common import Exit
+    from shoal.swarm import errors
+
+    match error:
+        case errors.CloneFailedError():
+            return Exit.NOT_CONNECTED
+        case errors.NoSuchConversationError():
+            return Exit.FAILED
+        case errors.InvalidMessageError():
+            return Exit.USAGE
+        case (
+            errors.InvalidCommitError()
+            | errors.NotAMemberError()
+            | errors.NotAnAdminError()
+            | errors.ConversationEndedError()
+        ):
+            return Exit.REFUSED
         case _:
             return None
 

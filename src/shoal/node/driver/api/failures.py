@@ -23,6 +23,7 @@ _MODULES: Final = (
     "shoal.net.errors",
     "shoal.net.ice.errors",
     "shoal.node.errors",
+    "shoal.swarm.errors",
 )
 TIMEOUT: Final = "TimeoutError"
 CANCELED: Final = "Canceled"

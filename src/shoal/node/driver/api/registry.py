@@ -94,7 +94,10 @@ class Registry:
 
 
 METHODS: Final = Registry()
-METHODS_MODULE: Final = "shoal.node.driver.api.methods"  # it knows this one; so it is named here
+METHODS_MODULES: Final = (  # they know this one; so they are named here
+    "shoal.node.driver.api.methods",
+    "shoal.node.driver.api.conversations",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,12 @@ class Last:
     """What a streaming method yields last: its result."""
 
     result: object = None
+
+
+def load() -> None:
+    """Let all methods register themselves."""
+    for module in METHODS_MODULES:
+        importlib.import_module(module)
 
 
 async def run(
@@ -114,7 +123,7 @@ async def run(
         ParametersError: it takes no such parameters.
         ShoalError: what the method raises.
     """
-    importlib.import_module(METHODS_MODULE)
+    load()
     method = METHODS[name]
     arguments = _arguments(method, params)
     if not method.is_stream:
