@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from shoal.chain.backend import Chain
     from shoal.chain.config import RpcConfig, TransactionConfig
     from shoal.chain.engine import TransactionEngine
-    from shoal.chain.following import Follower, Place, Undone
+    from shoal.chain.following import (
+        Applied,
+        AskBlock,
+        AskHead,
+        AskLogs,
+        Follower,
+        Place,
+        Undone,
+    )
     from shoal.chain.genesis import Genesis
     from shoal.chain.keys import ChainKey
     from shoal.chain.registry import (
@@ -28,6 +36,10 @@ if TYPE_CHECKING:
     from shoal.chain.values import Block, Call, ChainHealth, ChainView, Fees, Log, Receipt
 
 __all__ = [
+    "Applied",
+    "AskBlock",
+    "AskHead",
+    "AskLogs",
     "Block",
     "BlockHash",
     "Call",
@@ -63,7 +75,15 @@ _MODULES = {
     "backend": ("Chain",),
     "config": ("RpcConfig", "TransactionConfig"),
     "engine": ("TransactionEngine",),
-    "following": ("Follower", "Place", "Undone"),
+    "following": (
+        "Applied",
+        "AskBlock",
+        "AskHead",
+        "AskLogs",
+        "Follower",
+        "Place",
+        "Undone",
+    ),
     "genesis": ("Genesis",),
     "keys": ("ChainKey",),
     "registry": (

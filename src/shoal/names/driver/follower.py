@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from shoal.chain import Applied, AskBlock, AskHead, AskLogs, Follower, Place, Undone
 from shoal.chain.errors import (
     ChainError,
     ChainUnreachableError,
     NotDeployedError,
     RevertedError,
-    RpcError,
 )
 from shoal.core import DecodeError
 from shoal.names.driver.index import Checkpoint, check_events
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-STEP_MAX: Final = 1000  # blocks; relay-and-payments reference, section 4.5
 WAIT: Final = 10.0  # seconds; ours: for a new block, before looking anyway
 RETRY: Final = 1.0  # seconds; ours: after the chain gave no answer
-TRIES_MAX: Final = 100  # ours: reorganisations in the midst of one reading
+CHANGES_MAX: Final = 100  # ours: of the chain, in the midst of one reading
 
 
 class ChainFollower:
@@ -62,7 +61,7 @@ class ChainFollower:
         self._index = index
         self._first_block = first_block
         self._on_change = on_change
-        self._step = STEP_MAX
+        self._place: Follower | None = None
         self._lock = asyncio.Lock()
         self._is_bound = False
 
@@ -94,14 +93,13 @@ class ChainFollower:
         async with self._lock:
             if not self._is_bound:
                 await self._bind()
-            for _ in range(TRIES_MAX):
-                await self._find_fork()
-                head = await self._chain.block_number()
-                self._index.note_chain(is_up=True, head=head)
-                if self._index.status().block >= head:
-                    break
-                await self._read_to(head)
-            self._index.complete()
+            if self._place is None:
+                self._place = self._where_the_index_is()
+            try:
+                await self._read(self._place)
+            except BaseException:
+                self._place = None  # it may be ahead of the index
+                raise
         self._on_change()
 
     async def _bind(self) -> None:
@@ -118,51 +116,51 @@ class ChainFollower:
                 f"the data folder belongs to chain {status.chain_id}, registry {status.registry};"
                 f" this is chain {chain_id}, registry {self._registry.address}: use another folder"
             )
-        await self._skip_the_past()
         self._is_bound = True
 
-    async def _skip_the_past(self) -> None:
-        """Begin before the first block that can have events, where nothing was read yet."""
-        if self._index.status().block >= 0 or self._first_block <= 0:
-            return
-        block = await self._chain.block(self._first_block - 1)
-        if block is not None:
-            self._index.add([], Checkpoint(block.number, block.hash))
+    def _where_the_index_is(self) -> Follower:
+        known = reversed(self._index.checkpoints())
+        return Follower(self._first_block, places=[Place(each.number, each.hash) for each in known])
 
-    async def _find_fork(self) -> None:
-        """Undo what was read of blocks that are no longer there."""
-        checkpoints = self._index.checkpoints()
-        for count, checkpoint in enumerate(checkpoints):
-            block = await self._chain.block(checkpoint.number)
-            if block is not None and block.hash == checkpoint.hash:
-                if count:
-                    _log.warning("= the chain reorganised: reading on from %d", checkpoint.number)
-                    self._index.undo(checkpoint.number)
-                return
-        if checkpoints:
-            _log.warning("= the chain reorganised deeply: reading it anew")
-            self._index.undo(-1)
-            await self._skip_the_past()
+    async def _read(self, place: Follower) -> None:
+        """Read until there is no more, or the chain has changed too often meanwhile."""
+        index, changes = self._index, 0
+        while changes < CHANGES_MAX:
+            step = await self._round(place)
+            match step:
+                case Applied():
+                    await self._add(step)
+                case Undone(first):
+                    _log.warning("= the chain reorganised: reading on from block %d", first)
+                    index.undo(first - 1)
+                    changes += 1
+                case None if index.status().block < index.status().head:
+                    changes += 1
+                case None:
+                    index.complete()
+                    return
 
-    async def _read_to(self, head: int) -> None:
-        """Read the next step towards *head*; nothing if the chain changes meanwhile."""
-        first = self._index.status().block + 1
-        last = min(head, first + self._step - 1)
-        before = await self._chain.block(last)
-        if before is None:
-            return
-        try:
-            logs = await self._chain.logs(self._registry.address, first, last)
-        except RpcError:
-            if self._step == 1:
-                raise
-            self._step = max(self._step // 2, 1)  # nodes limit how much they answer at once
-            return
-        after = await self._chain.block(last)
-        if after is None or after.hash != before.hash or not await self._is_continued():
-            return
+    async def _round(self, place: Follower) -> Applied | Undone | None:
+        questions = place.round()
+        answer: Any = None
+        while True:
+            try:
+                question = questions.send(answer)
+            except StopIteration as end:
+                step: Applied | Undone | None = end.value
+                return step
+            match question:
+                case AskHead():
+                    answer = await self._chain.block_number()
+                    self._index.note_chain(is_up=True, head=answer)
+                case AskBlock(number):
+                    answer = await self._chain.block(number)
+                case AskLogs(first, last):
+                    answer = await self._chain.logs(self._registry.address, first, last)
+
+    async def _add(self, step: Applied) -> None:
         events: list[RegistryEvent] = []
-        for log in logs:
+        for log in step.logs:
             try:
                 event = self._registry.event(log)
             except DecodeError as error:
@@ -172,15 +170,7 @@ class ChainFollower:
             if event is not None:
                 events.append(event)
         checked = await asyncio.to_thread(check_events, events) if events else []
-        self._index.add(checked, Checkpoint(last, before.hash))
-
-    async def _is_continued(self) -> bool:
-        """Tell whether the block that was read last is still there, so that the next follow it."""
-        checkpoints = self._index.checkpoints()
-        if not checkpoints:
-            return True
-        block = await self._chain.block(checkpoints[0].number)
-        return block is not None and block.hash == checkpoints[0].hash
+        self._index.add(checked, Checkpoint(step.place.number, step.place.hash))
 
     def _lost(self, error: Exception) -> None:
         if self._index.status().is_chain_up or not self._is_bound:

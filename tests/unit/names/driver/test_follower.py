@@ -60,17 +60,38 @@ async def test_everything_is_read(index: Index) -> None:
     assert status.is_chain_up
 
 
-async def test_a_node_that_answers_little(index: Index) -> None:
-    """Steps become smaller until it answers."""
+async def test_a_disk_that_fails(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read and could not be kept is read again."""
     chain = FakeChain()
-    chain.logs_max = 7
-    for _ in range(50):
-        chain.mine()
     chain.mine(reserved(ALICE))
+    follower = following(chain, index)
+    honest = index.add
 
-    await following(chain, index).catch_up()
+    def failing(*asked: object) -> None:
+        raise NameStoreError("no space left")
 
+    monkeypatch.setattr(index, "add", failing)
+    with pytest.raises(NameStoreError):
+        await follower.catch_up()
+    monkeypatch.setattr(index, "add", honest)
+    await follower.catch_up()
     assert index.find("alice") is not None
+
+
+async def test_a_chain_that_never_stands_still(index: Index) -> None:
+    """The reading ends some time, and knows that it is not complete."""
+    chain = FakeChain()
+    honest = chain.logs
+
+    async def moving(*asked: object) -> object:
+        logs = await honest(*asked)  # type: ignore[arg-type]
+        chain.reorganise(0)
+        chain.mine()
+        return logs
+
+    chain.logs = moving  # type: ignore[assignment]
+    await following(chain, index).catch_up()
+    assert not index.status().is_complete
 
 
 async def test_a_reorganisation(index: Index) -> None:
