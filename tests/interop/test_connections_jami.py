@@ -9,7 +9,8 @@ import msgpack
 import pytest
 
 from shoal.net.errors import ChannelDeclinedError, ConnectError, ConnectStep
-from shoal.node.events import ConnectionOpened, RequestReceived
+from shoal.node.config import AccountSettings
+from shoal.node.events import RequestReceived
 from tests.peers.sip_git import (
     FLUSH,
     first_sip_message,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from shoal.node import Account
     from tests.peers.jami import JamiAccount
     from tests.peers.shoal_node import ShoalHost
+    from tests.peers.town import Town
 
 PATIENCE: Final = 60.0  # seconds, on a busy machine
 CARD: Final = b"BEGIN:VCARD\nVERSION:2.1\nFN:Ada of the reef\nEND:VCARD"
@@ -60,6 +62,12 @@ async def say_hello(channel: Channel, sender: str, recipient: str, text: str) ->
     channel.write(sip_request("MESSAGE", sender, recipient, text))
     await channel.drain()
     return await read_until(channel, first_sip_message)
+
+
+@pytest.fixture(scope="module")
+def hospitable(town: Town) -> ShoalHost:
+    """A node of ours whose accounts answer strangers, too."""
+    return town.shoal(accounts={"": AccountSettings(public=True)})
 
 
 class TestWeConnect:
@@ -145,49 +153,40 @@ class TestWeConnect:
 class TestJamiConnects:
     """Jami is the initiator, of the connection and of the channel."""
 
-    @pytest.fixture
-    def fresh(self, ours: ShoalHost, theirs: JamiAccount) -> Iterator[Account]:
-        """An account that Jami has no connection with; it takes channels of its contacts."""
-        account = ours.create("Bea")
-        ours.run(account.contacts.add(theirs.uri))
-        yield account
-        ours.run(ours.node.accounts.remove(account.id))
-
-    def test_first_contact(self, ours: ShoalHost, fresh: Account, theirs: JamiAccount) -> None:
+    def test_first_contact(self, hospitable: ShoalHost, theirs: JamiAccount) -> None:
         """A text of Jami's user makes it connect to us and open its channel for that."""
+        account = hospitable.create("Bea")
         channels: list[tuple[str, bytes]] = []
 
         async def sip(channel: Channel) -> None:
-            answer = await say_hello(channel, fresh.id.hex(), theirs.uri, "hello, caller")
+            answer = await say_hello(channel, account.id.hex(), theirs.uri, "hello, caller")
             channels.append((channel.name, answer))
 
         async def message(channel: Channel) -> None:
             channels.append((channel.name, await channel.read_packet()))
 
-        ours.do(lambda: fresh.on_channel("sip", sip))
-        ours.do(lambda: fresh.on_channel("msg:", message))
-        theirs.daemon.send_text(theirs.name, fresh.id.hex(), "hello, Shoal")
+        hospitable.do(lambda: account.on_channel("sip", sip, accept=lambda *_: True))
+        hospitable.do(lambda: account.on_channel("msg:", message, accept=lambda *_: True))
+        theirs.daemon.send_text(theirs.name, account.id.hex(), "hello, Shoal")
 
         name, data = until(lambda: channels[0] if channels else None, "Jami's channel", PATIENCE)
-        opened = ours.wait_event(ConnectionOpened, lambda event: event.account == fresh.id)
-        assert opened.device.hex() == theirs.device
-        match theirs.daemon.kind:
-            case kind if (
-                kind == OLD
-            ):  # what it sent went over the DHT meanwhile; its channel answers us
-                assert (name, data.split(b"\r\n")[0]) == ("sip", b"SIP/2.0 200 OK")
-                until(
-                    lambda: any(
-                        "hello, caller" in signal.body[3].values()
-                        for signal in theirs.daemon.announced("incomingAccountMessage")
-                    ),
-                    "our text at its user",
-                    PATIENCE,
-                )
-            case _:
-                text = msgpack.unpackb(data)
-                assert name == f"msg:{fresh.device_id.hex()}"
-                assert (text["t"], text["c"]) == ("text/plain", "hello, Shoal")
+        (connection,) = account.connections()
+        assert not connection.is_caller
+        assert connection.device.hex() == theirs.device
+        if theirs.daemon.kind == OLD:  # what it sent went over the DHT; its channel answers us
+            assert (name, data.split(b"\r\n")[0]) == ("sip", b"SIP/2.0 200 OK")
+            until(
+                lambda: any(
+                    "hello, caller" in signal.body[3].values()
+                    for signal in theirs.daemon.announced("incomingAccountMessage")
+                ),
+                "our text at its user",
+                PATIENCE,
+            )
+        else:
+            text = msgpack.unpackb(data)
+            assert name == f"msg:{account.device_id.hex()}"
+            assert (text["t"], text["c"]) == ("text/plain", "hello, Shoal")
 
     def test_strangers_do_not_get_in(self, ours: ShoalHost, theirs: JamiAccount) -> None:
         """Who is no contact gets no answer from us."""
