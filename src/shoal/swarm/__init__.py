@@ -1,12 +1,113 @@
 """Conversations: git repositories that their members' devices keep equal, without a server.
 
 `Conversation` is the heart: what is said becomes a signed commit, what peers send is judged commit
-by commit, and histories that parted are merged.
+by commit, and histories that parted are merged. `SwarmEngine` has all conversations of an account.
+
+Names are imported when they are first used. Errors are in `shoal.swarm.errors`, what the engine
+asks for and tells in `shoal.swarm.effects`, what needs a disk in `shoal.swarm.driver`.
 """
 
-from shoal.swarm.commits import Commit
-from shoal.swarm.conversation import Conversation
-from shoal.swarm.store import GitStore, MemoryStore, ObjectKind
-from shoal.swarm.validation import Standing
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Commit", "Conversation", "GitStore", "MemoryStore", "ObjectKind", "Standing"]
+if TYPE_CHECKING:
+    from shoal.swarm import membership
+    from shoal.swarm.book import INFOS_NAME, REQUESTS_NAME
+    from shoal.swarm.commits import Commit
+    from shoal.swarm.contents import (
+        Call,
+        Content,
+        Edit,
+        FileOffer,
+        Initial,
+        MemberAction,
+        MemberEvent,
+        Mode,
+        ProfileUpdate,
+        Text,
+        Unknown,
+        Vote,
+    )
+    from shoal.swarm.conversation import Conversation, Event, Self, Taken
+    from shoal.swarm.engine import SwarmEngine
+    from shoal.swarm.records import (
+        RECORDS_SIZE_MAX,
+        ConversationInfo,
+        ConversationRequest,
+        pack_infos,
+        pack_requests,
+        unpack_infos,
+        unpack_requests,
+    )
+    from shoal.swarm.roles import Role
+    from shoal.swarm.store import GitStore, MemoryStore, ObjectKind
+    from shoal.swarm.validation import Standing
+
+__all__ = [
+    "INFOS_NAME",
+    "RECORDS_SIZE_MAX",
+    "REQUESTS_NAME",
+    "Call",
+    "Commit",
+    "Content",
+    "Conversation",
+    "ConversationInfo",
+    "ConversationRequest",
+    "Edit",
+    "Event",
+    "FileOffer",
+    "GitStore",
+    "Initial",
+    "MemberAction",
+    "MemberEvent",
+    "MemoryStore",
+    "Mode",
+    "ObjectKind",
+    "ProfileUpdate",
+    "Role",
+    "Self",
+    "Standing",
+    "SwarmEngine",
+    "Taken",
+    "Text",
+    "Unknown",
+    "Vote",
+    "membership",
+    "pack_infos",
+    "pack_requests",
+    "unpack_infos",
+    "unpack_requests",
+]
+
+_MODULES = {
+    "book": ("INFOS_NAME", "REQUESTS_NAME"),
+    "commits": ("Commit",),
+    "contents": (
+        *("Call", "Content", "Edit", "FileOffer", "Initial", "MemberAction", "MemberEvent"),
+        *("Mode", "ProfileUpdate", "Text", "Unknown", "Vote"),
+    ),
+    "conversation": ("Conversation", "Event", "Self", "Taken"),
+    "engine": ("SwarmEngine",),
+    "records": (
+        *("RECORDS_SIZE_MAX", "ConversationInfo", "ConversationRequest"),
+        *("pack_infos", "pack_requests", "unpack_infos", "unpack_requests"),
+    ),
+    "roles": ("Role",),
+    "store": ("GitStore", "MemoryStore", "ObjectKind"),
+    "validation": ("Standing",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name == "membership":
+        return import_module("shoal.swarm.membership")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

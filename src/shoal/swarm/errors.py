@@ -6,6 +6,7 @@ SwarmError
 ├── CloneFailedError         nobody gave us the conversation
 ├── HistoryTooLargeError     more than we take from a peer
 ├── NoSuchConversationError  it is not here, or not yet
+├── RepositoryError          its folder cannot be read or written
 ├── NotAMemberError          the person is not in the conversation
 ├── NotAnAdminError          only an administrator may do that
 ├── NotEditableError         that message is not ours, or is none that can be edited
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING
 from shoal.core import ShoalError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shoal.core import CommitId
 
 
@@ -91,3 +94,15 @@ class CloneFailedError(SwarmError):
 
 class NoSuchConversationError(SwarmError):
     """There is no such conversation on this device, or it is still being fetched."""
+
+
+class RepositoryError(SwarmError):
+    """The conversation's folder cannot be read or written. Look at its disk and permissions.
+
+    Attributes:
+        path: which file or folder.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
     from shoal.core import InfoHash
     from shoal.dht import DhtNode
-    from shoal.identity import DeviceChain
-    from shoal.identity.record import Backup
+    from shoal.identity import Backup, DeviceChain
+    from shoal.net import AttemptTrace, ConnectionInfo
     from shoal.net.driver import Channel
-    from shoal.net.trace import AttemptTrace, ConnectionInfo
     from shoal.node.driver.bus import EventBus
     from shoal.node.driver.channels import Accept, Handler
     from shoal.node.driver.runtime import AccountRuntime

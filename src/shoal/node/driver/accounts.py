@@ -12,17 +12,26 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Persist
 from shoal.core.driver import SystemEntropy
-from shoal.identity import certify_device
-from shoal.identity.account import CreationStep
-from shoal.identity.archive import Archive, is_encrypted, pack_archive, unpack_archive
+from shoal.identity import (
+    AccountRecord,
+    AccountSettings,
+    Archive,
+    CreationStep,
+    PinPlace,
+    certify_device,
+    find_place,
+    is_encrypted,
+    list_file,
+    open_archive,
+    pack_archive,
+    pack_contacts,
+    parse_pin,
+    pin_seeds,
+    temporary_keys,
+    unpack_archive,
+)
 from shoal.identity.driver import AccountFolder, make_keys, new_account
 from shoal.identity.errors import PinNotFoundError
-from shoal.identity.linking import temporary_keys
-from shoal.identity.pin import PinPlace, find_place, open_archive, parse_pin, pin_seeds
-from shoal.identity.record import AccountRecord
-from shoal.identity.revocations import list_file
-from shoal.identity.settings import AccountSettings
-from shoal.identity.wire.contacts import pack_contacts
 from shoal.node.driver.linking import GuestRuntime, LinkNewDevice
 from shoal.node.errors import AccountExistsError, HomeError, UnknownAccountError
 from shoal.node.events import AccountAdded, AccountRemoved
@@ -33,8 +42,7 @@ if TYPE_CHECKING:
 
     from shoal.core import AccountId
     from shoal.dht import DhtNode
-    from shoal.identity import DeviceCredentials
-    from shoal.identity.account import Progressed
+    from shoal.identity import DeviceCredentials, Progressed
     from shoal.node.driver.account import Account
     from shoal.node.driver.assembly import Assembly
     from shoal.node.driver.linking import AskPassword

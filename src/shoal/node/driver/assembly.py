@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core.driver import SystemEntropy
 from shoal.crypto import Certificate
-from shoal.identity import check_device
-from shoal.identity.contact_book import ContactBook
-from shoal.identity.devices import KnownDevices
+from shoal.identity import (
+    CertificateStore,
+    ContactBook,
+    KnownDevices,
+    Permissions,
+    Revocations,
+    check_device,
+    unpack_treated,
+)
 from shoal.identity.driver import AccountFolder, SharedFiles, list_accounts
 from shoal.identity.driver.files import read_file
 from shoal.identity.errors import ChainError
-from shoal.identity.permissions import Permissions
-from shoal.identity.revocations import Revocations
-from shoal.identity.store import CertificateStore
-from shoal.identity.wire.treated import unpack_treated
-from shoal.net.ice import IceConfig
-from shoal.net.ice.config import STUN_PORT, Scope, StunServer, TurnServer
+from shoal.net.ice import IceConfig, Scope, StunServer, TurnServer
 from shoal.net.mapping.driver import PortMapper
 from shoal.node.account.engine import AccountEngine, OwnDevice
 from shoal.node.account.inbox import READ_FILE
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+STUN_PORT: Final = 3478  # RFC 8489 section 8.5, RFC 8656 section 7
 LOOPBACK: Final = bytes((127, 0, 0, 1))
 _PORT_MAX: Final = 65_535
 READ_SIZE_MAX: Final = 1024 * 1024  # ours: 16,384 lines are a quarter of it

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from shoal.core import AccountId, DeviceId
     from shoal.identity import Contact as Record
-    from shoal.identity.contact_book import ContactBook
+    from shoal.identity import ContactBook
     from shoal.node.driver.runtime import AccountRuntime
     from shoal.node.events import Presence
 

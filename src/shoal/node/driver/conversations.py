@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, CommitId, ConversationId
 from shoal.node.driver.ids import account_of
-from shoal.swarm import membership
-from shoal.swarm.contents import Edit, Mode, Text, Unknown
-from shoal.swarm.conversation import Taken
+from shoal.swarm import Edit, Mode, Taken, Text, Unknown, membership
 from shoal.swarm.errors import NoSuchConversationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shoal.node.driver.talking import Talking
-    from shoal.swarm.contents import Content
-    from shoal.swarm.conversation import Conversation as History
-    from shoal.swarm.conversation import Event
-    from shoal.swarm.records import ConversationRequest
-    from shoal.swarm.roles import Role
+    from shoal.swarm import Content, ConversationRequest, Event, Role
+    from shoal.swarm import Conversation as History
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core.driver import SystemEntropy
 from shoal.crypto import Certificate
-from shoal.identity.archive import refresh
-from shoal.identity.pin import PIN_LIFE, draw_pin, find_place, pin_seed, seal_archive
-from shoal.identity.wire.linking import LinkAddress
+from shoal.identity import (
+    PIN_LIFE,
+    LinkAddress,
+    draw_pin,
+    find_place,
+    pin_seed,
+    refresh,
+    seal_archive,
+)
 from shoal.node.driver.ids import device_of
 from shoal.node.driver.linking import link_old_device
 from shoal.node.errors import OwnDeviceError, UnknownDeviceError
@@ -20,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shoal.core import DeviceId, InfoHash
-    from shoal.identity.archive import Archive
-    from shoal.identity.linking import ConnectChannel
+    from shoal.identity import Archive, ConnectChannel
     from shoal.net.driver import Channel
     from shoal.node.driver.account import Account
     from shoal.node.driver.linking import Confirm

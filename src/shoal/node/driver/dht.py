@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
     from shoal.core import Address
     from shoal.crypto import Identity
-    from shoal.dht import Value
+    from shoal.dht import SecureEngine, Value
     from shoal.dht.driver.runtime import OperationEvent
-    from shoal.dht.secure.engine import SecureEngine
     from shoal.node.config import AccountSettings, DhtSettings
     from shoal.node.driver.home import Home
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from shoal.core import Compute
 from shoal.core.driver import SystemEntropy
+from shoal.identity import LinkAddress
 from shoal.identity import linking as lk
 from shoal.identity.errors import LinkError, LinkNetworkError
-from shoal.identity.wire.linking import LinkAddress
 from shoal.net.driver import Connections
 from shoal.net.errors import NetError
 from shoal.node.account import effects as fx
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from shoal.dht import DhtNode
-    from shoal.identity.archive import Archive
-    from shoal.identity.store import CertificateStore
+    from shoal.identity import Archive, CertificateStore
+    from shoal.net import Peer
     from shoal.net.driver import Channel
     from shoal.net.effects import SendSignal
     from shoal.net.ice import IceConfig
-    from shoal.net.peer import Peer
     from shoal.node.driver.account import Account
     from shoal.node.driver.tasks import WorkerPool
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shoal.net.ice.path import IcePath, PairReport
-    from shoal.net.trace import AttemptTrace
+    from shoal.net import AttemptTrace
+    from shoal.net.ice import IcePath, PairReport
 
 _MILLISECONDS = 1000  # in a second
 

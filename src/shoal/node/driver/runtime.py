@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoal.core import Compute, Persist
 from shoal.crypto import Certificate
-from shoal.identity import DeviceChain
+from shoal.identity import DeviceChain, list_file
 from shoal.identity.driver.folder import TREATED_FILE
-from shoal.identity.revocations import list_file
 from shoal.net.driver import Channel, Connections
 from shoal.net.effects import AttemptEnded, ConnectionDown, ConnectionUp, SendSignal
 from shoal.net.errors import NetError
@@ -39,11 +38,11 @@ if TYPE_CHECKING:
     from shoal.core import AccountId, DeviceId
     from shoal.crypto import Identity
     from shoal.dht import DhtNode
+    from shoal.identity import CertificateStore
     from shoal.identity.driver import AccountFolder
-    from shoal.identity.store import CertificateStore
+    from shoal.net import Peer
     from shoal.net.ice import IceConfig
     from shoal.net.mapping.driver import PortMapper
-    from shoal.net.peer import Peer
     from shoal.node.account.engine import AccountEngine
     from shoal.node.driver.bus import EventBus
     from shoal.node.driver.tasks import WorkerPool

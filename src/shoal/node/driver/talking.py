@@ -24,19 +24,20 @@ from shoal.node.events import (
     PresenceChanged,
     SyncReceived,
 )
-from shoal.swarm import effects as fx
-from shoal.swarm.book import INFOS_NAME, REQUESTS_NAME
-from shoal.swarm.conversation import Self
-from shoal.swarm.driver import ConversationJobs, DiskStore, FirstStore
-from shoal.swarm.engine import SwarmEngine
-from shoal.swarm.errors import NoSuchConversationError
-from shoal.swarm.records import (
+from shoal.swarm import (
+    INFOS_NAME,
     RECORDS_SIZE_MAX,
+    REQUESTS_NAME,
+    Self,
+    SwarmEngine,
     pack_infos,
     pack_requests,
     unpack_infos,
     unpack_requests,
 )
+from shoal.swarm import effects as fx
+from shoal.swarm.driver import ConversationJobs, DiskStore, FirstStore
+from shoal.swarm.errors import NoSuchConversationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from shoal.net.driver import Channel
     from shoal.node.driver.account import Account
     from shoal.node.driver.bus import EventBus
+    from shoal.swarm import GitStore
     from shoal.swarm.effects import Effect
-    from shoal.swarm.store import GitStore
 
 _log = logging.getLogger(__name__)
 

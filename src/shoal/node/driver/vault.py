@@ -8,25 +8,24 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shoal.core.driver import SystemEntropy
-from shoal.identity.archive import (
+from shoal.identity import (
+    AccountSettings,
     Archive,
     change_password,
     pack_archive,
     refresh,
+    revoke_device,
     unpack_archive,
 )
 from shoal.identity.errors import AccountKeyError
-from shoal.identity.revocations import revoke_device
-from shoal.identity.settings import AccountSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shoal.core import AccountId
     from shoal.crypto import Certificate, RevocationList
-    from shoal.identity import Contact
+    from shoal.identity import AccountRecord, Contact
     from shoal.identity.driver import AccountFolder
-    from shoal.identity.record import AccountRecord
     from shoal.node.driver.tasks import WorkerPool
 
 

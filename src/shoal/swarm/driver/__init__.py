@@ -2,6 +2,6 @@
 
 from shoal.swarm.driver.first import FirstStore
 from shoal.swarm.driver.jobs import ConversationJobs
-from shoal.swarm.driver.store import DiskStore, RepositoryError
+from shoal.swarm.driver.store import DiskStore
 
-__all__ = ["ConversationJobs", "DiskStore", "FirstStore", "RepositoryError"]
+__all__ = ["ConversationJobs", "DiskStore", "FirstStore"]

@@ -19,7 +19,7 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID, ShaFile
 
 from shoal.core import CommitId, DecodeError
-from shoal.swarm.errors import ObjectMissingError, SwarmError
+from shoal.swarm.errors import ObjectMissingError, RepositoryError
 from shoal.swarm.store import ObjectKind, object_id
 
 if TYPE_CHECKING:
@@ -33,18 +33,6 @@ _NUMBERS: Final = {1: ObjectKind.COMMIT, 2: ObjectKind.TREE, 3: ObjectKind.BLOB}
 _TYPES: Final = {kind: number for number, kind in _NUMBERS.items()}
 _MAIN: Final = Path("refs", "heads", "main")
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
-
-
-class RepositoryError(SwarmError):
-    """The conversation's folder cannot be read or written. Look at its disk and permissions.
-
-    Attributes:
-        path: which file or folder.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
 
 
 class DiskStore:

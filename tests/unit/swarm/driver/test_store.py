@@ -14,9 +14,9 @@ import pytest
 from shoal.core import CommitId
 from shoal.swarm import Conversation, ObjectKind
 from shoal.swarm.contents import Text
-from shoal.swarm.driver import DiskStore, RepositoryError
+from shoal.swarm.driver import DiskStore
 from shoal.swarm.driver import store as module
-from shoal.swarm.errors import ObjectMissingError
+from shoal.swarm.errors import ObjectMissingError, RepositoryError
 from shoal.swarm.membership import invite
 from tests.unit.swarm.people import ALICE, BOB, WALL_NOW, begin, copy_objects, said, who
 

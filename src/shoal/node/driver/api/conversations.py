@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shoal.node.driver.account import Account
     from shoal.node.driver.conversations import Conversation, Message
     from shoal.node.driver.node import Node
-    from shoal.swarm.records import ConversationRequest
+    from shoal.swarm import ConversationRequest
 
 method = METHODS.method
 

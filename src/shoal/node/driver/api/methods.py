@@ -25,7 +25,7 @@ from shoal.node.plain import event_to_json
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from shoal.net.trace import ConnectionInfo
+    from shoal.net import ConnectionInfo
     from shoal.node.driver.account import Account
     from shoal.node.driver.bus import Subscription
     from shoal.node.driver.contacts import Contact, IncomingRequest
