@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -12,7 +13,8 @@ from bench.connect.plan import Bench as ConnectBench
 from bench.connect.plan import Plan as ConnectPlan
 from bench.dht.command import dht
 from bench.dht.plan import Bench, Plan
-from tests.peers.presence import Need, missing, require
+from bench.figures import Figure
+from tests.peers.presence import Need, require
 
 SMALLEST = Plan(
     networks=(2, 3),
@@ -51,18 +53,29 @@ def test_the_command_explains_itself() -> None:
     assert "--quick" in result.output
 
 
-def test_the_connect_bench_runs() -> None:
-    """Throughput and times of both sides; beside jamid where it is installed."""
+def connect_figures(*, has_jamid: bool) -> list[Figure]:
+    """Run the smallest bench of connections; return what it measured."""
     plan = ConnectPlan(rounds=1, size=1_000_000, connects=2, jamid_rounds=1)
-    has_jamid = not any(map(missing, (Need.JAMID, Need.NAMESPACES, Need.NFT)))
     reports = ConnectBench(plan, Console(quiet=True)).run(has_jamid=has_jamid)
-    figures = [
+    assert len(reports) == 1 + has_jamid
+    assert json.dumps([report.as_json() for report in reports])
+    return [
         figure for report in reports for section in report.sections for figure in section.figures
     ]
 
-    assert len(reports) == 1 + has_jamid
+
+def test_the_connect_bench_runs() -> None:
+    """Throughput beside raw TLS, and times."""
+    figures = connect_figures(has_jamid=False)
     assert all(figure.ours is not None and figure.ours > 0 for figure in figures)
-    assert json.dumps([report.as_json() for report in reports])
+
+
+@pytest.mark.soak
+def test_the_connect_bench_runs_beside_jamid() -> None:
+    """Two daemons make their keys, then two nodes do: a minute or two."""
+    require(Need.JAMID, Need.NAMESPACES, Need.NFT)
+    figures = connect_figures(has_jamid=True)
+    assert all(figure.ours is not None and figure.ours > 0 for figure in figures)
 
 
 def test_the_connect_command_explains_itself() -> None:
