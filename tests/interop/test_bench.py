@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
@@ -13,8 +14,10 @@ from bench.connect.plan import Bench as ConnectBench
 from bench.connect.plan import Plan as ConnectPlan
 from bench.dht.command import dht
 from bench.dht.plan import Bench, Plan
-from bench.figures import Figure
 from tests.peers.presence import Need, require
+
+if TYPE_CHECKING:
+    from bench.figures import Figure
 
 SMALLEST = Plan(
     networks=(2, 3),
