@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shoal.dht.config import DhtConfig
+    from shoal.dht.contents import CERTIFICATE, CertificateValue
     from shoal.dht.driver.node import DhtNode
     from shoal.dht.driver.operations import Added, Expired, Lagged, ListenEvent, PutResult
     from shoal.dht.driver.pht import Pht
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from shoal.dht.value import Value
 
 __all__ = [
+    "CERTIFICATE",
     "Added",
+    "CertificateValue",
     "Condition",
     "DhtConfig",
     "DhtEngine",
@@ -47,6 +50,7 @@ __all__ = [
 
 _MODULES = {
     "config": ("DhtConfig",),
+    "contents": ("CERTIFICATE", "CertificateValue"),
     "driver.node": ("DhtNode",),
     "driver.operations": ("Added", "Expired", "Lagged", "ListenEvent", "PutResult"),
     "driver.pht": ("Pht",),

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from shoal.core import Compute, DecodeError, DeviceId, InfoHash, ShoalError
 from shoal.crypto import Certificate
-from shoal.dht import Condition, Field
-from shoal.dht.contents import CERTIFICATE, CertificateValue
-from shoal.identity.chain import check_device
+from shoal.dht import CERTIFICATE, CertificateValue, Condition, Field
+from shoal.identity import check_device
 from shoal.node.account.effects import ChainFound, ChainMissing, DhtCancel, DhtGet, KeepChain
 from shoal.node.errors import DeviceNotFoundError, TooMuchAskedError
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from shoal.core import AccountId
     from shoal.crypto.suite import SuiteCertificate
     from shoal.dht import Value
-    from shoal.identity.chain import DeviceChain, DeviceCheck
+    from shoal.identity import DeviceChain, DeviceCheck
     from shoal.node.account.operations import Clock, Operations
 
 KNOWN_MAX: Final = 4096  # ours: chains kept in memory, 10 kB each; the one unused longest goes

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shoal.crypto import RevocationList
     from shoal.dht import Value, Where
     from shoal.identity import DeviceChain, DeviceSync, InstantMessage, SyncMessage, TrustRequest
-    from shoal.net.signalling import PeerRequest
+    from shoal.net import PeerRequest
 
 
 @dataclass(frozen=True, slots=True)

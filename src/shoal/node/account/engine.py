@@ -21,11 +21,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, InfoHash
-from shoal.identity import SyncMessage, TreatedIds, split_map, split_sync
+from shoal.identity import EMPTY_MAP, SyncMessage, TreatedIds, parse_chain, split_map, split_sync
 from shoal.identity import effects as book_fx
-from shoal.identity.chain import parse_chain
 from shoal.identity.errors import RevokedError
-from shoal.identity.wire.sync import EMPTY_MAP
 from shoal.node.account import effects as fx
 from shoal.node.account.chains import Chains, DeviceName, check_real
 from shoal.node.account.inbox import Inbox
@@ -46,10 +44,7 @@ if TYPE_CHECKING:
     from shoal.core import DeviceId, Entropy
     from shoal.crypto import RevocationList
     from shoal.dht import Value
-    from shoal.identity import DeviceChain, DeviceCheck
-    from shoal.identity.contact_book import ContactBook
-    from shoal.identity.devices import KnownDevices
-    from shoal.identity.revocations import Revocations
+    from shoal.identity import ContactBook, DeviceChain, DeviceCheck, KnownDevices, Revocations
     from shoal.net.effects import SendSignal
     from shoal.node.account.chains import ChainStore, ParseChain
 

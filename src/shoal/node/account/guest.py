@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.identity.chain import check_device, parse_chain
+from shoal.identity import check_device, parse_chain
 from shoal.node.account import effects as fx
 from shoal.node.account.chains import Chains, check_real
 from shoal.node.account.operations import Clock, Operations

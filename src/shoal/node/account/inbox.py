@@ -23,12 +23,12 @@ from shoal.core import DecodeError, DeviceId, InfoHash, Persist
 from shoal.dht import Value
 from shoal.identity import (
     INSTANT_MESSAGE_TYPE,
+    TRUST_REQUEST_TYPE,
     DeviceSync,
     InstantMessage,
     TrustRequest,
     acknowledge,
 )
-from shoal.identity.trust_request import TRUST_REQUEST_TYPE
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import (
     AnnouncedDevice,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DecodeError, InfoHash
-from shoal.identity.wire.announcement import read_announcement
+from shoal.identity import read_announcement
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import (
     AnnouncedDevice,

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgpack
 
-from shoal.dht import Value
-from shoal.dht.contents import CERTIFICATE, CertificateValue
+from shoal.dht import CERTIFICATE, CertificateValue, Value
 from shoal.node.account.effects import DhtPut, DhtWithdraw, Published
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ from shoal.node.account.effects import KeepRevocations
 
 if TYPE_CHECKING:
     from shoal.crypto import RevocationList
-    from shoal.identity import DeviceChain
-    from shoal.identity.revocations import Revocations
+    from shoal.identity import DeviceChain, Revocations
 
 WAITING_MAX: Final = 256  # ours: accounts with lists whose certificate is not known yet
 LISTS_MAX: Final = 8  # ours: lists of one account that wait

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError, DeviceId, InfoHash
 from shoal.dht import Value
-from shoal.net.signalling import DHT_USER_TYPE, PeerRequest, peer_key
+from shoal.net import DHT_USER_TYPE, PeerRequest, peer_key
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import (
     DeliverSignal,
@@ -33,7 +33,7 @@ from shoal.node.errors import TooMuchAskedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shoal.identity.chain import DeviceChain
+    from shoal.identity import DeviceChain
     from shoal.net.effects import SendSignal
     from shoal.node.account.chains import Chains
     from shoal.node.account.operations import Operations

@@ -16,8 +16,7 @@ from shoal.node.events import (
 
 if TYPE_CHECKING:
     from shoal.core import AccountId, DeviceId
-    from shoal.identity.contact_book import ContactBook
-    from shoal.identity.devices import KnownDevices
+    from shoal.identity import ContactBook, KnownDevices
 
 _SECOND_MS: Final = 1000  # contacts count in milliseconds
 # Of these nothing else follows.
