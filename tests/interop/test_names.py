@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+pytestmark = pytest.mark.timeout(600)  # accounts by the half dozen, each with keys of 4,096 bits
+
 FOUND = SUCCESS = 0
 NOT_FOUND = 2  # of a lookup
 OWNER = ChainAddress(b"an owner on a chain!")

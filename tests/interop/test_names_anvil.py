@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(600)  # processes by the dozen, on a machine with other work
+
 ALICE = record_of("alice")
 # Points of a registration at which the chain is killed: see tests/peers/names_worker.py.
-POINTS = (1, 4, 6, 7, 8, 10, 12)
+POINTS = (1, 6, 7, 8, 12)
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
 from bench.names.command import names
 from bench.names.plan import Bench, Plan
 
+pytestmark = pytest.mark.timeout(300)
 SMALLEST = Plan(names=50, lookups=100, closing=40, registrations=2, rounds=1)
 
 

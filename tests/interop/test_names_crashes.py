@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from shoal.chain.driver import EmbeddedChain, RegistryClient, load_key
 from shoal.names import NameClient
 from shoal.names.driver.opening import CHAIN_FOLDER, KEY_FILE
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from shoal.chain import Chain
     from shoal.names import NameRecord
+
+pytestmark = pytest.mark.timeout(600)  # processes by the dozen, on a machine with other work
 
 POINTS_MIN: Final = 18  # that a registration on the embedded chain has
 LAST_WORDS: Final = "after Slot.fill"  # the client has its answer

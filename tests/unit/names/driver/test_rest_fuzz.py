@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(300)
 SCHEMA = schemathesis.openapi.from_dict(document())
 MANY = NameServerLimits(lookups_per_second=1e9, lookups_burst=10**9)
 CONFORMANCE = [content_type_conformance, response_schema_conformance, status_code_conformance]
