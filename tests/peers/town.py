@@ -58,6 +58,14 @@ class Town:
         daemon: JamiDaemon = _KINDS[kind](host, self.home(name), name=name, **wishes)
         return self._rest.enter_context(daemon)
 
+    def again(self, daemon: JamiDaemon) -> JamiDaemon:
+        """Stop a daemon and start it anew, with its accounts."""
+        daemon.close()
+        assert daemon.namespace is not None
+        name = daemon.process.name
+        successor: JamiDaemon = _KINDS[daemon.kind](daemon.namespace, daemon.home, name=name)
+        return self._rest.enter_context(successor)
+
     def account(self, kind: str) -> JamiAccount:
         """Return the account that all tests of a module share, announced."""
         if kind not in self._accounts:
