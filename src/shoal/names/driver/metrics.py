@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from shoal.names.driver.server import NameServer
 
+WEI_PER_COIN: Final = 10**18  # of every Ethereum chain
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -46,6 +47,8 @@ def health_of(server: NameServer) -> dict[str, Any]:
         "names": status.names,
         "pending": len(server.engine.registrations),
         "read_only": server.config.is_read_only,
+        "payer": None if server.payer is None else str(server.payer),
+        "balance_wei": None if server.balance_wei is None else str(server.balance_wei),
     }
 
 
@@ -77,6 +80,9 @@ class _ServerCollector:
             ("connections", "Connections that clients hold.", server.http.open_connections),
         ):
             yield GaugeMetricFamily(f"shoal_names_{name}", text, value)
+        if server.balance_wei is not None:
+            left = "What the payer of fees has, in the chain's coin."
+            yield GaugeMetricFamily("shoal_names_balance", left, server.balance_wei / WEI_PER_COIN)
 
     def _counters(self) -> Iterator[Metric]:
         server = self._server

@@ -48,6 +48,7 @@ _log = logging.getLogger(__name__)
 INDEX_FILE: Final = "index.sqlite"
 JOURNAL_FILE: Final = "journal.sqlite"
 LOCK_FILE: Final = "server.lock"
+BALANCE_INTERVAL: Final = 60.0  # seconds; ours: between two looks at what the payer has
 FIRST_LOOK: Final = 5.0  # seconds; ours: for the chain, before serving without it
 
 
@@ -80,6 +81,7 @@ class NameServer:
         engine: answers requests, and counts them.
         http: connections, and their figures.
         is_open: whether it serves.
+        balance_wei: what the payer had lately; None while that is unknown.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class NameServer:
         if registrar is None and not self.config.is_read_only:
             raise ValueError("without a registrar the server must be read-only")
         self.is_open = False
+        self.balance_wei: int | None = None
         self._chain = chain
         self._registry = registry
         self._registrar = registrar
@@ -175,6 +178,8 @@ class NameServer:
             raise
         self.is_open = True
         self._start(self._follower.run())
+        if self._registrar is not None:
+            self._start(self._watch_balance(self._registrar.payer))
         self._look_at_chain()
         _log.info("= name server on %s, %d names", self.url, self.index.status().names)
 
@@ -335,6 +340,15 @@ class NameServer:
             _log.warning("! %s is not registered yet: %s", name, error)
             effects = registrations.delayed(name, _excuse_of(error), self._loop.time())
         self._apply(effects)
+
+    async def _watch_balance(self, payer: ChainAddress) -> None:
+        """Know what is left for fees: operators have to fill it up in time."""
+        while True:
+            try:
+                self.balance_wei = await self._chain.balance(payer)
+            except ChainError:
+                self.balance_wei = None
+            await asyncio.sleep(BALANCE_INTERVAL)
 
     def _is_indexed(self, record: NameRecord) -> bool:
         found = self.index.find(record.name)

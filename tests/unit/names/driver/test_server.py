@@ -248,11 +248,13 @@ async def test_metrics(serve: Serve, chain: FakeChain) -> None:
         'shoal_names_requests_total{kind="lookups"} 1.0',
         'shoal_names_registrations_total{event="registered"} 1.0',
         'shoal_names_answers_total{status="2xx"} 2.0',
+        "shoal_names_balance 2.5",
     ):
         assert line in lines
     health = (await get(server, "/healthz")).json
     assert (health["names"], health["chain_id"], health["read_only"]) == (1, 77, False)
     assert health["registry"] == str(chain.registry.address)
+    assert (health["payer"], health["balance_wei"]) == (str(chain.payer), str(25 * 10**17))
 
 
 async def test_one_process_per_folder(serve: Serve, tmp_path: Path) -> None:
