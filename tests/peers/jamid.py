@@ -106,6 +106,7 @@ class JamidProcess(JamiDaemon):
             [*_ENDS_WITH_US, *namespace.inside([str(JAMID_PATH), "-c", "-d", "-p"])],
             env=env,
             on_line=on_line,
+            cwd=home,
         )
         self._lock = threading.Lock()
         self._connection = open_dbus_connection(bus)

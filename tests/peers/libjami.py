@@ -71,6 +71,7 @@ class LibjamiProcess(JamiDaemon):
                 },
             },
             on_line=self._on_line,
+            cwd=home,  # where a linking device leaves keys and parameters
         )
         self._waiting[0].result(_START_TIMEOUT)
 
