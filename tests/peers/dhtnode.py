@@ -49,6 +49,7 @@ _VALUE: Final = re.compile(
     r"\tValue\[id:([0-9a-f]+) (encrypted )?(?:signed \(v(\d+)\) )?(decrypted )?"
     r"(?:data(?:\(([^)]*)\))?:(.*))?\]$"
 )
+_PROMPT_PIECE: Final = re.compile("> ?")
 _HEARD: Final = re.compile(r"Listen: found (\d+) values( expired)?")
 _TYPABLE: Final = re.compile(rb"[!-~]{1,1000}")
 _START_TIMEOUT: Final = 30.0  # seconds: RSA-4096 generation with -i on a busy machine
@@ -312,8 +313,9 @@ class _Listening:
 
 def seen_from_console(line: str) -> Seen | None:
     """Read a line like `Value[id:2a signed (v1) data(text/plain):"text"]`."""
-    # Another thread of dhtnode prints its prompt, in the middle of a line too.
-    found = _VALUE.search(line.replace(_PROMPT, ""))
+    # Another thread of dhtnode prints its prompt, in the middle of a line too, or in two pieces.
+    whole = line.replace(_PROMPT, "")
+    found = _VALUE.search(whole) or _VALUE.search(_PROMPT_PIECE.sub("", whole))
     if found is None:
         return None
     user_type, content = found[5] or "", found[6]
@@ -321,7 +323,7 @@ def seen_from_console(line: str) -> Seen | None:
     if content is not None and user_type == "text/plain":
         data = content.removeprefix('"').removesuffix('"').encode()
     elif content is not None and not content.endswith(" bytes"):
-        data = bytes.fromhex(content)
+        data = bytes.fromhex(_PROMPT_PIECE.sub("", content))
     return Seen(
         data=data,
         id=int(found[1], 16),
