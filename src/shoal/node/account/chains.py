@@ -127,6 +127,10 @@ class Chains:
         except ShoalError:
             return None
 
+    def known_of(self, account: AccountId) -> list[DeviceChain]:
+        """Return the chains of an account's devices that are in memory, revoked or not."""
+        return [chain for chain in self._known.values() if chain.account == account]
+
     def find(self, op: int, name: DeviceName, now: float) -> list[object]:
         """Find the chain of a device: `ChainFound` or `ChainMissing` follows, perhaps at once.
 

@@ -516,10 +516,18 @@ class AccountEngine:
         return effects
 
     def _revoked(self, effect: fx.KeepRevocations, now: float) -> list[object] | None:
-        """Act upon news about revoked devices: whoever is connected is looked at again."""
+        """Act upon news about revoked devices: whoever is connected is looked at again.
+
+        So is who may be: a connection that is being made must not come up any more.
+        """
         if effect.is_applied:
             return None
         gone = [chain for chain in self._connected.values() if not self.may_connect(chain)]
+        gone += [
+            chain
+            for chain in self.chains.known_of(effect.account)
+            if chain.device not in self._connected and self._revocations.is_chain_revoked(chain)
+        ]
         return [
             replace(effect, is_applied=True),
             *(self.devices.revoked() if effect.account == self.account else ()),

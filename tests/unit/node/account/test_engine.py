@@ -248,6 +248,26 @@ def test_a_revoked_device_is_out_at_once(world: World) -> None:
     assert [each.account for each in bob.events(fx.KeepRevocations)] == [alice.chain.account]
 
 
+def test_a_revoked_device_that_is_being_called_is_out_too(world: World) -> None:
+    """No connection to it comes up later: what is under way ends."""
+    alice, second = world.add(device("alice")), world.add(device("alice", 1))
+    certificate = second.chain.certificate
+    assert isinstance(certificate, Certificate)
+    keys = revoke_device(
+        device("alice").keys, certificate, entropy=SeededEntropy(9), wall_now=WALL_NOW + world.now
+    )
+    assert keys.revocations is not None
+    world.apply(alice, alice.engine.find_chain(99, DeviceName(second.chain.device), world.now))
+    world.apply(
+        alice,
+        alice.engine.connection_closed(alice.chain.account, second.chain.device, world.now),
+    )
+
+    effects = alice.engine.revoke(keys.revocations, world.now)
+
+    assert fx.CloseConnections(alice.chain.account, second.chain.device) in effects
+
+
 def test_a_list_that_waits_for_a_chain_counts_for_that_chain(world: World) -> None:
     """Whoever asks for the device first, and learns of its account by that, is told."""
     alice, second = world.add(device("alice")), world.add(device("alice", 1))
