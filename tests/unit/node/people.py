@@ -34,9 +34,13 @@ class DeviceOf:
         return check_device(self.credentials.identity.certificate, WALL_NOW)
 
 
-@functools.cache
 def device(person: str, number: int = 0) -> DeviceOf:
     """Return a device of *person*; each has any number of them."""
+    return _device(person, number)
+
+
+@functools.cache
+def _device(person: str, number: int) -> DeviceOf:
     entropy = SeededEntropy(1, person, number)
     if number == 0:
         account = create_account(entropy, WALL_NOW - 3600, bits=BITS)

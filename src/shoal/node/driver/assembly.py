@@ -20,7 +20,7 @@ from shoal.identity import (
     unpack_treated,
 )
 from shoal.identity.driver import AccountFolder, SharedFiles, list_accounts
-from shoal.identity.driver.files import read_file
+from shoal.identity.driver.files import make_folder, read_file
 from shoal.identity.errors import ChainError
 from shoal.net.ice import IceConfig, Scope, StunServer, TurnServer
 from shoal.net.mapping.driver import PortMapper
@@ -29,6 +29,7 @@ from shoal.node.account.inbox import READ_FILE
 from shoal.node.driver.account import Account
 from shoal.node.driver.dht import DhtPlace, DhtPool
 from shoal.node.driver.runtime import AccountRuntime
+from shoal.node.driver.talking import FOLDER as CONVERSATIONS
 from shoal.node.driver.vault import Vault
 from shoal.node.errors import ConfigError
 
@@ -123,6 +124,7 @@ class Assembly:
             DhtError: no DHT node can be opened for it.
         """
         stored = await asyncio.to_thread(folder.load)
+        await asyncio.to_thread(make_folder, folder.path / CONVERSATIONS)
         revocations = await asyncio.to_thread(self._revocations, stored)
         read = await asyncio.to_thread(_read_ids, folder)
         engine = self._engine(stored, revocations, read)

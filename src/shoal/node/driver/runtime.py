@@ -21,7 +21,7 @@ from shoal.identity import DeviceChain, list_file
 from shoal.identity.driver.folder import TREATED_FILE
 from shoal.net.driver import Channel, Connections
 from shoal.net.effects import AttemptEnded, ConnectionDown, ConnectionUp, SendSignal
-from shoal.net.errors import NetError
+from shoal.net.errors import ConnectError, ConnectStep, NetError
 from shoal.node import events as ev
 from shoal.node.account import effects as fx
 from shoal.node.account.sync import SCHEME as SYNC_SCHEME
@@ -193,9 +193,13 @@ class AccountRuntime:
     ) -> Channel:
         """Open a channel to a device that the user named: whoever it is, it may connect for that.
 
+        Not so the blocked and the revoked: a connection of ours would be a way for them to us.
+
         Raises:
             NetError: it failed.
         """
+        if not self.engine.book.is_allowed(peer, allow_public=True):
+            raise ConnectError(ConnectStep.CHAIN, f"device {peer.device} is blocked or revoked")
         self._wanted[peer.device] += 1
         try:
             channel = await self.connections.connect(
