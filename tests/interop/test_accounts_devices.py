@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.peers.town import Town
 
 PASSWORD: Final = "corrêct horse"  # noqa: S105 - of a test, and not ASCII
+WRONG: Final = "wrong"
 KEY_BITS: Final = 2048  # of our devices: drawn in a moment, and enough for Jami
 CALL_TIME: Final = 5.0  # seconds; a call that nobody answers takes thirty
 PATIENCE: Final = 90.0  # seconds, on a busy machine
@@ -80,14 +81,11 @@ class TestArchives:
         else:
             exported.write_bytes((daemon.folder(jami.name) / "archive.gz").read_bytes())
 
+        accounts = ours.node.accounts
         if password:
             with pytest.raises(ArchivePasswordError):
-                ours.run(
-                    ours.node.accounts.import_archive(exported, password="wrong", key_bits=KEY_BITS)
-                )  # noqa: S106
-        account = ours.run(
-            ours.node.accounts.import_archive(exported, password=password, key_bits=KEY_BITS)
-        )
+                ours.run(accounts.import_archive(exported, password=WRONG, key_bits=KEY_BITS))
+        account = ours.run(accounts.import_archive(exported, password=password, key_bits=KEY_BITS))
         assert account.id.hex() == jami.uri
         assert account.has_password is bool(password)
         ours.run(account.wait_announced(PATIENCE))
@@ -107,7 +105,7 @@ class TestArchives:
 
         daemon = theirs.daemon
         if password:
-            wrong = daemon.import_archive(town.bootstrap, exported, "wrong")
+            wrong = daemon.import_archive(town.bootstrap, exported, WRONG)
             daemon.wait_refused(wrong)
         name = daemon.import_archive(town.bootstrap, exported, password)
         daemon.wait_announced(name)
@@ -184,7 +182,7 @@ class TestAuth:
         """We show an address, Jami scans it and confirms; a wrong password may be corrected."""
         name = new.add_account(town.bootstrap, Account_archivePassword=password)
         new.wait_announced(name)
-        answers = iter(["wrong", password] if password else [""])
+        answers = iter([WRONG, password] if password else [""])
         tries: list[bool] = []
 
         def answer(was_wrong: bool) -> str:
@@ -229,7 +227,7 @@ class TestAuth:
         assert asked["auth_scheme"] == ("password" if password else "")
         assert asked["peer_id"] == account.id.hex()
         if password:
-            new.authenticate(name, "wrong")
+            new.authenticate(name, WRONG)
             new.wait_auth_error(name)
         new.authenticate(name, password)
 
