@@ -74,7 +74,7 @@ def test_events_are_followed(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     """With the one that was meant; the command cannot start."""
     home = make_home(tmp_path / "home")
-    (home / "config.toml").write_text("[dht]\nbootstap = []\n")
+    (home / "config.toml").write_text("[dht]\nbootstraps = []\n")
     wrong = shoal("account", "list", "--home", str(home))
     assert wrong.status == Exit.UNAVAILABLE
     assert "did you mean bootstrap?" in wrong.err

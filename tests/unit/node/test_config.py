@@ -68,7 +68,7 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[dht]\nbootstap = []", r"unknown setting dht\.bootstap; did you mean bootstrap\?"),
+        ("[dht]\nbootstraps = []", r"unknown setting dht\.bootstraps; did you mean bootstrap\?"),
         ("[nett]", r"unknown setting nett; did you mean net\?"),
         ("zzz = 1", "unknown setting zzz; known are accounts, dht, net"),
         ("dht = 1", "dht is a table"),

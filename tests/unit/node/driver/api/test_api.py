@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import importlib
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +31,6 @@ from tests.unit.node.driver.conftest import PATIENCE, archive_of, eventually, lo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
     from shoal.node import Node
 
@@ -203,6 +204,16 @@ async def test_a_node_that_stops_ends_all_calls(open_node: OpenNode, tmp_path: P
     await client.close()
     with pytest.raises(NoRunningNodeError):
         await SocketClient(home / "api.sock").open()
+
+
+def test_every_method_is_documented() -> None:
+    """On the page about the API; those about conversations have their own."""
+    page = Path(__file__).parents[5] / "docs" / "reference" / "node-api.md"
+    text = page.read_text()
+    importlib.import_module("shoal.node.driver.api.methods")
+    names = [each.name for each in METHODS if not each.name.startswith("conversation.")]
+    assert len(names) > 20
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def test_errors_keep_their_types_and_facts() -> None:
