@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import AccountId, CommitId, ConversationId, DecodeError, DeviceId
-from shoal.crypto import CryptoError
 from shoal.swarm import roles
 from shoal.swarm.commits import Commit, merge_message
 from shoal.swarm.contents import Initial, Mode, read_content, write_content
@@ -212,19 +211,6 @@ class Conversation:
                 )
                 found[device] = self._validator.certificates.owner(certificate)
         return found
-
-    def chain(self, device: DeviceId) -> Certificate | None:
-        """Return the chain of a member's device, from its file up to the CA; None if it has none.
-
-        What it returns is proved: the account's key has signed the device's certificate.
-        """
-        with suppress(DecodeError, ObjectMissingError, CryptoError):
-            author = self._validator.certificates.author(self.files, device)
-            for path in (roles.admin_path(author.account), roles.member_path(author.account)):
-                if path in self.files:
-                    owner = self._validator.certificates.read(self.files, path)
-                    return author.certificate.with_issuer(owner)
-        return None
 
     def read_file(self, path: str) -> bytes | None:
         """Return the content of a file at the head; None if it is not there."""

@@ -10,7 +10,7 @@ from shoal.core import Persist
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shoal.core import AccountId, CommitId, ConversationId, DeviceId, InfoHash
+    from shoal.core import AccountId, CommitId, ConversationId, DeviceId
     from shoal.swarm.conversation import Refused, Taken
     from shoal.swarm.errors import SwarmError
     from shoal.swarm.records import ConversationRequest
@@ -66,17 +66,6 @@ class Watch:
     """Follow the presence of exactly these accounts, and tell `presence`."""
 
     accounts: frozenset[AccountId]
-
-
-@dataclass(frozen=True, slots=True)
-class ShareChain:
-    """Publish the certificate chain of another member's device under its short id.
-
-    Debian's Jami looks for it there, and nowhere else; devices of 2026 publish it elsewhere.
-    """
-
-    short_id: InfoHash
-    chain: str  # PEM, device to CA
 
 
 @dataclass(frozen=True, slots=True)

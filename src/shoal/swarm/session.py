@@ -19,7 +19,6 @@ from shoal.swarm.effects import (
     MembersChanged,
     MessagesArrived,
     MessagesRefused,
-    ShareChain,
     StatusChanged,
     StreamChannel,
     WriteChannel,
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 SMALL_GROUP: Final = 16  # ours: devices; all of them are told, of larger groups the neighbours
 EXTRA_TOLD: Final = 2  # Jami: random members that are no neighbours
 RECENT_MAX: Final = 4_096  # ours: commits that we know we have without looking
-CHAINS_SHARED_MAX: Final = 64  # ours: per conversation; each is published as long as we run
 SERVED_MAX: Final = 64  # ours: channels on which devices fetch from us
 
 
@@ -84,7 +82,6 @@ class Session:
         self._has: dict[DeviceId, CommitId] = {}  # what a device surely has
         self._invited: set[DeviceId] = set()  # devices that have our invitation
         self._without_drt: set[DeviceId] = set()
-        self._shared: set[DeviceId] = set()  # whose chains we have published for those of 2023
         self._serving: dict[int, _Serving] = {}
         self._swarm: dict[int, DeviceId] = {}  # channels of the DRT
         self._swarm_of: dict[DeviceId, int] = {}
@@ -179,7 +176,7 @@ class Session:
             return []
         self._told.pop(device, None)
         effects = self._tell(account, device, now, dial=False)
-        return effects + self.news(account, device, None, now) + self._share_chains()
+        return effects + self.news(account, device, None, now)
 
     # What the fetcher asks and tells.
 
@@ -342,42 +339,9 @@ class Session:
         if before is None or before.members != outcome.view.members:
             effects.append(MembersChanged(self.id, tuple(outcome.view.members.items())))
         effects += self._update_drt(before, now)
-        effects += self._share_chains()
         if before is None or before.head != outcome.view.head:
             effects += self.announce(now)
         return effects
-
-    def _share_chains(self) -> list[Effect]:
-        """Publish chains where Debian's Jami looks, if a device of it is here.
-
-        It judges no commit of a device whose certificate it does not find, and devices of 2026 do
-        not publish theirs there.
-        """
-        view, conversation, dialect = self.view, self.conversation, self._context.messenger.dialect
-        if view is None or conversation is None:
-            return []
-        if not any(dialect(device) is Dialect.SIP for device in view.devices):
-            return []
-        wanted = [
-            device
-            for device, account in view.devices.items()
-            if device not in self._shared
-            and dialect(device) is not Dialect.SIP
-            and account != self._context.me.account
-        ][: CHAINS_SHARED_MAX - len(self._shared)]
-        if not wanted:
-            return []
-        self._shared.update(wanted)
-
-        def job() -> list[ShareChain]:
-            chains = filter(None, map(conversation.chain, wanted))
-            return [ShareChain(chain.id, chain.to_pem()) for chain in chains]
-
-        def then(result: object, now: float) -> list[Effect]:
-            assert isinstance(result, list)
-            return result
-
-        return [self._context.work(self.id, job, then, lambda error, now: [])]
 
     def _remember(self, commit: CommitId) -> None:
         self._recent[CommitId(commit)] = None

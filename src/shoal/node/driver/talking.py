@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import ConversationId
 from shoal.core.driver import SystemEntropy
-from shoal.dht import CERTIFICATE, CertificateValue, Value
 from shoal.identity.driver.files import read_file
 from shoal.net.errors import ChannelDeclinedError, NetError
-from shoal.node.account.publication import CHAIN_VALUE_ID
 from shoal.node.driver.ordered import OrderedEffects
 from shoal.node.driver.tasks import TaskSet
 from shoal.node.errors import NodeStoppedError
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from shoal.core import AccountId, DeviceId, InfoHash
+    from shoal.core import AccountId, DeviceId
     from shoal.net.driver import Channel
     from shoal.node.driver.account import Account
     from shoal.node.driver.bus import EventBus
@@ -211,8 +209,6 @@ class Talking:
                 self._tasks.start(self._find(op, account))
             case fx.Watch(accounts):
                 self._watch(accounts)
-            case fx.ShareChain(short_id, chain):
-                self._tasks.start(self._publish_chain(short_id, chain))
             case fx.Done(op, result):
                 if (answer := self._answers.get(op)) is not None and not answer.done():
                     answer.set_result(result)
@@ -254,10 +250,6 @@ class Talking:
             devices = list(await self._account.find_devices(account))
         others = [device for device in devices if device != self._account.device_id]
         self.run(lambda now: self.engine.devices_found(op, others, now))
-
-    async def _publish_chain(self, short_id: InfoHash, chain: str) -> None:
-        value = Value(CertificateValue(chain.encode()).pack(), CERTIFICATE, CHAIN_VALUE_ID)
-        await self._account.dht.put(short_id, value, permanent=True)
 
     # Channels
 
