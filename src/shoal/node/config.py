@@ -85,6 +85,10 @@ class NetSettings:
         stun: a STUN server, `HOST` or `HOST:PORT`, or empty.
         upnp: ask routers for port mappings, by UPnP and NAT-PMP.
         relay_only: offer no address of ours to anybody: everything goes through TURN.
+        listen: `IP:PORT` to take connections at without offer and answer, or empty; port 0 is any.
+        addresses: what to publish for that, as in `/ip4/192.0.2.1/tcp/4433`; empty publishes
+            *listen*.
+        direct: try the addresses that devices publish, besides offer and answer.
         loopback: offer addresses of this machine to itself; for tests and labs.
         ipv6: use IPv6.
     """
@@ -93,6 +97,9 @@ class NetSettings:
     stun: str = ""
     upnp: bool = True
     relay_only: bool = False
+    listen: str = ""
+    addresses: tuple[str, ...] = ()
+    direct: bool = False
     loopback: bool = False
     ipv6: bool = True
 

@@ -28,6 +28,7 @@ from shoal.node.account.engine import AccountEngine, OwnDevice
 from shoal.node.account.inbox import READ_FILE
 from shoal.node.driver.account import Account
 from shoal.node.driver.dht import DhtPlace, DhtPool
+from shoal.node.driver.dialing import Dialing
 from shoal.node.driver.runtime import AccountRuntime
 from shoal.node.driver.talking import FOLDER as CONVERSATIONS
 from shoal.node.driver.vault import Vault
@@ -84,6 +85,7 @@ class Assembly:
         )
         self.dht = DhtPool(home, config.dht, has_ipv6=config.net.ipv6, is_offline=is_offline)
         self._is_offline = is_offline
+        self._dialing = Dialing.of(config.net)
         self._home = home
         self._config = config
         self._places: dict[AccountId, DhtPlace] = {}
@@ -144,6 +146,7 @@ class Assembly:
             hosts=self.hosts,
             mapper=self.mapper,
             treated=tuple(stored.treated),
+            dialing=self._dialing,
         )
         vault = Vault(folder, stored.record, self.pool)
         return Account(runtime, vault, dht, self.pool, self.bus)

@@ -19,7 +19,7 @@ from shoal.core import Compute, Persist
 from shoal.crypto import Certificate
 from shoal.identity import DeviceChain, list_file
 from shoal.identity.driver.folder import TREATED_FILE
-from shoal.net.driver import Channel, Connections
+from shoal.net.driver import Channel, Connections, DhtAddresses
 from shoal.net.effects import AttemptEnded, ConnectionDown, ConnectionUp, SendSignal
 from shoal.net.errors import ConnectError, ConnectStep, NetError
 from shoal.node import events as ev
@@ -27,6 +27,7 @@ from shoal.node.account import effects as fx
 from shoal.node.account.sync import SCHEME as SYNC_SCHEME
 from shoal.node.driver.channels import ChannelHandlers
 from shoal.node.driver.dht import DHT_ORDERS, DhtPort
+from shoal.node.driver.dialing import listen_and_publish
 from shoal.node.driver.ordered import OrderedEffects
 from shoal.node.driver.paths import describe_path
 from shoal.node.driver.tasks import TaskSet
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from shoal.net.mapping.driver import PortMapper
     from shoal.node.account.engine import AccountEngine
     from shoal.node.driver.bus import EventBus
+    from shoal.node.driver.dialing import Dialing
     from shoal.node.driver.tasks import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class AccountRuntime:
         engine: the account.
         identity: the device's key and chain.
         connections: its connections.
+        published: addresses of devices, ours and others', in the DHT.
         handlers: who takes which channels.
     """
 
@@ -76,6 +79,7 @@ class AccountRuntime:
         hosts: Callable[[], Sequence[bytes]] | None,
         mapper: PortMapper | None,
         treated: Sequence[int],
+        dialing: Dialing,
     ) -> None:
         self.engine = engine
         self.identity = identity
@@ -88,6 +92,8 @@ class AccountRuntime:
         self._tasks = TaskSet()
         self._effects = OrderedEffects(self._obey, folder.apply, self._tasks)
         self._port = DhtPort(dht, identity, engine, self.apply)
+        self._dialing = dialing
+        self.published = DhtAddresses(dht, identity)
         self.connections = Connections(
             identity,
             policy=self,
@@ -98,6 +104,7 @@ class AccountRuntime:
             treated=treated,
             hosts=hosts,
             mapper=mapper,
+            find_addresses=self.published.find,
         )
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -115,6 +122,8 @@ class AccountRuntime:
         self._set_state(ev.AccountState.STARTING)
         self._run(self.engine.start)
         self._tasks.start(self._follow_dht())
+        if self._dialing.listen is not None:
+            self._tasks.start(listen_and_publish(self._dialing, self.connections, self.published))
 
     async def close(self) -> None:
         """Withdraw, close every connection, and wait until everything is on disk."""
@@ -203,7 +212,7 @@ class AccountRuntime:
         self._wanted[peer.device] += 1
         try:
             channel = await self.connections.connect(
-                peer, name, connection_type=connection_type, reuse=reuse
+                peer, name, connection_type=connection_type, reuse=reuse, ways=self._dialing.ways
             )
         except NetError:
             self.apply(self.engine.connection_failed(peer.account, peer.device, self._now))
@@ -419,7 +428,10 @@ class AccountRuntime:
     async def _open_sync(self, order: fx.OpenChannel) -> None:
         try:
             channel = await self.connections.connect(
-                order.peer, order.name, connection_type=order.connection_type
+                order.peer,
+                order.name,
+                connection_type=order.connection_type,
+                ways=self._dialing.ways,
             )
         except NetError as error:
             _log.info("x %s: %s", order.name[:16], error)
