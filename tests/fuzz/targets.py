@@ -23,6 +23,7 @@ from tests.fuzz import (
     ice_codecs,
     identity_codecs,
     name_codecs,
+    node_codecs,
 )
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
@@ -153,4 +154,5 @@ TARGETS: Final[dict[str, tuple[Target, Callable[[], list[bytes]]]]] = {
     **ice_codecs.TARGETS,
     **identity_codecs.TARGETS,
     **name_codecs.TARGETS,
+    **node_codecs.TARGETS,
 }
