@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.node.config import AccountSettings, NetSettings, TurnServer
+from shoal.node.errors import DeviceNotFoundError
 from tests.peers.natbench import Nat
 from tests.peers.shoal_node import QUIET
 
@@ -46,6 +48,13 @@ class Party:
 
     host: ShoalHost
     account: Account
+
+    def knows(self, other: Party) -> bool:
+        """Look for the certificates of *other*; return whether they were found."""
+        with contextlib.suppress(DeviceNotFoundError):
+            self.host.run(self.account.find_chain(other.account.device_id))
+            return True
+        return False
 
     def reach(self, other: Party) -> Crossing:
         """Connect to *other* on a connection of its own; exchange bytes; close."""
