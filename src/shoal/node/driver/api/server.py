@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError
@@ -46,13 +45,8 @@ class ApiServer:
         try:
             with socket_address(self._path) as address:
                 self._path.unlink(missing_ok=True)
-                umask = os.umask(0o177)  # the socket is ours alone from its first moment
-                try:
-                    self._server = await asyncio.start_unix_server(
-                        self._serve, address, limit=LINE_MAX
-                    )
-                finally:
-                    os.umask(umask)
+                self._server = await asyncio.start_unix_server(self._serve, address, limit=LINE_MAX)
+            self._path.chmod(_SOCKET_MODE)  # from its first moment the home keeps others out
         except OSError as error:
             raise HomeError(f"cannot open {self._path}: {error.strerror}") from error
 
