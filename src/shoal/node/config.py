@@ -2,7 +2,8 @@
 
     [dht]                 whom to join, and how
     [net]                 how connections are made
-    [accounts.<id>]       what one account has otherwise: network, bootstrap, own_dht, proxy, public
+    [names]               whom to ask what people's names lead to
+    [accounts.<id>]       what one account has otherwise: network, bootstrap, name server, …
 
 Unknown names are errors that name the nearest known one: a setting that is misspelled must not be
 a setting that is silently ignored.
@@ -105,6 +106,22 @@ class NetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NamesSettings:
+    """`[names]`: what people's names lead to.
+
+    Attributes:
+        server: the name server of accounts that name none themselves; empty takes that of
+            SHOAL_NAME_SERVER, or Jami's, https://ns.jami.net.
+        allow_unsigned: believe records that carry no signature, as Jami does.
+        ask_own: accounts ask for their own names when they start.
+    """
+
+    server: str = ""
+    allow_unsigned: bool = False
+    ask_own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AccountSettings:
     """`[accounts.<id>]`: what one account has otherwise; absent settings are those of the node.
 
@@ -115,6 +132,7 @@ class AccountSettings:
         proxy: URL of a DHT proxy, or empty for none.
         public: strangers may connect, not only contacts.
         is_hidden: announce nothing: the account can call, and not be found.
+        name_server: URL of its name server, instead of the one that the account itself names.
     """
 
     bootstrap: tuple[str, ...] | None = None
@@ -123,6 +141,7 @@ class AccountSettings:
     proxy: str | None = None
     public: bool = False
     is_hidden: bool = False
+    name_server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +151,13 @@ class NodeConfig:
     Attributes:
         dht: the key-value network.
         net: connections between devices.
+        names: what people's names lead to.
         accounts: per account, by the first digits of its id, or all of them.
     """
 
     dht: DhtSettings = field(default_factory=DhtSettings)
     net: NetSettings = field(default_factory=NetSettings)
+    names: NamesSettings = field(default_factory=NamesSettings)
     accounts: collections.abc.Mapping[str, AccountSettings] = field(default_factory=dict)
 
     @classmethod

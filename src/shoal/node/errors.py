@@ -9,6 +9,7 @@ NodeError
 ├── AccountExistsError      the account is here already
 ├── UnknownDeviceError      no such device of this account
 ├── UnknownNameError        neither an id nor something that stands for one
+├── NamesMissingError       packages that names take are not installed
 ├── NobodyAnnouncedError    the account has no device online (also a ConnectError)
 ├── DeviceNotFoundError     nobody published the chain of the device
 ├── NotPermittedError       the device is blocked, revoked or a stranger
@@ -68,7 +69,11 @@ class UnknownDeviceError(NodeError):
 
 
 class UnknownNameError(NodeError):
-    """This is neither an account id of 40 hex digits nor a device id of 64. Copy it whole."""
+    """This is no account id of 40 hex digits, no device id of 64, and no name. Copy it whole."""
+
+
+class NamesMissingError(NodeError):
+    """Names take packages that are not installed. Install them: pip install 'shoal[names]'."""
 
 
 class NobodyAnnouncedError(NodeError, ConnectError):

@@ -45,6 +45,14 @@ class AccountRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountNamed:
+    """The account has this name at its name server; "" is none."""
+
+    account: AccountId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountStateChanged:
     """The account is announced, or no longer."""
 
@@ -227,6 +235,7 @@ class ConversationEvent:
 NodeEvent: TypeAlias = (
     AccountAdded
     | AccountRemoved
+    | AccountNamed
     | AccountStateChanged
     | RequestReceived
     | RequestSent

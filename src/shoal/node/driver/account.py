@@ -18,7 +18,7 @@ from shoal.node.account.effects import ChainFound, ChainMissing, DevicesFound
 from shoal.node.driver.contacts import Contacts
 from shoal.node.driver.conversations import Conversations
 from shoal.node.driver.devices import Devices
-from shoal.node.driver.ids import account_of, target_of
+from shoal.node.driver.ids import account_of
 from shoal.node.driver.race import first_of
 from shoal.node.driver.talking import Talking
 from shoal.node.errors import DeviceNotFoundError, NobodyAnnouncedError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from shoal.net.driver import Channel
     from shoal.node.driver.bus import EventBus
     from shoal.node.driver.channels import Accept, Handler
+    from shoal.node.driver.names import AccountNames
     from shoal.node.driver.runtime import AccountRuntime
     from shoal.node.driver.tasks import WorkerPool
     from shoal.node.driver.vault import Vault
@@ -47,10 +48,17 @@ class Account:
         contacts: who the account knows.
         conversations: what is said, and with whom.
         devices: the devices of the account.
+        names: its name, and what those of others lead to.
     """
 
     def __init__(
-        self, runtime: AccountRuntime, vault: Vault, dht: DhtNode, pool: WorkerPool, bus: EventBus
+        self,
+        runtime: AccountRuntime,
+        vault: Vault,
+        dht: DhtNode,
+        pool: WorkerPool,
+        bus: EventBus,
+        names: AccountNames,
     ) -> None:
         self.runtime = runtime
         self.vault = vault
@@ -58,7 +66,8 @@ class Account:
         self.pool = pool
         self.talking = Talking(self, vault.folder.path, bus)
         self.conversations = Conversations(self.talking)
-        self.contacts = Contacts(runtime, self._begin_with)
+        self.names = names
+        self.contacts = Contacts(runtime, self._begin_with, names.find_account)
         self.devices = Devices(self)
 
     # What it is
@@ -125,15 +134,16 @@ class Account:
         first that takes the channel has it.
 
         Raises:
-            UnknownNameError: *to* is no id.
+            UnknownNameError: *to* is neither id nor name.
+            NamesError: nobody has the name, or the name server gave no answer that holds.
             NobodyAnnouncedError: the account has no device online.
             ConnectError: the step that failed, and why: perhaps a chain that was not found, or
                 does not hold.
             TimeoutError: it took longer than *timeout* seconds.
         """
         open_ = partial(self.runtime.open_channel, connection_type=connection_type, reuse=reuse)
-        target = target_of(to)
         async with asyncio.timeout(timeout):
+            target = await self.names.find_target(to)
             chains = await self._find_targets(target, reuse=reuse)
             return await first_of([open_(chain, name) for chain in chains], _close)
 

@@ -29,6 +29,7 @@ from shoal.node.account.inbox import READ_FILE
 from shoal.node.driver.account import Account
 from shoal.node.driver.dht import DhtPlace, DhtPool
 from shoal.node.driver.dialing import Dialing
+from shoal.node.driver.names import AccountNames, SharedNames, checked_server
 from shoal.node.driver.runtime import AccountRuntime
 from shoal.node.driver.talking import FOLDER as CONVERSATIONS
 from shoal.node.driver.vault import Vault
@@ -84,6 +85,7 @@ class Assembly:
             _loopback if config.net.loopback else None
         )
         self.dht = DhtPool(home, config.dht, has_ipv6=config.net.ipv6, is_offline=is_offline)
+        self.names = SharedNames(config.names)
         self._is_offline = is_offline
         self._dialing = Dialing.of(config.net)
         self._home = home
@@ -149,16 +151,26 @@ class Assembly:
             dialing=self._dialing,
         )
         vault = Vault(folder, stored.record, self.pool)
-        return Account(runtime, vault, dht, self.pool, self.bus)
+        server = settings.name_server
+        names = AccountNames(
+            engine.account,
+            vault,
+            self.names,
+            self.bus,
+            server and checked_server(server, "name_server of an account"),
+        )
+        return Account(runtime, vault, dht, self.pool, self.bus, names)
 
     async def start(self, account: Account) -> None:
         """Let an account be found, unless the node is offline, and its conversations go on."""
         if not self._is_offline:
             account.runtime.start()
+            account.names.start()
         await account.talking.start()
 
     async def close(self, account: Account) -> None:
         """Stop an account."""
+        await account.names.close()
         await account.talking.close()
         await account.runtime.close()
         await self.dht.release(self._places.pop(account.id))

@@ -63,15 +63,24 @@ class IncomingRequest:
 class Contacts:
     """The contacts of one account. Accounts are named by `AccountId`, or by its 40 hex digits.
 
+    Where something is awaited, a registered name, `name@server` or a `jami:` address does, too.
     What changes here is on disk when the call returns, and on its way to our other devices.
     """
 
     def __init__(
-        self, runtime: AccountRuntime, begin: Callable[[AccountId], Awaitable[str]]
+        self,
+        runtime: AccountRuntime,
+        begin: Callable[[AccountId], Awaitable[str]],
+        find: Callable[[AccountId | str], Awaitable[AccountId]],
     ) -> None:
-        """Work on *runtime*; *begin* begins a conversation of two and returns its id."""
+        """Work on *runtime*.
+
+        *begin* begins a conversation of two and returns its id; *find* returns the account that an
+        id or a name stands for.
+        """
         self._runtime = runtime
         self._begin = begin
+        self._find = find
 
     def __iter__(self) -> Iterator[Contact]:
         """Iterate over contacts and blocked accounts."""
@@ -118,12 +127,13 @@ class Contacts:
         two is begun, to which the request invites.
 
         Raises:
-            UnknownNameError: *account* is no id.
+            UnknownNameError: *account* is neither id nor name.
+            NamesError: nobody has the name, or the name server gave no answer that holds.
             OwnAccountError: it is our own.
             PayloadTooLargeError: the payload is too large to be sent.
             TooManyContactsError: the book is full.
         """
-        name = account_of(account)
+        name = await self._find(account)
         engine = self._runtime.engine
         record = self._book.contacts.get(name)
         if not conversation_id and (record is None or not record.is_active):
@@ -141,7 +151,7 @@ class Contacts:
         Raises:
             UnknownRequestError: it has asked for nothing.
         """
-        name = account_of(account)
+        name = await self._find(account)
         engine = self._runtime.engine
         self._runtime.command(lambda now: engine.accept_contact(name, now))
         return await self._saved(name)
@@ -152,7 +162,7 @@ class Contacts:
         Raises:
             UnknownRequestError: it has asked for nothing.
         """
-        name = account_of(account)
+        name = await self._find(account)
         engine = self._runtime.engine
         self._runtime.command(lambda now: engine.decline_contact(name, now))
         await self._runtime.drained()
@@ -163,7 +173,7 @@ class Contacts:
         Raises:
             OwnAccountError: it is our own.
         """
-        name = account_of(account)
+        name = await self._find(account)
         engine = self._runtime.engine
         self._runtime.command(lambda now: engine.block_contact(name, now))
         await self._runtime.drained()
@@ -174,7 +184,7 @@ class Contacts:
         Raises:
             UnknownContactError: it is not blocked.
         """
-        name = account_of(account)
+        name = await self._find(account)
         engine = self._runtime.engine
         self._runtime.command(lambda now: engine.unblock_contact(name, now))
         await self._runtime.drained()
@@ -186,7 +196,7 @@ class Contacts:
         Raises:
             UnknownContactError: it is none.
         """
-        name = account_of(account)
+        name = await self._find(account)
         engine = self._runtime.engine
         self._runtime.command(lambda now: engine.remove_contact(name, now))
         await self._runtime.drained()

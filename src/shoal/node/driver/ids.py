@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import string
+
 from shoal.core import AccountId, DecodeError, DeviceId
+from shoal.names.rules import NAME_LENGTH_MAX
 from shoal.node.errors import UnknownNameError
 
 SCHEMES = ("jami:", "ring:")  # Jami jamiaccount.cpp: what stands before ids in addresses
@@ -17,7 +20,7 @@ def account_of(name: AccountId | str) -> AccountId:
     if isinstance(name, AccountId):
         return name
     try:
-        return AccountId.from_hex(_bare(name))
+        return AccountId.from_hex(bare(name))
     except DecodeError as error:
         raise UnknownNameError(f"no account id: {name[:80]!r}") from error
 
@@ -44,11 +47,17 @@ def target_of(name: AccountId | DeviceId | str) -> AccountId | DeviceId:
     """
     if isinstance(name, AccountId | DeviceId):
         return name
-    is_device = len(_bare(name)) == 2 * DeviceId.length
-    return device_of(_bare(name)) if is_device else account_of(name)
+    is_device = len(bare(name)) == 2 * DeviceId.length
+    return device_of(bare(name)) if is_device else account_of(name)
 
 
-def _bare(name: str) -> str:
+def is_hex(text: str) -> bool:
+    """Whether *text* is digits of an id, and too many of them for a name."""
+    return len(text) > NAME_LENGTH_MAX and all(c in string.hexdigits for c in text)
+
+
+def bare(name: str) -> str:
+    """Return *name* without the scheme of an address."""
     text = name.strip()
     for scheme in SCHEMES:
         text = text.removeprefix(scheme)

@@ -54,7 +54,8 @@ class Node:
             home: its directory; None takes SHOAL_HOME, or that of the platform.
             config: settings; None reads config.toml of the home.
             serves_api: let commands of this user talk to it, by a Unix socket in the home.
-            is_offline: touch no network: look at what is on disk, and change it.
+            is_offline: touch no network: look at what is on disk, and change it. Only who asks
+                for a name has a name server asked.
 
         Raises:
             ConfigError: config.toml is not understood.
@@ -101,6 +102,7 @@ class Node:
             self._assembly = Assembly(
                 self._home, self.config, self._bus, pool, is_offline=self._is_offline
             )
+            stack.push_async_callback(self._assembly.names.close)
             stack.push_async_callback(self._assembly.close_mapper)
             self._accounts = Accounts(self._assembly)
             stack.push_async_callback(self._accounts.close)

@@ -140,6 +140,24 @@ class Vault:
         record = replace(self._record, settings=settings.to_mapping())
         await self._save(record.changed(time.time()))
 
+    async def use_names(
+        self, *, registered_name: str | None = None, name_server: str | None = None
+    ) -> None:
+        """Remember the account's name, or its name server; None leaves what there is.
+
+        A name can be asked for again, so no backup becomes old by it.
+
+        Raises:
+            AccountFileError: it cannot be written.
+        """
+        settings, record = self.settings, self._record
+        if registered_name is not None:
+            settings = replace(settings, registered_name=registered_name)
+        if name_server is not None:
+            settings = replace(settings, name_server=name_server)
+            record = record.changed(time.time())
+        await self._save(replace(record, settings=settings.to_mapping()))
+
     async def rename_device(self, name: str) -> None:
         """Change what this device is called.
 

@@ -297,7 +297,7 @@ async def test_a_new_account_is_made_with_progress(open_node: OpenNode) -> None:
     with pytest.raises(TimeoutError):
         await account.wait_announced(0.05)
     with pytest.raises(UnknownNameError):
-        await account.contacts.add("nobody")
+        await account.contacts.add("no body")
 
 
 async def test_nobody_is_found_where_nobody_is(both: Both) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import CommitId, ConversationId
 from shoal.node.driver.api.registry import METHODS
-from shoal.node.driver.ids import account_of
 from shoal.node.plain import plain, snake
 from shoal.swarm.errors import NoSuchConversationError
 
@@ -85,8 +84,9 @@ async def conversation_invite(
     node: Node, account: str, conversation: str, contact: str
 ) -> dict[str, Any]:
     """Invite somebody into a group."""
-    found = node.accounts[account].conversations[conversation]
-    await found.invite(contact)
+    own = node.accounts[account]
+    found = own.conversations[conversation]
+    await found.invite(await own.names.find_account(contact))
     return describe(found)
 
 
@@ -113,8 +113,9 @@ async def conversation_ban(
     node: Node, account: str, conversation: str, contact: str
 ) -> dict[str, Any]:
     """Vote somebody out."""
-    found = node.accounts[account].conversations[conversation]
-    await found.ban(contact)
+    own = node.accounts[account]
+    found = own.conversations[conversation]
+    await found.ban(await own.names.find_account(contact))
     return describe(found)
 
 
@@ -123,8 +124,9 @@ async def conversation_unban(
     node: Node, account: str, conversation: str, contact: str
 ) -> dict[str, Any]:
     """Vote somebody in again."""
-    found = node.accounts[account].conversations[conversation]
-    await found.unban(contact)
+    own = node.accounts[account]
+    found = own.conversations[conversation]
+    await found.unban(await own.names.find_account(contact))
     return describe(found)
 
 
@@ -145,23 +147,26 @@ async def conversation_send(
 ) -> dict[str, Any]:
     """Say something in a conversation, or to a contact; it is on disk when this returns."""
     own = node.accounts[account]
-    conversation = _addressed(own, to)
+    conversation = await _addressed(own, to)
     reply = CommitId.from_hex(reply_to) if reply_to else None
     message = await conversation.send(text, reply_to=reply)
     return {"conversation": str(conversation.id), **describe_message(message)}
 
 
-def _addressed(account: Account, to: str) -> Conversation:
-    """Return the conversation named, or that with the contact named.
+async def _addressed(account: Account, to: str) -> Conversation:
+    """Return the conversation named, or that with the contact named, by id or registered name.
 
     Raises:
         NoSuchConversationError: it is neither.
+        UnknownNameError: it is no id and no name.
+        NamesError: nobody has the name, or the name server gave no answer that holds.
     """
     text = to.strip().removeprefix("swarm:").removeprefix("jami:")
-    contact = account.contacts.get(account_of(text))
+    who = await account.names.find_account(text)
+    contact = account.contacts.get(who)
     if contact is not None and contact.conversation_id:
         return account.conversations[contact.conversation_id]
     try:
-        return account.conversations[ConversationId.from_hex(text)]
+        return account.conversations[ConversationId(who)]  # ids of both kinds look alike
     except NoSuchConversationError:
         raise NoSuchConversationError(f"{text}: neither a conversation nor a contact") from None

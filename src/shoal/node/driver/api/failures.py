@@ -20,6 +20,7 @@ _MODULES: Final = (
     "shoal.crypto.errors",
     "shoal.dht.errors",
     "shoal.identity.errors",
+    "shoal.names.errors",
     "shoal.net.errors",
     "shoal.net.ice.errors",
     "shoal.node.errors",

@@ -1,6 +1,7 @@
 """The methods of the node's API: each calls one thing of the library, and answers in JSON.
 
-Accounts are named by id, by first digits of it, or by display name; contacts and devices by id.
+Accounts are named by id, by first digits of it, or by display name; contacts by id or registered
+name, devices by id.
 Passwords travel as parameters, from the same user to the same user, and are never logged.
 """
 
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal.net.errors import ConnectError, ConnectStep
 from shoal.node import events as ev
 from shoal.node.driver.api.registry import METHODS, Last
-from shoal.node.driver.ids import account_of, target_of
+from shoal.node.driver.ids import account_of
 from shoal.node.driver.paths import trace_to_json
 from shoal.node.errors import ParametersError
 from shoal.node.plain import event_to_json
@@ -25,6 +26,7 @@ from shoal.node.plain import event_to_json
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from shoal.core import AccountId, DeviceId
     from shoal.net import ConnectionInfo
     from shoal.node.driver.account import Account
     from shoal.node.driver.bus import Subscription
@@ -61,6 +63,8 @@ class AccountInfo:
     contacts: int
     requests: int
     devices: int
+    registered_name: str
+    name_server: str
 
     @classmethod
     def of(cls, account: Account) -> AccountInfo:
@@ -76,6 +80,8 @@ class AccountInfo:
             len(account.contacts.list(with_banned=False)),
             len(account.contacts.requests()),
             len(account.devices.list()),
+            account.names.own,
+            account.names.server,
         )
 
 
@@ -342,7 +348,7 @@ async def connect(
     try:
         opened = await found.connect(to, channel, reuse=not fresh, timeout=timeout)
     except ConnectError as error:
-        info = _connection_to(found, to)
+        info = _connection_to(found, await found.names.find_target(to))
         if error.step is not ConnectStep.CHANNEL or info is None:
             raise
         return _connected(info, channel, is_accepted=False)
@@ -354,8 +360,7 @@ async def connect(
         opened.close()
 
 
-def _connection_to(account: Account, to: str) -> ConnectionInfo | None:
-    target = target_of(to)
+def _connection_to(account: Account, target: AccountId | DeviceId) -> ConnectionInfo | None:
     fitting = (i for i in account.connections() if target in (i.device, i.account))
     return next(fitting, None)
 
