@@ -69,6 +69,8 @@ async def status(home: str | None, *, as_json: bool) -> int:
         emit("status", **found)
         return Exit.OK
     click.echo(f"home {found['home']}, {counted(found['accounts'], 'account')}")
+    for path, why in found["damaged"].items():
+        click.echo(f"damaged: {path}: {printable(why)}", err=True)
     for dht in found["dht"]:
         click.echo(
             f"DHT node {dht['node_id']} of network {dht['network']}: {dht['status']},"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
 import time
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Persist
 from shoal.core.driver import SystemEntropy
+from shoal.crypto import CryptoError
 from shoal.identity import (
     AccountRecord,
     AccountSettings,
@@ -31,7 +33,7 @@ from shoal.identity import (
     unpack_archive,
 )
 from shoal.identity.driver import AccountFolder, make_keys, new_account
-from shoal.identity.errors import PinNotFoundError
+from shoal.identity.errors import AccountError, PinNotFoundError
 from shoal.node.driver.linking import GuestRuntime, LinkNewDevice
 from shoal.node.errors import AccountExistsError, HomeError, UnknownAccountError
 from shoal.node.events import AccountAdded, AccountRemoved
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from shoal.node.driver.assembly import Assembly
     from shoal.node.driver.linking import AskPassword
 
+_log = logging.getLogger(__name__)
+
 Progress: TypeAlias = "Callable[[str, int, int], None]"
 
 KEY_BITS: Final = 4096  # Jami: what all accounts have
@@ -57,12 +61,17 @@ CONTACTS_FILE: Final = "contacts"
 
 
 class Accounts:
-    """The accounts of one node, by id."""
+    """The accounts of one node, by id.
+
+    Attributes:
+        damaged: folders of accounts that could not be opened, and why.
+    """
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
         self._accounts: dict[AccountId, Account] = {}
         self._folders: dict[AccountId, AccountFolder] = {}
+        self.damaged: Final[dict[Path, str]] = {}
         self._lock = asyncio.Lock()
 
     def __iter__(self) -> Iterator[Account]:
@@ -92,13 +101,17 @@ class Accounts:
         return fitting[0]
 
     async def load(self) -> None:
-        """Start the accounts that are on disk.
+        """Start the accounts that are on disk; one that is damaged does not keep others away.
 
         Raises:
-            AccountFileError: a file of one is missing or damaged.
+            DhtError: no DHT node can be opened.
         """
         for folder in await asyncio.to_thread(self._assembly.folders):
-            await self._open(folder)
+            try:
+                await self._open(folder)
+            except (AccountError, CryptoError) as error:
+                _log.error("! account in %s: %s", folder.path, error)
+                self.damaged[folder.path] = str(error)
 
     async def close(self) -> None:
         """Stop all."""

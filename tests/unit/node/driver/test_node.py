@@ -279,6 +279,22 @@ async def test_accounts_survive_a_restart(open_node: OpenNode, tmp_path: Path) -
         assert list((home / "accounts").iterdir()) == []
 
 
+async def test_a_damaged_account_does_not_keep_others_away(tmp_path: Path) -> None:
+    """It is named, with what is wrong."""
+    home = tmp_path / "home"
+    async with Node(home, config=loopback()) as node:
+        alice = await add_account(node, "alice")
+        (path,) = (home / "accounts").iterdir()
+        bob = await add_account(node, "bob")
+    (path / "ring_device.key").write_text("damaged")
+
+    async with Node(home, config=loopback()) as node:
+        assert [each.id for each in node.accounts] == [bob.id]
+        assert list(node.accounts.damaged) == [path]
+        with pytest.raises(UnknownAccountError):
+            node.accounts[alice.id]
+
+
 async def test_a_new_account_is_made_with_progress(open_node: OpenNode) -> None:
     """Four steps; it is announced as soon as there is somebody to tell."""
     first = await open_node()

@@ -94,6 +94,7 @@ async def node_status(node: Node) -> dict[str, object]:
     return {
         "home": str(node.home),
         "accounts": len(node.accounts),
+        "damaged": {str(path): why for path, why in node.accounts.damaged.items()},
         "dht": [
             {
                 "node_id": str(dht.node_id),
