@@ -91,7 +91,8 @@ async def list_(home: str | None, *, as_json: bool) -> int:
         else:
             state = f"{each['state']:<9}  {counted(each['contacts'], 'contact')}"
             more = f", {counted(each['requests'], 'request')}" if each["requests"] else ""
-            click.echo(f"{each['id']}  {printable(each['name'])}  {state}{more}")
+            name = f"  ({each['registered_name']})" if each["registered_name"] else ""
+            click.echo(f"{each['id']}  {printable(each['name'])}{printable(name)}  {state}{more}")
     if not accounts and not as_json:
         click.echo("no accounts yet: shoal account new --name NAME", err=True)
     for each in accounts:
@@ -114,6 +115,8 @@ async def show(account_id: str, home: str | None, *, has_qr: bool, as_json: bool
     rows = {
         "id": found["id"],
         "name": printable(found["name"]),
+        "known as": printable(found["registered_name"] or "no registered name"),
+        "names at": printable(found["name_server"]),
         "state": found["state"],
         "device": found["device"],
         "short id": found["short_device"],

@@ -41,7 +41,9 @@ async def connect(
     fresh: bool,
     as_json: bool,
 ) -> int:
-    """Open a channel to DEVICE, a device's or an account's id, and show the way it took.
+    """Open a channel to DEVICE, and show the way it took.
+
+    DEVICE is the id of a device or of an account, or the registered name of an account.
 
     Shown are the candidates of both sides, the pairs that were tried and what became of each, the
     round trip, TLS, and the time of every step. The channel is closed again. The exit status is 4

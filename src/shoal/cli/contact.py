@@ -20,8 +20,9 @@ R = TypeVar("R")
 def contact() -> None:
     """Contacts: ask, accept, decline, block.
 
-    CONTACT is an account's id, 40 hexadecimal digits. Of several accounts of yours, --account
-    says which one is meant.
+    CONTACT is an account's id, 40 hexadecimal digits, or its registered name: NAME, NAME@SERVER
+    or a jami: address. A name counts only if its account has signed it. Of several accounts of
+    yours, --account says which one is meant.
     """
 
 

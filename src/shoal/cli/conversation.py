@@ -198,8 +198,8 @@ async def send(
 ) -> int:
     """Say something in a conversation, or to a contact.
 
-    TO is the id of a conversation, or that of a contact. What is said is on disk when the command
-    ends; it reaches the others while a node runs: `shoal node run`.
+    TO is the id of a conversation, or the id or the registered name of a contact. What is said is
+    on disk when the command ends; it reaches the others while a node runs: `shoal node run`.
     """
     async with api_of(home) as api:
         own = await which(api, account)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import click
 
 from shoal.cli.common import Exit, emit, json_option, runs_async, timeout_option
-from shoal.cli.home import api_of, ask_password, home_option, password_option
+from shoal.cli.home import api_of, ask_password, home_option, password_option, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from shoal.chain import ChainAddress
     from shoal.chain.driver import RegistryClient
@@ -79,7 +80,11 @@ def unsigned_option(command: Callable[P, R]) -> Callable[P, R]:
 @click.option("--archive", metavar="FILE", help="The account, as it was exported.")
 @password_option("The password of the account's archive.")
 @home_option
-@server_option
+@click.option(
+    "--server",
+    metavar="URL",
+    help="The name server, instead of the account's; with --archive, of the usual one.",
+)
 @click.option("--key", metavar="FILE", help="With --chain: the key that pays and owns the record.")
 @chain_options
 @timeout_option(120.0, "For all of it; the server or the chain may need some blocks.")
@@ -91,7 +96,7 @@ async def register(
     archive: str | None,
     password_file: str | None,
     home: str | None,
-    server: str,
+    server: str | None,
     key: str | None,
     chain: str | None,
     registry: str | None,
@@ -101,25 +106,48 @@ async def register(
 ) -> int:
     """Register NAME for the account, for ever: there is no way to change or undo it.
 
-    The server pays. With --chain and --key you do: the record goes to the chain from here, and
+    An account of this device registers at its own name server: `shoal name use` says which. The
+    server pays. With --chain and --key you do: the record goes to the chain from here, and
     every server that reads that chain has it. Repeating a registration is harmless.
     """
     if (chain is None) != (key is None):
         raise click.UsageError("--chain and --key belong together")
-    account_key, owner = await _open_account(account, archive, password_file, home)
-    if chain is not None and key is not None:
-        async with asyncio.timeout(timeout):  # what was begun goes on when it is asked for again
-            record = await _register_on_chain(wanted, account_key, chain, registry, Path(key))
+    if chain is None and archive is None and account is not None:
+        async with asyncio.timeout(timeout):
+            fields = await _register_here(wanted, account, password_file, home, server)
     else:
-        from shoal.names import NameClient, NameClientConfig
-
-        config = NameClientConfig(server=server, registration_timeout=timeout)
-        async with NameClient(config) as client:
-            record = await client.register(wanted, account_key.public_key, account_key.sign, owner)
+        account_key, owner = await _open_account(account, archive, password_file, home)
+        if chain is not None and key is not None:
+            async with asyncio.timeout(timeout):  # what was begun goes on when asked for again
+                record = await _register_on_chain(wanted, account_key, chain, registry, Path(key))
+        else:
+            record = await _register_at(server, wanted, account_key, owner, timeout)
+        fields = _fields(record)
     if as_json:
-        emit("registered", **_fields(record))
+        emit("registered", **fields)
     else:
-        click.echo(f"{record.name} is {record.account}")
+        click.echo(f"{fields['name']} is {fields['addr']}")
+    return Exit.OK
+
+
+@name.command()
+@click.argument("server", metavar="URL")
+@click.option("--account", metavar="ID", required=True, help="The account on this device.")
+@home_option
+@json_option
+@runs_async
+async def use(server: str, account: str, home: str | None, *, as_json: bool) -> int:
+    """Make URL the name server of an account, as Jami's *name server* setting does.
+
+    An empty URL, '', takes that of the node's settings again. The setting is in the account's
+    archive, so that its new devices have it.
+    """
+    async with api_of(home, is_local=True) as api:
+        used = await api.call("name.use", account=account, server=server)
+    if as_json:
+        emit("used", account=account, **used)
+    else:
+        click.echo(f"names are looked up at {printable(used['server'])}")
     return Exit.OK
 
 
@@ -235,6 +263,37 @@ def _client(server: str, seconds: float, *, allow_unsigned: bool) -> NameClient:
     return NameClient(
         NameClientConfig(server=server, timeout=seconds, allow_unsigned=allow_unsigned)
     )
+
+
+async def _register_here(
+    wanted: str, account: str, password_file: str | None, home: str | None, server: str | None
+) -> Mapping[str, Any]:
+    """Register for an account of this device, by its node."""
+    async with api_of(home, is_local=True) as api:
+        found = await api.call("account.show", account=account)
+        password = ""
+        if found["has_password"]:
+            password = ask_password(password_file, "Password of the account") or ""
+        registered: Mapping[str, Any] = await api.call(
+            "name.register",
+            account=found["id"],
+            name=wanted,
+            password=password,
+            server=server or "",
+        )
+    return registered
+
+
+async def _register_at(
+    server: str | None, wanted: str, key: PrivateKey, owner: ChainAddress, seconds: float
+) -> NameRecord:
+    """Register at a server, with an account's key in hand."""
+    from shoal.names import NameClient, NameClientConfig
+
+    server = server or os.environ.get("SHOAL_NAME_SERVER") or SERVER
+    config = NameClientConfig(server=server, registration_timeout=seconds)
+    async with NameClient(config) as client:
+        return await client.register(wanted, key.public_key, key.sign, owner)
 
 
 async def _open_account(

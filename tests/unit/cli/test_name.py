@@ -16,6 +16,7 @@ from shoal.names.driver.opening import open_name_server
 from shoal.node import Node
 from shoal.sim import SeededEntropy
 from tests.unit.cli.conftest import Outcome, shoal
+from tests.unit.cli.homes import add_person, make_home
 from tests.unit.names.people import account_of
 from tests.unit.node.driver.conftest import add_account, loopback
 
@@ -151,3 +152,47 @@ def test_an_account_of_this_device(server: str, tmp_path: Path) -> None:
     assert (done.status, done.out) == (Exit.OK, f"dora is {account}\n")
     assert shoal(*words).status == Exit.USAGE
     assert shoal(*words, "--account", "nobody").status != Exit.OK
+
+
+def test_an_account_and_its_name_server(server: str, tmp_path: Path) -> None:
+    """Told which, it registers there; lists say its name; its contacts are added by theirs."""
+    home = make_home(tmp_path / "home")
+    eve, frank = add_person(home, "eve"), add_person(home, "frank", PASSWORD)
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD)
+    at = ("--home", str(home))
+    for account in (eve, frank):
+        used = shoal("name", "use", server, "--account", account, *at)
+        assert (used.status, used.out) == (Exit.OK, f"names are looked up at {server}\n")
+    register = ("name", "register", *at)
+    (done,) = shoal(*register, "eve", "--account", eve, "--json").events
+    assert (done["name"], done["addr"], done["is_signed"]) == ("eve", eve, True)
+    taken = shoal(*register, "eve", "--account", frank, "--password-file", str(secret))
+    assert (taken.status, "Choose another name" in taken.err) == (Exit.REFUSED, True)
+    wrong = shoal(*register, "frank", "--account", frank)
+    assert (wrong.status, wrong.out) == (Exit.REFUSED, "")
+    right = shoal(*register, "frank", "--account", frank, "--password-file", str(secret))
+    assert right.out == f"frank is {frank}\n"
+
+    assert f"{eve}    (eve)" in shoal("account", "list", *at).out
+    shown = shoal("account", "show", eve, *at).out
+    assert "known as  eve\n" in shown
+    assert f"names at  {server}\n" in shown
+    (event,) = shoal("account", "show", frank, *at, "--json").events
+    assert (event["registered_name"], event["name_server"]) == ("frank", server)
+
+    as_eve = ("--account", eve, *at)
+    blocked = shoal("contact", "block", "frank", *as_eve, "--json")
+    assert blocked.status == Exit.OK, blocked.err
+    assert frank in shoal("contact", "list", *as_eve).out
+    for command in (
+        ("contact", "add", "nobody-here"),
+        ("connect", "nobody-here"),
+        ("send", "nobody-here", "hello"),
+    ):
+        missing = shoal(*command, *as_eve)
+        assert missing.status == Exit.FAILED, missing.err
+        assert "nobody has the name nobody-here" in missing.err
+    assert shoal("name", "use", "ftp://x", "--account", eve, *at).status != Exit.OK
+    usual = shoal("name", "use", "", "--account", eve, *at, "--json").events[0]
+    assert usual["server"] == "http://127.0.0.1:9"

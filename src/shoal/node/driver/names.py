@@ -135,11 +135,13 @@ class AccountNames:
             await self.close()
             self.start()
 
-    async def register(self, name: str, *, password: str = "") -> NameRecord:
+    async def register(
+        self, name: str, *, password: str = "", server: str | None = None
+    ) -> NameRecord:
         """Register *name* for the account, for ever: it cannot be changed or undone.
 
         Repeating it is harmless, and tells how it ended. *password* is that of the archive, which
-        holds the account's key.
+        holds the account's key; *server* is one to be asked instead of the account's.
 
         Raises:
             AccountKeyError: this device does not have the archive.
@@ -153,10 +155,10 @@ class AccountNames:
         client = await self._shared.client()
         keys = (await self._vault.open(password)).keys
         private, owner = keys.account.private_key, ChainAddress.parse(keys.chain_address)
-        record = await client.register(
-            name, private.public_key, private.sign, owner, server=self.server
-        )
-        await self._know(record.name)
+        url = server_url(server or self.server)
+        record = await client.register(name, private.public_key, private.sign, owner, server=url)
+        if url == server_url(self.server):
+            await self._know(record.name)
         return record
 
     async def lookup(self, name: str, *, is_fresh: bool = False) -> NameRecord:

@@ -210,6 +210,6 @@ async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name=f"httpx2 of {name}")
 
-    monkeypatch.setattr(module.importlib, "import_module", missing)
+    monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(NamesMissingError, match="names need httpx2"):
         await SharedNames(NamesSettings()).client()

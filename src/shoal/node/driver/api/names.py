@@ -25,9 +25,12 @@ def describe(record: NameRecord) -> dict[str, Any]:
 
 
 @method("name.register", is_local=True)
-async def name_register(node: Node, account: str, name: str, password: str = "") -> dict[str, Any]:
-    """Register a name for the account, for ever."""
-    return describe(await node.accounts[account].names.register(name, password=password))
+async def name_register(
+    node: Node, account: str, name: str, password: str = "", server: str = ""
+) -> dict[str, Any]:
+    """Register a name for the account, for ever, at its name server or another one."""
+    names = node.accounts[account].names
+    return describe(await names.register(name, password=password, server=server or None))
 
 
 @method("name.lookup", is_local=True)
