@@ -100,7 +100,7 @@ def test_wrong_usage(tmp_path: Path) -> None:
     for words, status, text in (
         (("--tls-key", "x"), Exit.USAGE, "belong together"),
         (("--tls-key", "x", "--tls-certificate", "y"), Exit.USAGE, "No such file"),
-        (("--registry", "0x12"), Exit.USAGE, "ddress"),
+        (("--registry", "0x12"), Exit.USAGE, "ChainAddress"),
         (("--bind", "203.0.113.1"), Exit.UNAVAILABLE, "cannot listen"),
         (("--key", str(tmp_path / "missing")), None, "missing"),
         (("--chain", "nonsense"), None, "URL"),
