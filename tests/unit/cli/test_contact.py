@@ -129,7 +129,7 @@ def test_commands_say_which_account_they_need(tmp_path: Path) -> None:
     assert "shoal account new" in none.err
     add_person(home, "alice")
     assert shoal("contact", "list", "--home", str(home)).status == Exit.OK
-    wrong = shoal("contact", "block", "nobody", "--home", str(home))
+    wrong = shoal("contact", "block", "no body", "--home", str(home))
     assert wrong.status == Exit.USAGE
     bob = add_person(home, "bob")
     several = shoal("contact", "list", "--home", str(home))
