@@ -13,7 +13,7 @@ from shoal.net.errors import ConnectError, ConnectStep
 from shoal.node.config import DhtSettings
 from shoal.node.events import ConnectionOpened
 from tests.peers.coturn import CoturnProcess
-from tests.peers.crossings import KINDS, NO_NAT, behind, measure, party, with_turn
+from tests.peers.crossings import FORWARDING, KINDS, NO_NAT, behind, measure, party, with_turn
 from tests.peers.jami import JamiAccount
 from tests.peers.miniupnpd import MiniupnpdProcess
 from tests.peers.natbench import Nat, block_udp
@@ -42,8 +42,9 @@ def turn(town: Town) -> CoturnProcess:
 
 
 def test_every_pair_of_routers(town: Town, turn: CoturnProcess) -> None:
-    """Direct where one side is public or 1:1, relayed everywhere else; and never not at all."""
-    open_kinds = {NO_NAT, ONE_TO_ONE}
+    """Direct where one side is public, 1:1 or forwarded; relayed else; and never not at all."""
+    require(Need.MINIUPNPD)
+    open_kinds = {NO_NAT, ONE_TO_ONE, FORWARDING}
 
     crossings = measure(town, turn)
 

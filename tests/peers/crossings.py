@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal.node.config import AccountSettings, NetSettings, TurnServer
 from shoal.node.errors import DeviceNotFoundError
+from tests.peers.miniupnpd import MiniupnpdProcess
 from tests.peers.natbench import Nat
 from tests.peers.shoal_node import QUIET
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from tests.peers.town import Town
 
 NO_NAT: Final = "none"
-KINDS: Final = (NO_NAT, *(nat.name.lower().replace("_", "-") for nat in Nat))
+FORWARDING: Final = "forwarding"  # port-dependent, and forwards ports when asked
+KINDS: Final = (NO_NAT, *(nat.name.lower().replace("_", "-") for nat in Nat), FORWARDING)
 ECHO: Final = "echo"
 _PUBLIC: Final = {"": AccountSettings(public=True)}  # whoever calls is answered
 _PATIENCE: Final = 60.0  # seconds
@@ -97,7 +99,10 @@ def behind(town: Town, kind: str) -> Namespace:
     """Return a new host behind a new router of that kind, or with a public address."""
     if kind == NO_NAT:
         return town.bench.add_host()
-    router = town.bench.add_router(Nat[kind.upper().replace("-", "_")])
+    nat = Nat.PORT_DEPENDENT if kind == FORWARDING else Nat[kind.upper().replace("-", "_")]
+    router = town.bench.add_router(nat)
+    if kind == FORWARDING:
+        town.keep(MiniupnpdProcess(router, town.home(f"router-{router.space.host}")))
     return town.bench.add_host_behind(router)
 
 
@@ -109,9 +114,9 @@ def with_turn(turn: CoturnProcess, *, relay_only: bool = False) -> NetSettings:
 
 def measure(town: Town, turn: CoturnProcess) -> dict[tuple[str, str], Crossing]:
     """Let nodes behind each kind of router call nodes behind each kind, one after the other."""
-    net = with_turn(turn)
-    callers = {kind: party(town, behind(town, kind), name="caller", net=net) for kind in KINDS}
-    callees = {kind: party(town, behind(town, kind), name="callee", net=net) for kind in KINDS}
+    nets = {kind: replace(with_turn(turn), upnp=kind == FORWARDING) for kind in KINDS}
+    callers = {kind: party(town, behind(town, kind), net=nets[kind]) for kind in KINDS}
+    callees = {kind: party(town, behind(town, kind), net=nets[kind]) for kind in KINDS}
     return {
         (caller, callee): callers[caller].reach(callees[callee])
         for caller in KINDS
