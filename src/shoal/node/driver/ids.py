@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 from shoal.core import AccountId, DecodeError, DeviceId
-from shoal.names.rules import NAME_LENGTH_MAX
+from shoal.names import is_canonical_name
 from shoal.node.errors import UnknownNameError
 
 SCHEMES = ("jami:", "ring:")  # Jami jamiaccount.cpp: what stands before ids in addresses
@@ -52,8 +52,8 @@ def target_of(name: AccountId | DeviceId | str) -> AccountId | DeviceId:
 
 
 def is_hex(text: str) -> bool:
-    """Whether *text* is digits of an id, and too many of them for a name."""
-    return len(text) > NAME_LENGTH_MAX and all(c in string.hexdigits for c in text)
+    """Whether *text* is digits of an id, and cannot be a name."""
+    return all(c in string.hexdigits for c in text) and not is_canonical_name(text.lower())
 
 
 def bare(name: str) -> str:

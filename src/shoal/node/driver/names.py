@@ -9,13 +9,13 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.identity.errors import AccountFileError
+from shoal.names import parse_address, server_url
 from shoal.names.errors import (
     AddressFormatError,
     InvalidNameError,
     NameNotFoundError,
     NamesError,
 )
-from shoal.names.uris import parse_address, server_url
 from shoal.node.driver.ids import account_of, bare, is_hex, target_of
 from shoal.node.errors import ConfigError, NamesMissingError, UnknownNameError
 from shoal.node.events import AccountNamed
@@ -267,7 +267,7 @@ class AccountNames:
     async def _look(self, text: str) -> AccountId:
         """Return the account of an address that is no plain id."""
         if is_hex(bare(text)):  # 64 digits are a device; of other numbers, some were lost
-            raise UnknownNameError(f"no id of an account, and too long a name: {text[:80]!r}")
+            raise UnknownNameError(f"no id of an account, and no name: {text[:80]!r}")
         try:
             target = parse_address(text)
             if target.account is not None:
