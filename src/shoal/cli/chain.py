@@ -386,4 +386,5 @@ def _wei(coins: str) -> int:
 
 
 def _coins(wei: int) -> str:
-    return f"{Decimal(wei) / WEI_PER_COIN:,f}".rstrip("0").rstrip(".")
+    whole, _, part = f"{Decimal(wei) / WEI_PER_COIN:,f}".partition(".")
+    return f"{whole}.{part}".rstrip("0").rstrip(".") if part else whole

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from shoal.chain.genesis import Genesis
 from shoal.chain.registry import GENESIS_ADDRESS
 from shoal.cli import main
+from shoal.cli.chain import _coins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,3 +115,12 @@ def test_what_goes_wrong(tmp_path: Path, arguments: tuple[str, ...], status: int
     result = shoal(*(each.format(made=made, new=tmp_path / "new") for each in arguments))
 
     assert result.exit_code == status, result.output
+
+
+@pytest.mark.parametrize(
+    ("wei", "words"),
+    [(10**19, "10"), (10**21, "1,000"), (0, "0"), (15 * 10**17, "1.5"), (10**16, "0.01")],
+)
+def test_coins_are_counted_whole(wei: int, words: str) -> None:
+    """Only what follows the point loses its zeros."""
+    assert _coins(wei) == words
