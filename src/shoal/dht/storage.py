@@ -61,10 +61,11 @@ _Entry: TypeAlias = "tuple[float, int, InfoHash, int]"
 class _Sender:
     """What one address makes us keep, soonest to expire first."""
 
-    __slots__ = ("cost", "soonest")
+    __slots__ = ("cost", "count", "soonest")
 
     def __init__(self) -> None:
         self.cost = 0
+        self.count = 0
         self.soonest: list[_Entry] = []
 
 
@@ -176,7 +177,8 @@ class Storage:
         self._cost -= stored.cost
         sender = self._senders[stored.sender]
         sender.cost -= stored.cost
-        if sender.cost:
+        sender.count -= 1
+        if sender.count:
             self._trim(sender)
             heapq.heappush(self._heaviest, (-sender.cost, stored.sender))
         else:
@@ -209,7 +211,7 @@ class Storage:
         self._serial += 1
         entry = (stored.expires, self._serial, stored.key, stored.value.id)
         heapq.heappush(self._expiry, entry)
-        if len(self._expiry) > 4 * self.count + 1024:
+        if len(self._expiry) > 2 * self.count + 1024:
             alive = {e[2:]: e for e in self._expiry if self._current(e) is not None}
             self._expiry = list(alive.values())  # one entry each, or this would not end
             heapq.heapify(self._expiry)
@@ -221,6 +223,7 @@ class Storage:
         self._cost += stored.cost
         sender = self._senders.setdefault(stored.sender, _Sender())
         sender.cost += stored.cost
+        sender.count += 1
         self._push_soonest(sender, stored)
         heapq.heappush(self._heaviest, (-sender.cost, stored.sender))
         self._trim_heaviest()
@@ -233,8 +236,7 @@ class Storage:
 
     def _trim(self, sender: _Sender) -> None:
         """Rebuild the heap of *sender* when most of it is stale."""
-        alive_max = sender.cost // OVERHEAD
-        if len(sender.soonest) > 2 * alive_max + 16:
+        if len(sender.soonest) > 2 * sender.count + 16:
             alive = {e[2:]: e for e in sender.soonest if self._current_of(sender, e) is not None}
             sender.soonest = list(alive.values())
             heapq.heapify(sender.soonest)

@@ -217,6 +217,18 @@ def test_what_was_evicted_is_let_go() -> None:
     assert sum(type(each) is StoredValue for each in gc.get_objects()) <= 10 + 5
 
 
+def test_values_that_expired_leave_little_bookkeeping() -> None:
+    """A busy sender's entries are twice its values at most, however much has come and gone."""
+    storage = Storage(10_000_000, None, 100_000)
+    for number in range(20_000):
+        storage.store(entry(1, 2000, key=InfoHash.of(b"%d" % number), expires=600.0 + number))
+        storage.expire(500.0 + number)
+    assert storage.count == 100
+    (sender,) = storage._senders.values()  # noqa: SLF001 - no other way to see it
+    assert len(sender.soonest) <= 2 * storage.count + 16
+    assert len(storage._expiry) <= 2 * storage.count + 1024  # noqa: SLF001
+
+
 def test_many_versions_of_one_life_take_no_more_room() -> None:
     """A value replaced thousands of times, ending at the same moment, is one entry in the end."""
     storage = Storage(100_000, None, 10)
