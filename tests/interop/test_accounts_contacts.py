@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.peers.shoal_node import ShoalHost
     from tests.peers.town import Town
 
+pytestmark = pytest.mark.timeout(300)  # RSA keys and Jami take their time on a busy machine
+
 CARD: Final = b"BEGIN:VCARD\nVERSION:2.1\nFN:Ada of the reef\nEND:VCARD"
 PATIENCE: Final = 90.0  # seconds, on a busy machine
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.peers.shoal_node import ShoalHost
     from tests.peers.town import Town
 
+pytestmark = pytest.mark.timeout(300)  # RSA keys and Jami take their time on a busy machine
+
 PASSWORD: Final = "corrêct horse"  # noqa: S105 - of a test, and not ASCII
 WRONG: Final = "wrong"
 KEY_BITS: Final = 2048  # of our devices: drawn in a moment, and enough for Jami

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     Open = Callable[[Namespace], socket.socket]
 
-PATIENCE: Final = 5.0  # seconds for what comes
-SILENCE: Final = 0.2  # seconds without anything prove that nothing comes
+PATIENCE: Final = 20.0  # seconds for what comes
+SILENCE: Final = 0.5  # seconds without anything prove that nothing comes
 
 
 @pytest.fixture(scope="module")

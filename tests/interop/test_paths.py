@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tests.peers.jami import JamiDaemon
     from tests.peers.town import Town
 
+pytestmark = pytest.mark.timeout(300)  # RSA keys and Jami take their time on a busy machine
+
 ONE_TO_ONE: Final = "endpoint-independent"
 PATIENCE: Final = 90.0  # seconds, on a busy machine
 ICE_LIMIT: Final = 60.0  # seconds, twice what our side takes at worst
