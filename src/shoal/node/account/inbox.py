@@ -60,6 +60,8 @@ MESSAGES_BURST: Final = 10  # ours: of one device at once
 MESSAGES_RATE: Final = 0.1  # per second and device; ours
 SENDERS_MAX: Final = 4096  # ours: devices that are told apart
 WAITING_MAX: Final = 256  # ours: messages whose sender's chain is being looked for
+RETRY_FIRST: Final = 1.0  # seconds, doubled for each try; ours
+TRIES_MAX: Final = 4  # ours: within half a minute
 SAVE_AFTER: Final = 1.0  # seconds that ids are gathered for, before they are written; ours
 READ_FILE: Final = "readRequests"
 SENDINGS_MAX: Final = 1024  # ours: requests being sent
@@ -86,6 +88,16 @@ class InboxStats:
     unknown: int = 0
     sent: int = 0
     unsent: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A message whose sender's chain is being looked for."""
+
+    name: DeviceName
+    message: _Message
+    tries: int = 0
+    retry_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -128,7 +140,8 @@ class Inbox:
         self._limiter: SenderLimiter[InfoHash] = SenderLimiter(
             MESSAGES_BURST, MESSAGES_RATE, SENDERS_MAX
         )
-        self._waiting: dict[int, _Message] = {}  # by op of the search
+        self._waiting: dict[int, _Waiting] = {}  # by op of the search
+        self._retries: list[_Waiting] = []  # whose sender was not found, to be looked for again
         self._sendings: dict[int, _Sending] = {}  # by step: lookup, search or put
         self._targets: dict[int, InfoHash] = {}  # by op of the put: the device
 
@@ -147,7 +160,7 @@ class Inbox:
         for op in (*self._waiting, *self._sendings):
             effects += self._chains.cancel(op)
             self._operations.end(op)
-        self._waiting, self._sendings, self._targets = {}, {}, {}
+        self._waiting, self._sendings, self._targets, self._retries = {}, {}, {}, []
         return effects
 
     def send(
@@ -190,7 +203,7 @@ class Inbox:
         waiting = self._waiting.pop(op, None)
         if waiting is not None:
             self._operations.end(op)
-            return self._arrived(chain, waiting)
+            return self._arrived(chain, waiting.message)
         sending = self._leave(op)
         if sending is None:
             return []
@@ -198,9 +211,9 @@ class Inbox:
 
     def chain_missing(self, op: int) -> list[object]:
         """Drop a message whose sender proves nothing, or leave out a device without a chain."""
-        if self._waiting.pop(op, None) is not None:
+        if (waiting := self._waiting.pop(op, None)) is not None:
             self._operations.end(op)
-            self.stats.unknown += 1
+            self._put_off(waiting)
             return []
         sending = self._leave(op)
         return [] if sending is None else self._conclude(sending)
@@ -235,15 +248,23 @@ class Inbox:
         return op in self._waiting or (op in self._sendings and op not in self._targets)
 
     def next_deadline(self) -> float | None:
-        """When the ids of what was read are to be kept."""
-        return self._save_at
+        """When the ids of what was read are to be kept, or a sender is looked for again."""
+        moments = [each.retry_at for each in self._retries]
+        if self._save_at is not None:
+            moments.append(self._save_at)
+        return min(moments, default=None)
 
     def advance(self, now: float) -> list[object]:
         """Keep them, some at a time: each write waits for the disk."""
-        if self._save_at is None or now < self._save_at:
-            return []
-        self._save_at = None
-        return [Persist(READ_FILE, self._read.pack())]
+        effects: list[object] = []
+        due = [each for each in self._retries if each.retry_at <= now]
+        self._retries = [each for each in self._retries if each.retry_at > now]
+        for waiting in due:
+            effects += self._look(waiting, now)
+        if self._save_at is not None and now >= self._save_at:
+            self._save_at = None
+            effects.append(Persist(READ_FILE, self._read.pack()))
+        return effects
 
     def acknowledge(self, chain: DeviceChain, message: InstantMessage) -> list[object]:
         """Tell the sender of a message that it has arrived: in our own inbox, where it waits."""
@@ -273,12 +294,25 @@ class Inbox:
         if self._save_at is None:
             self._save_at = now + SAVE_AFTER
         device = DeviceId(hashlib.sha256(value.owner).digest())
+        return self._look(_Waiting(DeviceName(device, value.owner_id), message), now)
+
+    def _look(self, waiting: _Waiting, now: float) -> list[object]:
+        """Look for the chain of who sent a message."""
+        waiting.tries += 1
+        waiting.retry_at = now + RETRY_FIRST * 2.0**waiting.tries
         op = self._operations.begin(self)
-        self._waiting[op] = message
+        self._waiting[op] = waiting
         try:
-            return self._chains.find(op, DeviceName(device, value.owner_id), now)
+            return self._chains.find(op, waiting.name, now)
         except TooMuchAskedError:
             return self.chain_missing(op)
+
+    def _put_off(self, waiting: _Waiting) -> None:
+        """Look again later: a chain that was put a moment ago may be missed once."""
+        if waiting.tries < TRIES_MAX and len(self._retries) < WAITING_MAX:
+            self._retries.append(waiting)
+        else:
+            self.stats.unknown += 1
 
     def _arrived(self, chain: DeviceChain, message: _Message) -> list[object]:
         if isinstance(message, TrustRequest):
