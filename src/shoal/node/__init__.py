@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from shoal.node.driver.accounts import Accounts
     from shoal.node.driver.contacts import Contact, Contacts, IncomingRequest
     from shoal.node.driver.devices import Device, Devices
+    from shoal.node.driver.news import (
+        AccountEvents,
+        MessageEdited,
+        MessageReacted,
+        MessageTaken,
+    )
     from shoal.node.driver.node import Node
     from shoal.node.events import (
         AccountState,
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "AccountEvents",
     "AccountState",
     "Accounts",
     "Contact",
@@ -31,6 +38,9 @@ __all__ = [
     "Devices",
     "IncomingRequest",
     "Lagged",
+    "MessageEdited",
+    "MessageReacted",
+    "MessageTaken",
     "Node",
     "NodeConfig",
     "NodeEvent",
@@ -44,6 +54,7 @@ _MODULES = {
     "driver.accounts": ("Accounts",),
     "driver.contacts": ("Contact", "Contacts", "IncomingRequest"),
     "driver.devices": ("Device", "Devices"),
+    "driver.news": ("AccountEvents", "MessageEdited", "MessageReacted", "MessageTaken"),
     "driver.node": ("Node",),
     "events": ("AccountState", "Lagged", "NodeEvent", "Numbered", "Presence"),
 }

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shoal.core import AccountId, DeviceId
+from shoal.core import AccountId, ConversationId, DeviceId
 from shoal.identity.driver.files import write_file
 from shoal.identity.errors import ChainError
 from shoal.net.errors import ConnectError, ConnectStep
@@ -19,6 +19,7 @@ from shoal.node.driver.contacts import Contacts
 from shoal.node.driver.conversations import Conversations
 from shoal.node.driver.devices import Devices
 from shoal.node.driver.ids import account_of
+from shoal.node.driver.news import AccountEvents
 from shoal.node.driver.race import first_of
 from shoal.node.driver.talking import Talking
 from shoal.node.errors import DeviceNotFoundError, NobodyAnnouncedError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from shoal.net.driver import Channel
     from shoal.node.driver.bus import EventBus
     from shoal.node.driver.channels import Accept, Handler
+    from shoal.node.driver.conversations import Conversation
     from shoal.node.driver.names import AccountNames
     from shoal.node.driver.runtime import AccountRuntime
     from shoal.node.driver.tasks import WorkerPool
@@ -64,6 +66,7 @@ class Account:
         self.vault = vault
         self.dht = dht
         self.pool = pool
+        self._bus = bus
         self.talking = Talking(self, vault.folder.path, bus)
         self.conversations = Conversations(self.talking)
         self.names = names
@@ -215,6 +218,29 @@ class Account:
     async def _begin_with(self, account: AccountId) -> str:
         """Begin the conversation of two that a new contact is invited to; return its id."""
         return str((await self.conversations.create_one_to_one(account)).id)
+
+    # What happens
+
+    def events(
+        self, *kinds: type, conversation: ConversationId | Conversation | str | None = None
+    ) -> AccountEvents:
+        """Follow what happens to this account from now on.
+
+        As in `async for event in account.events(MessageTaken, Composing)`.
+
+        *kinds* are classes of `shoal.node.driver.news`; without them all events come, and with a
+        *conversation* those about it alone. `Lagged` comes always: one was too slow. Closed
+        by `close`, or by leaving a `with` block.
+
+        Raises:
+            SubscriptionsError: there are as many as allowed.
+        """
+        if isinstance(conversation, str):
+            conversation = ConversationId.from_hex(conversation)
+        elif conversation is not None and not isinstance(conversation, ConversationId):
+            conversation = conversation.id
+        subscription = self._bus.subscribe()
+        return AccountEvents(subscription, self.id, conversation=conversation, kinds=kinds)
 
     # Who is online
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import CommitId, ConversationId
 from shoal.node.driver.api.registry import METHODS
-from shoal.node.plain import plain, snake
+from shoal.node.driver.news import message_to_json
 from shoal.swarm.errors import NoSuchConversationError
 
 if TYPE_CHECKING:
     from shoal.node.driver.account import Account
-    from shoal.node.driver.conversations import Conversation, Message
+    from shoal.node.driver.conversations import Conversation
     from shoal.node.driver.node import Node
     from shoal.swarm import ConversationRequest
 
@@ -28,19 +28,6 @@ def describe(conversation: Conversation) -> dict[str, Any]:
         "mode": conversation.mode.name.lower(),
         "is_ready": conversation.is_ready,
         "members": [{"id": str(each), "role": role.value} for each, role in members.items()],
-    }
-
-
-def describe_message(message: Message) -> dict[str, Any]:
-    """Return a message as JSON has it, with the kind of its content in lower case."""
-    content = message.content
-    return {
-        "id": str(message.id),
-        "author": str(message.author),
-        "wall_time": message.wall_time,
-        "is_verified": message.is_verified,
-        "kind": snake(type(content).__name__),
-        **plain(content),
     }
 
 
@@ -138,7 +125,7 @@ async def conversation_messages(
     found = node.accounts[account].conversations[conversation]
     limit = CommitId.from_hex(before) if before else None
     messages = await found.messages(max(0, min(count, MESSAGES_MAX)), before=limit)
-    return [describe_message(each) for each in messages]
+    return [message_to_json(each) for each in messages]
 
 
 @method("conversation.send")
@@ -150,7 +137,7 @@ async def conversation_send(
     conversation = await _addressed(own, to)
     reply = CommitId.from_hex(reply_to) if reply_to else None
     message = await conversation.send(text, reply_to=reply)
-    return {"conversation": str(conversation.id), **describe_message(message)}
+    return {"conversation": str(conversation.id), **message_to_json(message)}
 
 
 async def _addressed(account: Account, to: str) -> Conversation:
