@@ -21,7 +21,7 @@ from shoal.swarm import roles
 from shoal.swarm.commits import Commit, merge_message
 from shoal.swarm.contents import Initial, Mode, read_content, write_content
 from shoal.swarm.errors import ConversationEndedError, InvalidCommitError, ObjectMissingError
-from shoal.swarm.history import Graph, collect
+from shoal.swarm.history import Graph, collect, parents_first
 from shoal.swarm.merging import merge_heads
 from shoal.swarm.store import ObjectKind
 from shoal.swarm.trees import TreeReader, write_tree
@@ -223,6 +223,14 @@ class Conversation:
             if len(self.graph[commit_id].parents) <= 1:
                 commit = self.commit_of(commit_id)
                 yield Taken(commit, read_content(commit), self.standings[commit_id])
+
+    def since(self, known: Iterable[CommitId]) -> Iterator[Taken]:
+        """Yield what came since *known*, oldest first; what we do not have of them says nothing."""
+        there = [commit for commit in known if commit in self.graph]
+        fresh = {each: self.commit_of(each) for each in self.graph.since(self.head, there)}
+        for commit in parents_first(fresh):
+            if not commit.is_merge:
+                yield Taken(commit, read_content(commit), self.standings[commit.id])
 
     def commit_of(self, commit: CommitId) -> Commit:
         """Return a commit of the history.

@@ -105,6 +105,23 @@ class Graph:
                     pending.append(parent)
         return counts
 
+    def sayings(self, tip: CommitId) -> tuple[CommitId, ...]:
+        """Return the newest commits below *tip* that say something: merges are looked through.
+
+        Merges come and go while devices settle on one of them; what they join stays for ever.
+        """
+        found: set[CommitId] = set()
+        pending, seen = [tip], {tip}
+        while pending:
+            commit = pending.pop()
+            parents = self[commit].parents
+            if len(parents) <= 1:
+                found.add(commit)
+                continue
+            pending += [parent for parent in parents if parent not in seen]
+            seen.update(parents)
+        return tuple(sorted(found))
+
     def _difference(self, tips: tuple[CommitId, ...], known: tuple[CommitId, ...]) -> set[CommitId]:
         """Return ancestors of *tips* that are none of *known*, visiting little of what both have.
 
@@ -159,11 +176,14 @@ def collect(store: GitStore, head: CommitId, graph: Graph, limit: int) -> list[C
         if len(found) > limit:
             raise HistoryTooLargeError("commits in one fetch", limit)
         pending += [parent for parent in commit.parents if parent not in graph]
-    return _parents_first(found)
+    return parents_first(found)
 
 
-def _parents_first(commits: dict[CommitId, Commit]) -> list[Commit]:
-    """Sort topologically; of those that may come next, the oldest first."""
+def parents_first(commits: dict[CommitId, Commit]) -> list[Commit]:
+    """Sort topologically; of those that may come next, the oldest first.
+
+    Parents that are not among *commits* count as known.
+    """
     children: dict[CommitId, list[CommitId]] = {}
     waiting: dict[CommitId, int] = {}
     for commit in commits.values():

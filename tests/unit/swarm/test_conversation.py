@@ -380,3 +380,27 @@ def test_people_and_their_files() -> None:
     assert me.account_file.count(b"BEGIN CERTIFICATE") == 2
     assert me.device_file.count(b"BEGIN CERTIFICATE") == 1
     assert replace(me, name="x").device_id == me.device_id
+
+
+def test_what_is_new_through_merges() -> None:
+    """Who remembers what they know sees each message once, parents first, whatever was merged."""
+    alice, bob = pair()
+    known = alice.graph.sayings(alice.head)
+    assert known == (alice.head,)
+    assert list(alice.since(known)) == []
+
+    for number in range(3):
+        alice.say(Text(f"alice {number}"), WALL_NOW + 10 + number)
+        bob.say(Text(f"bob {number}"), WALL_NOW + number)  # said earlier, arrives later
+    seen = [each.content for each in alice.since(known)]
+    known = alice.graph.sayings(alice.head)
+    bring(bob, alice)
+    assert len(alice.graph[alice.head].parents) == 2
+    assert [each.content for each in alice.since(known)] == [Text(f"bob {n}") for n in range(3)]
+    assert seen == [Text(f"alice {number}") for number in range(3)]
+    assert alice.graph.sayings(alice.head) == tuple(
+        sorted(parent for parent in alice.graph[alice.head].parents)
+    )
+    everything = list(alice.since((CommitId(bytes(20)),)))  # nothing of ours: all is new
+    assert [each.commit.id for each in everything][0] == alice.id
+    assert len(everything) == len(list(alice.messages()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, CommitId, ConversationId
@@ -12,7 +13,7 @@ from shoal.swarm import Edit, Mode, Taken, Text, Unknown, membership
 from shoal.swarm.errors import NoSuchConversationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from shoal.node.driver.talking import Talking
     from shoal.swarm import Content, ConversationRequest, Event, Role
@@ -48,6 +49,19 @@ class Message:
             taken.content,
             standing.is_verified,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is new in a conversation.
+
+    Attributes:
+        messages: in the order of history.
+        known: what to give `Conversation.news` the next time.
+    """
+
+    messages: tuple[Message, ...]
+    known: tuple[CommitId, ...]
 
 
 class Conversation:
@@ -100,6 +114,34 @@ class Conversation:
 
         result: tuple[Message, ...] = await self._talking.read(self.id, look)
         return result
+
+    async def message(self, identifier: CommitId) -> Message:
+        """Return one message.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+            ObjectMissingError: there is none with this id.
+        """
+        await self._talking.wait_ready(self.id)
+        history = self._talking.engine.sessions[self.id].conversation
+        assert history is not None, "it is ready"
+        look = partial(next, history.messages(identifier))
+        return Message.of(await self._talking.read(self.id, look))
+
+    async def news(self, known: Collection[CommitId] = ()) -> News:
+        """Return what came since *known*, oldest first: for those who must miss nothing.
+
+        What others said while they were offline comes between messages that are older and newer by
+        the clock, so that neither times nor the order of `messages` tell what is new; this does.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        await self._talking.wait_ready(self.id)
+        history = self._talking.engine.sessions[self.id].conversation
+        assert history is not None, "it is ready"
+        news: News = await self._talking.read(self.id, lambda: _news(history, known))
+        return news
 
     async def send(self, text: str, *, reply_to: CommitId | None = None) -> Message:
         """Say something; when this returns it is on disk, and on its way.
@@ -210,6 +252,12 @@ class Conversation:
         await self._talking.wait_ready(self.id)
         engine = self._talking.engine
         await self._talking.ask(lambda op, now: engine.change(op, self.id, command, now))
+
+
+def _news(history: History, known: Collection[CommitId]) -> News:
+    """Look what a history has beyond *known*."""
+    messages = tuple(Message.of(taken) for taken in history.since(known))
+    return News(messages, history.graph.sayings(history.head))
 
 
 class Conversations:
