@@ -402,5 +402,5 @@ def test_what_is_new_through_merges() -> None:
         sorted(parent for parent in alice.graph[alice.head].parents)
     )
     everything = list(alice.since((CommitId(bytes(20)),)))  # nothing of ours: all is new
-    assert [each.commit.id for each in everything][0] == alice.id
+    assert everything[0].commit.id == alice.id
     assert len(everything) == len(list(alice.messages()))
