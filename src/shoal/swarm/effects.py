@@ -169,6 +169,16 @@ class StatusChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceHas:
+    """A device has fetched from us, or says that it has, all up to a commit."""
+
+    conversation: ConversationId
+    account: AccountId
+    device: DeviceId
+    commit: CommitId
+
+
+@dataclass(frozen=True, slots=True)
 class FetchEnded:
     """A fetch from a device failed; it is tried again when there is a reason to."""
 
@@ -189,6 +199,7 @@ Event: TypeAlias = (
     | MembersChanged
     | Composing
     | StatusChanged
+    | DeviceHas
     | FetchEnded
 )
 Action: TypeAlias = (

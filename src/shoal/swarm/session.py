@@ -16,6 +16,7 @@ from shoal.swarm.drt import Dial, Drop, DrtEngine, Tell
 from shoal.swarm.effects import (
     CloseChannel,
     ConversationReady,
+    DeviceHas,
     MembersChanged,
     MessagesArrived,
     MessagesRefused,
@@ -149,13 +150,15 @@ class Session:
         self, account: AccountId, device: DeviceId, commit: CommitId | None, now: float
     ) -> list[Effect]:
         """A device says that it has *commit*, or may have something."""
+        is_stranger = self.view is not None and not self.may_fetch(account)
+        effects: list[Effect] = []
         if commit is not None:
-            self._has[device] = commit
+            effects = [] if is_stranger else self._device_has(account, device, commit)
             if commit in self._recent:
-                return []
-        if self.view is not None and not self.may_fetch(account):
+                return effects
+        if is_stranger:
             return []
-        return self._fetcher.add(device, commit, now)
+        return [*effects, *self._fetcher.add(device, commit, now)]
 
     def device_appeared(self, account: AccountId, device: DeviceId, now: float) -> list[Effect]:
         """A device of a member is online: tell it what it may lack."""
@@ -294,8 +297,10 @@ class Session:
                 return [StreamChannel(channel, self.id, pieces)]
             case Served(head):
                 self.stats.served += 1
-                self._has[serving.device] = head
-                return self._set_status(serving.account, fetched=head)
+                return [
+                    *self._device_has(serving.account, serving.device, head),
+                    *self._set_status(serving.account, fetched=head),
+                ]
             case ServeFailed():
                 return self._stop_serving(channel)
 
@@ -303,6 +308,16 @@ class Session:
         return [] if self._serving.pop(channel, None) is None else [CloseChannel(channel)]
 
     # --- Who has what -------------------------------------------------------------------------
+
+    def holders(self) -> dict[DeviceId, CommitId]:
+        """Return up to which commit each device surely has all, as far as was heard since start."""
+        return dict(self._has)
+
+    def _device_has(self, account: AccountId, device: DeviceId, commit: CommitId) -> list[Effect]:
+        if self._has.get(device) == commit:
+            return []
+        self._has[device] = commit
+        return [DeviceHas(self.id, account, device, commit)]
 
     def displayed(self, account: AccountId, commit: CommitId) -> list[Effect]:
         """A member has seen all up to *commit*."""
