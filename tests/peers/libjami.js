@@ -19,7 +19,8 @@ const EVENTS = [
   "DataTransferEvent", "SwarmLoaded", "SwarmMessageReceived", "SwarmMessageUpdated",
   "ConversationRequestReceived", "ConversationRequestDeclined", "ConversationReady",
   "ConversationRemoved", "ConversationMemberEvent", "OnConversationError",
-  "NewBuddyNotification", "NearbyPeerNotification",
+  "NewBuddyNotification", "NearbyPeerNotification", "ComposingStatusChanged", "ReactionAdded",
+  "ReactionRemoved",
 ];
 
 function say(line) {
