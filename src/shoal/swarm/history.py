@@ -15,7 +15,7 @@ from shoal.swarm.errors import HistoryTooLargeError, ObjectMissingError
 from shoal.swarm.store import ObjectKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from shoal.core import CommitId
     from shoal.swarm.store import GitStore
@@ -32,14 +32,17 @@ class Node(NamedTuple):
 class Graph:
     """Commits and what came before them."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Callable[[CommitId], Node | None] = lambda commit: None) -> None:
+        """Start empty, but for what *find* gives when it is asked for."""
         self._nodes: dict[CommitId, Node] = {}
+        self._find = find
 
     def __len__(self) -> int:
+        """How many commits are in memory."""
         return len(self._nodes)
 
     def __contains__(self, commit: CommitId) -> bool:
-        return commit in self._nodes
+        return commit in self._nodes or self._find(commit) is not None
 
     def __getitem__(self, commit: CommitId) -> Node:
         """Return a commit that is in the graph.
@@ -47,14 +50,18 @@ class Graph:
         Raises:
             ObjectMissingError: it is not.
         """
-        try:
-            return self._nodes[commit]
-        except KeyError as error:
-            raise ObjectMissingError(commit) from error
+        found = self._nodes.get(commit) or self._find(commit)
+        if found is None:
+            raise ObjectMissingError(commit)
+        return found
 
     def add(self, commit: Commit) -> None:
         """Add a commit whose parents are there."""
         self._nodes[commit.id] = Node(commit.parents, commit.wall_time, commit.tree)
+
+    def forget(self) -> None:
+        """Hold nothing in memory: all is where *find* finds it."""
+        self._nodes.clear()
 
     def ancestors(self, *tips: CommitId) -> set[CommitId]:
         """Return *tips* and all that came before them."""
@@ -77,9 +84,12 @@ class Graph:
 
     def merge_bases(self, first: CommitId, second: CommitId) -> list[CommitId]:
         """Return the best common ancestors, in the order of their ids."""
-        common = self.ancestors(first) & self.ancestors(second)
-        inner = {parent for commit in common for parent in self[commit].parents}
-        return sorted(common - inner)
+        found = sorted(self._common(first, second))
+        return [
+            base
+            for base in found
+            if not any(self.is_ancestor(base, other) for other in found if other != base)
+        ]
 
     def linear(self, tip: CommitId) -> Iterator[CommitId]:
         """Yield *tip* and what came before it, newest first."""
@@ -121,6 +131,43 @@ class Graph:
             pending += [parent for parent in parents if parent not in seen]
             seen.update(parents)
         return tuple(sorted(found))
+
+    def _common(self, first: CommitId, second: CommitId) -> list[CommitId]:
+        """Return common ancestors, all of the best among them, visiting little of the rest.
+
+        Both sides are walked together, newest first, until all that is left is below what both
+        have. Dates may lie, so a mark that comes late is carried on.
+        """
+        ours, theirs, below = 1, 2, 4
+        both = ours | theirs
+        marks: dict[CommitId, int] = {}
+        heap: list[tuple[int, CommitId, bool]] = []
+        found: dict[CommitId, None] = {}
+        open_count = 0  # entries of the heap that were not below when they were put there
+
+        def mark(commit: CommitId, flag: int) -> None:
+            nonlocal open_count
+            before = marks.get(commit, 0)
+            if before | flag == before:
+                return
+            marks[commit] = before | flag
+            is_open = not (before | flag) & below
+            open_count += is_open
+            heapq.heappush(heap, (-self[commit].wall_time, commit, is_open))
+
+        mark(first, ours)
+        mark(second, theirs)
+        while open_count:
+            _, commit, was_open = heapq.heappop(heap)
+            open_count -= was_open
+            flag = marks[commit]
+            if flag & both == both:
+                if not flag & below:
+                    found[commit] = None
+                flag |= below
+            for parent in self[commit].parents:
+                mark(parent, flag)
+        return [commit for commit in found if not marks[commit] & below]
 
     def _difference(self, tips: tuple[CommitId, ...], known: tuple[CommitId, ...]) -> set[CommitId]:
         """Return ancestors of *tips* that are none of *known*, visiting little of what both have.
