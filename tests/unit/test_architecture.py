@@ -72,6 +72,7 @@ TESTED_BY: Final = {
     "names/answers": "names/test_engine",
     "sim/hosts": "sim/test_network",
     "sim/ice": "net/ice/test_nat_table",
+    "transfer/download": "transfer/test_engine",
     "swarm/cloning": "../sim/test_swarm",
     "swarm/context": "../sim/test_swarm",
     "swarm/engine": "../sim/test_swarm",

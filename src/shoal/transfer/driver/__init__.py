@@ -1,0 +1,6 @@
+"""Files on disk: parts that grow, copies that are read and checked. All of it runs in threads."""
+
+from shoal.transfer.driver.copies import check_copy, remove_copy, stamp_of, take_stamp
+from shoal.transfer.driver.parts import PartFile, part_path
+
+__all__ = ["PartFile", "check_copy", "part_path", "remove_copy", "stamp_of", "take_stamp"]
