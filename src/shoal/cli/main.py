@@ -39,6 +39,8 @@ Exit status of every command:
         "node": Source("shoal.cli.running:node", "Run the node that holds your accounts."),
         "send": Source("shoal.cli.conversation:send", "Say something."),
         "sim": Source("shoal.cli.sim:sim", "Whole networks in virtual time.", extra="sim"),
+        "token": Source("shoal.cli.token:token", "Tokens for the HTTP API."),
+        "up": Source("shoal.cli.up:up", "Run your node, and open its page.", extra="web"),
     },
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},

@@ -1,0 +1,111 @@
+"""`shoal up`: the node, its HTTP API, and the page to talk in."""
+
+# ruff: noqa: PLC0415 - commands load what they use
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import webbrowser
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shoal.cli.common import Exit, emit, json_option, runs_async
+from shoal.cli.home import home_option, show_qr
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="TCP port on loopback; without it 7420, or any if that is taken.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the link; open no browser.")
+@home_option
+@json_option
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@runs_async
+async def up(
+    port: int | None, home: str | None, *, no_browser: bool, as_json: bool, verbose: bool
+) -> int:
+    """Run your node with its page, and open it in the browser, until Ctrl-C or SIGTERM.
+
+    The link works once, within ten minutes, on this machine. Where a node with a page runs in this
+    home already, a new link to it is printed, and this ends.
+    """
+    from shoal.cli.node import stop_event
+    from shoal.node.driver.node import Node
+    from shoal.node.errors import HomeTakenError
+
+    try:
+        from shoal.web import WebConfig, WebServer
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"up needs {error.name}: pip install 'shoal[web]'") from error
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(asctime)s %(message)s",
+        stream=sys.stderr,
+    )
+    stop = stop_event()
+    config = WebConfig() if port is None else WebConfig(port, is_port_fixed=True)
+    try:
+        async with Node(home) as node, WebServer(node, config) as server:
+            link = server.new_link()
+            _tell({"url": server.url, "link": link}, as_json=as_json, home=str(node.home))
+            if not no_browser:
+                await _open(link)
+            await stop.wait()
+            if not as_json:
+                click.echo("stopping", err=True)
+    except HomeTakenError:
+        running = await _running(home)
+        _tell(running, as_json=as_json)
+        if not no_browser:
+            await _open(running["link"])
+        return Exit.OK
+    if as_json:
+        emit("stopped")
+    return Exit.OK
+
+
+async def _running(home: str | None) -> Mapping[str, Any]:
+    """Return a link to the page of the node that runs already.
+
+    Raises:
+        NoRunningNodeError: a command has the home, and no node.
+        UnknownMethodError: that node has no page.
+    """
+    from shoal.node.driver.api.client import SocketClient
+    from shoal.node.driver.home import Home
+
+    client = SocketClient(Home(home).api_socket)
+    await client.open()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(client.close)
+        found: Mapping[str, Any] = await client.call("web.link")
+        return found
+
+
+def _tell(links: Mapping[str, Any], *, as_json: bool, **more: str) -> None:
+    if as_json:
+        emit("up", **links, **more)
+        return
+    click.echo(f"Shoal is at {links['url']}. Open it once by this link:\n\n  {links['link']}\n")
+    show_qr(links["link"])
+
+
+async def _open(link: str) -> None:
+    """Open the link in a browser, if there is one; a terminal's own browser is none."""
+    with contextlib.suppress(webbrowser.Error):
+        browser = webbrowser.get()
+        if not isinstance(browser, webbrowser.GenericBrowser) or isinstance(
+            browser, webbrowser.BackgroundBrowser
+        ):
+            await asyncio.to_thread(browser.open, link)
