@@ -108,7 +108,7 @@ def test_two_by_themselves() -> None:
     session = alice.engine.sessions[identifier]
     assert session.view is not None
     assert session.view.members[other] is Role.MEMBER
-    assert session.statuses[other].fetched is not None
+    assert alice.engine.states.marks(identifier)[other].fetched == session.view.head
 
 
 def test_who_was_away_catches_up() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shoal.swarm.conversation import Self
     from shoal.swarm.effects import Effect
     from shoal.swarm.messenger import Messenger, MessengerEffect
+    from shoal.swarm.states import States
 
 Then: TypeAlias = "Callable[[object, float], list[Effect]]"
 Opened: TypeAlias = "Callable[[int, float], list[Effect]]"
@@ -45,6 +46,7 @@ class Context:
     entropy: Entropy
     wall_offset: float
     messenger: Messenger
+    states: States = field(init=False)  # which need the context themselves
     online: dict[AccountId, set[DeviceId]] = field(default_factory=dict)
     waiting: dict[int, Waiting] = field(default_factory=dict)
     channels: dict[int, WaitingChannel] = field(default_factory=dict)

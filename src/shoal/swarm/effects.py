@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.core import Persist
+from shoal.identity import Forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from shoal.core import AccountId, CommitId, ConversationId, DeviceId
     from shoal.swarm.conversation import Refused, Taken
     from shoal.swarm.errors import SwarmError
+    from shoal.swarm.preferences import Preferences
     from shoal.swarm.records import ConversationRequest
     from shoal.swarm.roles import Role
 
@@ -75,6 +77,14 @@ class Work:
     op: int
     conversation: ConversationId
     job: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class TellOwnDevices:
+    """Tell our other devices these parts of their packed maps: they are new."""
+
+    preferences: bytes
+    statuses: bytes
 
 
 # --- Events -----------------------------------------------------------------------------------
@@ -179,6 +189,14 @@ class DeviceHas:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferencesChanged:
+    """The user wants something else of a conversation, here or on another device of theirs."""
+
+    conversation: ConversationId
+    preferences: Preferences
+
+
+@dataclass(frozen=True, slots=True)
 class FetchEnded:
     """A fetch from a device failed; it is tried again when there is a reason to."""
 
@@ -199,10 +217,20 @@ Event: TypeAlias = (
     | MembersChanged
     | Composing
     | StatusChanged
+    | PreferencesChanged
     | DeviceHas
     | FetchEnded
 )
 Action: TypeAlias = (
-    OpenChannel | WriteChannel | StreamChannel | CloseChannel | FindDevices | Watch | Work | Persist
+    OpenChannel
+    | WriteChannel
+    | StreamChannel
+    | CloseChannel
+    | FindDevices
+    | Watch
+    | Work
+    | TellOwnDevices
+    | Persist
+    | Forget
 )
 Effect: TypeAlias = Action | Event

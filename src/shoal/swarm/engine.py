@@ -26,7 +26,6 @@ from shoal.swarm.context import Context
 from shoal.swarm.conversation import Conversation
 from shoal.swarm.effects import (
     CloseChannel,
-    Composing,
     Done,
     Failed,
     FindDevices,
@@ -37,6 +36,7 @@ from shoal.swarm.errors import (
     NoSuchConversationError,
     SwarmError,
 )
+from shoal.swarm.marks import Marks
 from shoal.swarm.messenger import LineOpened, Messenger, NoticeArrived
 from shoal.swarm.notices import (
     CommitNotice,
@@ -48,6 +48,7 @@ from shoal.swarm.notices import (
 )
 from shoal.swarm.records import ConversationInfo, ConversationRequest
 from shoal.swarm.session import Session
+from shoal.swarm.states import MarkKind, States
 from shoal.swarm.view import Outcome, View
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from shoal.swarm.effects import Effect
     from shoal.swarm.messenger import Dialect, MessengerEffect
     from shoal.swarm.notices import Notice
+    from shoal.swarm.preferences import Preferences
+    from shoal.swarm.states import StoredState
     from shoal.swarm.store import GitStore
 
 WATCHED_MAX: Final = 4_096  # ours: accounts
@@ -80,6 +83,7 @@ class SwarmEngine:
         wall_offset: float,
         infos: Mapping[ConversationId, ConversationInfo] | None = None,
         requests: Mapping[ConversationId, ConversationRequest] | None = None,
+        stored: Mapping[ConversationId, StoredState] | None = None,
     ) -> None:
         """Work for *me*.
 
@@ -92,6 +96,7 @@ class SwarmEngine:
         self.messenger = Messenger(me.account, me.device_id, entropy, self._new_op)
         self.messenger.name = me.name
         self._context = Context(me, entropy, wall_offset, self.messenger)
+        self.states = self._context.states = States(self._context, stored or {}, self._broadcast)
         self._watched: frozenset[AccountId] = frozenset()
         self._finding: dict[int, Callable[[Sequence[DeviceId], float], list[Effect]]] = {}
         self._clones = Clones(self._context, self.sessions, open_store, self._watch)
@@ -233,7 +238,8 @@ class SwarmEngine:
         session = self.sessions.get(identifier)
         if session is None:
             return self._refuse(op, NoSuchConversationError())
-        effects = session.displayed(self._context.me.account, commit)
+        own = self._context.me.account
+        effects = self.states.heard(session, own, MarkKind.DISPLAYED, commit, now)
         notice = DisplayedNotice(identifier, commit)
         return [*effects, *self._broadcast(session, notice, now), Done(op, None)]
 
@@ -244,8 +250,26 @@ class SwarmEngine:
         session = self.sessions.get(identifier)
         if session is None:
             return self._refuse(op, NoSuchConversationError())
-        notice = ComposingNotice(identifier, is_active)
-        return [*self._broadcast(session, notice, now), Done(op, None)]
+        return [*self.states.set_typing(session, now, is_active=is_active), Done(op, None)]
+
+    def prefer(
+        self,
+        op: int,
+        identifier: ConversationId,
+        changes: Mapping[str, str | None],
+        now: float,
+    ) -> list[Effect]:
+        """Change what the user wants of a conversation."""
+        if not self.book.is_in(identifier):
+            return self._refuse(op, NoSuchConversationError())
+        try:
+            return [*self.states.prefer(identifier, changes, now), Done(op, None)]
+        except SwarmError as error:
+            return self._refuse(op, error)
+
+    def stop(self) -> list[Effect]:
+        """Keep what has not been kept yet."""
+        return self.states.settle()
 
     # --- Our other devices --------------------------------------------------------------------
 
@@ -254,14 +278,27 @@ class SwarmEngine:
         infos: Iterable[ConversationInfo],
         requests: Iterable[ConversationRequest],
         now: float,
+        *,
+        preferences: Mapping[ConversationId, Preferences] | None = None,
+        marks: Mapping[ConversationId, Mapping[AccountId, Marks]] | None = None,
     ) -> list[Effect]:
         """Take what another device of ours knows: clone what it has, leave what it left."""
         effects: list[Effect] = []
+        displayed: dict[ConversationId, Mapping[AccountId, Marks]] = {}
         for info in infos:
             if news := self.book.merge(info):
                 effects += [*news, *self._follow(info.id, now)]
+            if info.last_displayed is not None:  # as 13.7 tells of it
+                displayed[info.id] = {self._context.me.account: Marks(None, 0, info.last_displayed)}
         for request in requests:
             effects += self.book.merge_request(request)
+        ours = [identifier for identifier in self.book.infos if self.book.is_in(identifier)]
+        for identifier in ours:
+            session = self.sessions.get(identifier)
+            for told in (displayed, marks or {}):
+                effects += self.states.synced(identifier, told.get(identifier, {}), session, now)
+            if preferences and identifier in preferences:
+                effects += self.states.preferences_synced(identifier, preferences[identifier])
         return effects
 
     def _follow(self, identifier: ConversationId, now: float) -> list[Effect]:
@@ -380,11 +417,12 @@ class SwarmEngine:
     def next_deadline(self) -> float | None:
         """When a conversation wants time."""
         moments = [session.next_deadline() for session in self.sessions.values()]
+        moments.append(self.states.next_deadline())
         return min((moment for moment in moments if moment is not None), default=None)
 
     def advance(self, now: float) -> list[Effect]:
         """Do what is due."""
-        effects: list[Effect] = []
+        effects = self.states.advance(now)
         for session in list(self.sessions.values()):
             deadline = session.next_deadline()
             if deadline is not None and deadline <= now:
@@ -424,13 +462,9 @@ class SwarmEngine:
                 return self._invite_again(account, device, conversation, now)
             case Invitation():
                 return self._take_invitation(account, notice, now)
-            case DisplayedNotice(conversation, commit):
-                session = self.sessions.get(conversation)
-                return [] if session is None else session.displayed(account, commit)
-            case ComposingNotice(conversation, is_active):
-                session = self.sessions.get(conversation)
-                is_member = session is not None and session.role(account) is not None
-                return [Composing(conversation, account, is_active)] if is_member else []
+            case DisplayedNotice() | ComposingNotice():
+                session = self.sessions.get(notice.conversation)
+                return [] if session is None else self.states.noticed(session, account, notice, now)
 
     def _take_news(
         self, account: AccountId, device: DeviceId, notice: CommitNotice, now: float

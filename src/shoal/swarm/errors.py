@@ -11,6 +11,8 @@ SwarmError
 ├── NotAnAdminError          only an administrator may do that
 ├── NotEditableError         that message is not ours, or is none that can be edited
 ├── InvalidMessageError      the message cannot be put into a conversation
+├── InvalidPreferenceError   a preference of a conversation is too long, or there are too many
+├── InvalidProfileError      a name or a picture cannot be shown to others
 └── ConversationEndedError   we left, or were banned
 """
 
@@ -82,6 +84,14 @@ class NotEditableError(SwarmError):
 
 class InvalidMessageError(SwarmError):
     """The message cannot be put into a conversation: see what is said about its fields."""
+
+
+class InvalidPreferenceError(SwarmError):
+    """A preference of a conversation is too long, or there are too many of them."""
+
+
+class InvalidProfileError(SwarmError):
+    """The name or the picture cannot be shown to others: see what is said about it."""
 
 
 class ConversationEndedError(SwarmError):

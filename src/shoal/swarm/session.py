@@ -20,7 +20,6 @@ from shoal.swarm.effects import (
     MembersChanged,
     MessagesArrived,
     MessagesRefused,
-    StatusChanged,
     StreamChannel,
     WriteChannel,
 )
@@ -52,14 +51,6 @@ SERVED_MAX: Final = 64  # ours: channels on which devices fetch from us
 
 
 @dataclass(slots=True)
-class Status:
-    """How far a member has come."""
-
-    fetched: CommitId | None = None
-    displayed: CommitId | None = None
-
-
-@dataclass(slots=True)
 class _Serving:
     engine: ServeEngine
     account: AccountId
@@ -74,13 +65,13 @@ class Session:
         self.stats = SessionStats()
         self.conversation: Conversation | None = None  # touched in its thread only
         self.view: View | None = None
-        self.statuses: dict[AccountId, Status] = {}
         self.drt = DrtEngine(context.me.device_id, context.entropy)
         self._context = context
         self._fetcher = Fetcher(context, identifier, store, self)
         self._recent: dict[CommitId, None] = {}
         self._told: dict[DeviceId, CommitId] = {}  # what a notice said; it may have got lost
         self._has: dict[DeviceId, CommitId] = {}  # what a device surely has
+        self._owners: dict[DeviceId, AccountId] = {}  # of those in `_has`
         self._invited: set[DeviceId] = set()  # devices that have our invitation
         self._without_drt: set[DeviceId] = set()
         self._serving: dict[int, _Serving] = {}
@@ -153,7 +144,7 @@ class Session:
         is_stranger = self.view is not None and not self.may_fetch(account)
         effects: list[Effect] = []
         if commit is not None:
-            effects = [] if is_stranger else self._device_has(account, device, commit)
+            effects = [] if is_stranger else self._has_come(account, device, commit, now)
             if commit in self._recent:
                 return effects
         if is_stranger:
@@ -204,7 +195,11 @@ class Session:
                 self._remember(event.commit)  # asking again would bring the same
             self._remember(head)
             effects.append(MessagesRefused(self.id, device, refused))
-        return effects + self._changed(outcome, now)
+        effects += self._changed(outcome, now)
+        giver = self._owners.get(device) or outcome.view.devices.get(device)
+        if giver in (None, self._context.me.account) or self.role(giver) is None:
+            return effects
+        return effects + self._context.states.has(self, giver, head, now)
 
     def fetches_ended(self, reason: str, now: float) -> list[Effect]:
         """Hear that nothing is left to fetch: a clone that brought nothing has failed."""
@@ -251,7 +246,7 @@ class Session:
             self._context.work(
                 self.id,
                 lambda: serving.engine.receive(data, now),
-                lambda result, now: self._served(channel, serving, result),
+                lambda result, now: self._served(channel, serving, result, now),
                 lambda error, now: self._stop_serving(channel),
             )
         ]
@@ -282,14 +277,16 @@ class Session:
 
     # --- Serving ------------------------------------------------------------------------------
 
-    def _served(self, channel: int, serving: _Serving, result: object) -> list[Effect]:
+    def _served(self, channel: int, serving: _Serving, result: object, now: float) -> list[Effect]:
         assert isinstance(result, list)
         effects: list[Effect] = []
         for effect in result:
-            effects += self._serve_effect(channel, serving, effect)
+            effects += self._serve_effect(channel, serving, effect, now)
         return effects
 
-    def _serve_effect(self, channel: int, serving: _Serving, effect: ServeEffect) -> list[Effect]:
+    def _serve_effect(
+        self, channel: int, serving: _Serving, effect: ServeEffect, now: float
+    ) -> list[Effect]:
         match effect:
             case Send(data):
                 return [WriteChannel(channel, data)]
@@ -297,10 +294,7 @@ class Session:
                 return [StreamChannel(channel, self.id, pieces)]
             case Served(head):
                 self.stats.served += 1
-                return [
-                    *self._device_has(serving.account, serving.device, head),
-                    *self._set_status(serving.account, fetched=head),
-                ]
+                return self._has_come(serving.account, serving.device, head, now)
             case ServeFailed():
                 return self._stop_serving(channel)
 
@@ -309,34 +303,30 @@ class Session:
 
     # --- Who has what -------------------------------------------------------------------------
 
-    def holders(self) -> dict[DeviceId, CommitId]:
-        """Return up to which commit each device surely has all, as far as was heard since start."""
-        return dict(self._has)
+    def holders(self) -> dict[DeviceId, tuple[AccountId, CommitId]]:
+        """Return whose each device is, and up to which commit it has all: as heard since start."""
+        owners = dict(self._owners) if self.view is None else self.view.devices | self._owners
+        return {
+            device: (owners[device], head) for device, head in self._has.items() if device in owners
+        }
 
     def _device_has(self, account: AccountId, device: DeviceId, commit: CommitId) -> list[Effect]:
         if self._has.get(device) == commit:
             return []
-        self._has[device] = commit
+        self._has[device], self._owners[device] = commit, account
         return [DeviceHas(self.id, account, device, commit)]
 
-    def displayed(self, account: AccountId, commit: CommitId) -> list[Effect]:
-        """A member has seen all up to *commit*."""
-        return [] if self.role(account) is None else self._set_status(account, displayed=commit)
-
-    def _set_status(
-        self,
-        account: AccountId,
-        *,
-        fetched: CommitId | None = None,
-        displayed: CommitId | None = None,
+    def _has_come(
+        self, account: AccountId, device: DeviceId, commit: CommitId, now: float
     ) -> list[Effect]:
-        status = self.statuses.setdefault(account, Status())
-        before = (status.fetched, status.displayed)
-        status.fetched = fetched or status.fetched
-        status.displayed = displayed or status.displayed
-        if (status.fetched, status.displayed) == before:
-            return []
-        return [StatusChanged(self.id, account, status.fetched, status.displayed)]
+        """A device has all up to *commit*: so has its account."""
+        effects = self._device_has(account, device, commit)
+        states = self._context.states
+        if account == self._context.me.account:
+            return [*effects, *states.given(self.id, device)]
+        if self.role(account) is None:
+            return effects
+        return [*effects, *states.has(self, account, commit, now)]
 
     # --- After a change -----------------------------------------------------------------------
 
@@ -353,6 +343,7 @@ class Session:
             effects.append(MessagesArrived(self.id, shown))
         if before is None or before.members != outcome.view.members:
             effects.append(MembersChanged(self.id, tuple(outcome.view.members.items())))
+        effects += self._context.states.taken(self, messages, now)
         effects += self._update_drt(before, now)
         if before is None or before.head != outcome.view.head:
             effects += self.announce(now)
