@@ -7,11 +7,14 @@ taken. What then has two tips is merged. Two devices that merge at the same time
 with the same messages below them; instead of merging those again, and for ever, every device keeps
 the greater of two heads that hold the same messages and the same files.
 
+What was judged is kept in the store's ledger, where it has one, and need not be judged again.
+
 All methods run in one thread per conversation, and return events in the order of history.
 """
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -22,6 +25,7 @@ from shoal.swarm.commits import Commit, merge_message
 from shoal.swarm.contents import Initial, Mode, read_content, write_content
 from shoal.swarm.errors import ConversationEndedError, InvalidCommitError, ObjectMissingError
 from shoal.swarm.history import Graph, collect, parents_first
+from shoal.swarm.ledger import Fresh
 from shoal.swarm.merging import merge_heads
 from shoal.swarm.store import ObjectKind
 from shoal.swarm.trees import TreeReader, write_tree
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
     from shoal.crypto import Certificate, Identity
     from shoal.swarm.contents import Content
+    from shoal.swarm.history import Node
     from shoal.swarm.roles import Role
     from shoal.swarm.store import GitStore
     from shoal.swarm.trees import FlatTree
@@ -107,13 +112,14 @@ class Conversation:
     def __init__(self, store: GitStore, me: Self) -> None:
         self.store = store
         self.me = me
-        self.graph = Graph()
-        self.standings: dict[CommitId, Standing] = {}
+        self.graph = Graph(self._find_node)
+        self.standings: dict[CommitId, Standing] = {}  # of what the ledger does not have
+        self._fresh: list[Fresh] = []
         self._initial: CommitId | None = None
         self._tips: set[CommitId] = set()
         self._trees = TreeReader(store)
         self._validator = Validator(
-            store, self._trees, self.standings.get, lambda commit: self.graph[commit].tree
+            store, self._trees, self._find_standing, lambda commit: self.graph[commit].tree
         )
 
     # --- Beginning ----------------------------------------------------------------------------
@@ -150,7 +156,7 @@ class Conversation:
         """
         conversation = cls(store, me)
         if store.head is not None:
-            conversation._take(store.head, is_first=True)
+            conversation._open(store.head)
         return conversation
 
     @classmethod
@@ -169,6 +175,7 @@ class Conversation:
         events = conversation._take(head, is_first=True)
         if conversation._initial != expected:
             raise InvalidCommitError(head, f"it is not of conversation {expected}")
+        conversation._settle()
         return conversation, events
 
     # --- What it is ---------------------------------------------------------------------------
@@ -218,11 +225,43 @@ class Conversation:
         return None if blob is None else self.store.read(blob)[1]
 
     def messages(self, start: CommitId | None = None) -> Iterator[Taken]:
-        """Yield the history, newest first, from *start* or the head; merges are left out."""
-        for commit_id in self.graph.linear(start or self.head):
+        """Yield the history, newest first, from *start* or the head; merges are left out.
+
+        Raises:
+            ObjectMissingError: *start* is not in it.
+        """
+        for commit_id in self.line(start):
             if len(self.graph[commit_id].parents) <= 1:
-                commit = self.commit_of(commit_id)
-                yield Taken(commit, read_content(commit), self.standings[commit_id])
+                yield self.taken(commit_id)
+
+    def line(self, start: CommitId | None = None) -> Iterator[CommitId]:
+        """Return all commits in their one order, newest first, from *start* or the head on.
+
+        Raises:
+            ObjectMissingError: *start* is not in it.
+        """
+        ledger = self.store.ledger
+        if ledger is not None and ledger.head == self.head:
+            found = ledger.line(start)
+            if found is None:
+                raise ObjectMissingError(start or self.head)
+            return found
+        if start is not None and start not in self.graph:
+            raise ObjectMissingError(start)
+        whole = self.graph.linear(self.head)
+        return whole if start is None else itertools.dropwhile(lambda each: each != start, whole)
+
+    def taken(self, commit_id: CommitId) -> Taken:
+        """Return a message of the history.
+
+        Raises:
+            ObjectMissingError: it is not there.
+        """
+        standing = self._find_standing(commit_id)
+        if standing is None:
+            raise ObjectMissingError(commit_id)
+        commit = self.commit_of(commit_id)
+        return Taken(commit, read_content(commit), standing)
 
     def since(self, known: Iterable[CommitId]) -> Iterator[Taken]:
         """Yield what came since *known*, oldest first; what we do not have of them says nothing."""
@@ -230,7 +269,7 @@ class Conversation:
         fresh = {each: self.commit_of(each) for each in self.graph.since(self.head, there)}
         for commit in parents_first(fresh):
             if not commit.is_merge:
-                yield Taken(commit, read_content(commit), self.standings[commit.id])
+                yield self.taken(commit.id)
 
     def commit_of(self, commit: CommitId) -> Commit:
         """Return a commit of the history.
@@ -261,12 +300,15 @@ class Conversation:
             InvalidMessageError: it cannot be said so that all peers understand.
         """
         message = write_content(content)
-        if self.store.head is None:
-            return self._add(message, (), files, wall_now)
-        role = roles.role_of(self.files, self.me.account)
-        if role is None or not role.may_fetch:
-            raise ConversationEndedError
-        return self._add(message, (self.store.head,), files, wall_now)
+        parents: tuple[CommitId, ...] = ()
+        if self.store.head is not None:
+            role = roles.role_of(self.files, self.me.account)
+            if role is None or not role.may_fetch:
+                raise ConversationEndedError
+            parents = (self.store.head,)
+        events = self._add(message, parents, files, wall_now)
+        self._settle()
+        return events
 
     def _add(
         self,
@@ -290,7 +332,7 @@ class Conversation:
         )
         content, standing = self._judge(commit)
         self.store.add(ObjectKind.COMMIT, commit.raw)
-        self._accept(commit, standing)
+        self._accept(commit, content, standing)
         self._move_head(commit.id)
         return [Taken(commit, content, standing), HeadMoved(commit.id)]
 
@@ -308,6 +350,7 @@ class Conversation:
         events = self._take(head, is_first=False)
         for other in sorted(self._tips - {before}):
             events += self._join(other, wall_now)
+        self._settle()
         events = [event for event in events if not isinstance(event, HeadMoved)]
         return events if self.head == before else [*events, HeadMoved(self.head)]
 
@@ -327,9 +370,12 @@ class Conversation:
                 refused.add(commit.id)
                 events.append(Refused(error.commit, error.rule))
             else:
-                self._accept(commit, standing)
+                self._accept(commit, content, standing)
                 events.append(Taken(commit, content, standing))
-        if is_first and self._tips:
+        if is_first and head in self.graph:
+            self._tips = {head}
+            self._move_head(head)
+        elif is_first and self._tips:
             self._move_head(max(self._tips, key=lambda tip: (self.graph[tip].wall_time, tip)))
         return events
 
@@ -340,9 +386,11 @@ class Conversation:
             raise InvalidCommitError(commit.id, "a second beginning")
         return self._validator.begin(commit)
 
-    def _accept(self, commit: Commit, standing: Standing) -> None:
+    def _accept(self, commit: Commit, content: Content, standing: Standing) -> None:
         self.graph.add(commit)
         self.standings[commit.id] = standing
+        if self.store.ledger is not None:
+            self._fresh.append(Fresh(commit, content, standing))
         self._tips.difference_update(commit.parents)
         self._tips.add(commit.id)
         if self._initial is None:
@@ -351,6 +399,40 @@ class Conversation:
     def _move_head(self, commit: CommitId) -> None:
         if self.store.head != commit:
             self.store.set_head(commit)
+
+    # --- The ledger ---------------------------------------------------------------------------
+
+    def _open(self, head: CommitId) -> None:
+        """Judge what the ledger does not have."""
+        ledger = self.store.ledger
+        known = None if ledger is None else ledger.head
+        if ledger is not None and known is not None:
+            self._initial = initial = ledger.first
+            self._validator.begin(self.commit_of(initial))
+            self._tips = {known}
+        self._take(head, is_first=True)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Hand over to the ledger what it does not have."""
+        ledger = self.store.ledger
+        if ledger is None or self.store.head is None:
+            return
+        if ledger.advance(self.store.head, self._fresh):
+            self._fresh.clear()
+            self.standings.clear()
+            self.graph.forget()
+
+    def _find_node(self, commit: CommitId) -> Node | None:
+        found = None if self.store.ledger is None else self.store.ledger.find(commit)
+        return None if found is None else found.node
+
+    def _find_standing(self, commit: CommitId) -> Standing | None:
+        known = self.standings.get(commit)
+        if known is not None or self.store.ledger is None:
+            return known
+        found = self.store.ledger.find(commit)
+        return None if found is None else found.standing
 
     # --- Merging ------------------------------------------------------------------------------
 

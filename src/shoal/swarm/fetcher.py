@@ -167,7 +167,7 @@ class Fetcher:
         conversation = self._taker.conversation
         if conversation is None:
             return engine.fetch((), lambda commit: False, now)
-        haves = list(itertools.islice(conversation.graph.linear(conversation.head), HAVES))
+        haves = list(itertools.islice(conversation.line(), HAVES))
         return engine.fetch(haves, conversation.graph.__contains__, now)
 
     def _job(self, fetch: _Fetch, step: Callable[[], list[FetchEffect]]) -> Effect:

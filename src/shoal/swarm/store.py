@@ -16,6 +16,8 @@ from shoal.swarm.errors import ObjectMissingError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from shoal.swarm.ledger import Ledger
+
 
 class ObjectKind(enum.Enum):
     """Kinds of git objects, by the names that git hashes them with."""
@@ -33,6 +35,11 @@ def object_id(kind: ObjectKind, content: bytes) -> bytes:
 
 class GitStore(Protocol):
     """What engines need of a repository."""
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where it is kept what was judged; None if that is nowhere but in memory."""
+        ...
 
     def read(self, object_id: bytes) -> tuple[ObjectKind, bytes]:
         """Return kind and content of an object.
@@ -67,7 +74,8 @@ class GitStore(Protocol):
 class MemoryStore:
     """A repository in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self.ledger = ledger
         self.objects: dict[bytes, tuple[ObjectKind, bytes]] = {}
         self._head: CommitId | None = None
 

@@ -1,7 +1,9 @@
 """Conversations on disk, and the threads that work on them."""
 
 from shoal.swarm.driver.first import FirstStore
+from shoal.swarm.driver.index import Index
+from shoal.swarm.driver.index_ledger import IndexLedger
 from shoal.swarm.driver.jobs import ConversationJobs
 from shoal.swarm.driver.store import DiskStore
 
-__all__ = ["ConversationJobs", "DiskStore", "FirstStore"]
+__all__ = ["ConversationJobs", "DiskStore", "FirstStore", "Index", "IndexLedger"]

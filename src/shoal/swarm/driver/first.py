@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from shoal.swarm.driver.store import DiskStore
+    from shoal.swarm.ledger import Ledger
     from shoal.swarm.store import GitStore, ObjectKind
 
 
@@ -25,6 +26,11 @@ class FirstStore:
     @property
     def _store(self) -> GitStore:
         return self._memory if self._disk is None else self._disk
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where it is kept what was judged."""
+        return self._store.ledger
 
     def read(self, object_id: bytes) -> tuple[ObjectKind, bytes]:
         """Return kind and content of an object."""

@@ -25,6 +25,8 @@ from shoal.swarm.store import ObjectKind, object_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from shoal.swarm.ledger import Ledger
+
 LOOSE_AT_ONCE: Final = 64  # ours: with more than these a pack is quicker, and opens quicker
 WAITING_MAX: Final = 8_192  # ours: objects
 WAITING_BYTES_MAX: Final = 33_554_432  # ours
@@ -40,6 +42,7 @@ class DiskStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.ledger: Ledger | None = None
         self._waiting: dict[bytes, tuple[ObjectKind, bytes]] = {}
         self._waiting_bytes = 0
         try:

@@ -1,0 +1,222 @@
+"""The index of an account's conversations: one SQLite file beside them, which may be lost.
+
+Everything in it comes from the repositories, and is written after them; so a crash leaves an index
+that is behind, never ahead, and opening a conversation catches up. A file of another format, or one
+that is damaged, is set aside and made anew. One connection serves all threads, one after the other.
+
+    node       a commit that was taken: its place in the graph and in the line, what it says
+    standing   what was found about commits; most are equal
+    words      the words of the messages as they are now, edits applied
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from shoal.core import AccountId, CommitId, ConversationId
+from shoal.swarm.validation import Standing
+from shoal.swarm.words import TOKENIZER, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+FORMAT: Final = 1  # raise it when the tables, the words or the rules of validation change
+CACHE_KIB: Final = 4_096  # ours: of SQLite, for the whole account
+_DAMAGE: Final = ("malformed", "no such", "has no column", "corrupt")
+_TABLES: Final = f"""
+CREATE TABLE conversation (number INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, head BLOB);
+CREATE TABLE standing (
+    number INTEGER PRIMARY KEY, account BLOB NOT NULL, problem TEXT NOT NULL, tainted TEXT NOT NULL,
+    UNIQUE (account, problem, tainted)
+);
+CREATE TABLE node (
+    number INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    place INTEGER,
+    parents BLOB NOT NULL,
+    wall_time INTEGER NOT NULL,
+    tree BLOB NOT NULL,
+    children INTEGER NOT NULL,
+    standing INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    target BLOB,
+    body TEXT,
+    shown TEXT
+);
+CREATE UNIQUE INDEX node_by_id ON node (conversation, id);
+CREATE INDEX node_by_place ON node (conversation, place);
+CREATE INDEX node_by_target ON node (conversation, target) WHERE target IS NOT NULL;
+CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = "{TOKENIZER}");
+PRAGMA user_version = {FORMAT};
+"""
+
+
+class Index:
+    """The database. What conversations and searches ask of it is in the modules beside."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.generation = 0  # changes when all that was in it is lost
+        self._lock = threading.RLock()
+        self._standings: dict[int, Standing] = {}
+        self._numbers: dict[Standing, int] = {}
+        self._database: sqlite3.Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Have the database for questions.
+
+        Raises:
+            sqlite3.Error: it is damaged, and was made anew; `generation` has changed.
+        """
+        with self._lock:
+            try:
+                yield self._open()
+            except sqlite3.DatabaseError as error:
+                self._lose(error)
+                raise
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Have the database for changes: all of them are kept, or none.
+
+        Raises:
+            sqlite3.Error: none was kept.
+        """
+        with self.reading() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+                database.execute("COMMIT")
+            except BaseException:
+                self._numbers.clear()
+                self._standings.clear()
+                with suppress(sqlite3.Error):
+                    database.execute("ROLLBACK")
+                raise
+
+    def forget(self, conversation: ConversationId) -> None:
+        """Let go of what is known of a conversation."""
+        with self.writing() as database:
+            found = database.execute(
+                "SELECT number FROM conversation WHERE id = ?", (conversation,)
+            ).fetchone()
+            if found is not None:
+                drop(database, found[0])
+                database.execute("DELETE FROM conversation WHERE number = ?", found)
+
+    def close(self) -> None:
+        """Let the file go."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    # --- Standings ----------------------------------------------------------------------------
+
+    def standing(self, number: int) -> Standing:
+        """Return a standing by its number. To be called within `reading`."""
+        found = self._standings.get(number)
+        if found is None:
+            account, problem, tainted = (
+                self._open()
+                .execute(
+                    "SELECT account, problem, tainted FROM standing WHERE number = ?", (number,)
+                )
+                .fetchone()
+            )
+            found = Standing(AccountId(account), problem, frozenset(json.loads(tainted)))
+            self._standings[number] = found
+        return found
+
+    def number_of(self, standing: Standing) -> int:
+        """Return the number of a standing. To be called within `writing`."""
+        found = self._numbers.get(standing)
+        if found is None:
+            row = (standing.account, standing.problem, json.dumps(sorted(standing.tainted)))
+            database = self._open()
+            database.execute(
+                "INSERT OR IGNORE INTO standing (account, problem, tainted) VALUES (?, ?, ?)", row
+            )
+            (found,) = database.execute(
+                "SELECT number FROM standing WHERE account = ? AND problem = ? AND tainted = ?", row
+            ).fetchone()
+            assert isinstance(found, int)
+            self._numbers[standing] = found
+        return found
+
+    # --- Inside -------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            try:
+                self._database = self._connect()
+            except sqlite3.DatabaseError as error:
+                self._set_aside(error)
+                self._database = self._connect()
+        return self._database
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.touch(mode=0o600)
+        database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            # A power cut may take the latest changes, but leaves the file in order.
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            database.create_function("words_of", 1, words_of, deterministic=True)
+            (found,) = database.execute("PRAGMA user_version").fetchone()
+            if found == 0:
+                database.executescript(f"BEGIN; {_TABLES} COMMIT;")
+            elif found != FORMAT:
+                raise sqlite3.DatabaseError(f"format {found}, not {FORMAT}")  # noqa: TRY301
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _lose(self, error: sqlite3.DatabaseError) -> None:
+        """Begin anew, unless it is only that the disk is full or slow."""
+        is_passing = isinstance(error, sqlite3.OperationalError)
+        if is_passing and not any(sign in str(error) for sign in _DAMAGE):
+            return
+        self.close()
+        self._set_aside(error)
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        _log.warning("%s: %s; it is made anew", self.path, error)
+        self.generation += 1
+        self._standings.clear()
+        self._numbers.clear()
+        for end in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self.path.with_name(self.path.name + end).unlink()
+        with suppress(FileNotFoundError):
+            self.path.replace(self.path.with_name(self.path.name + ".damaged"))
+
+
+def drop(database: sqlite3.Connection, number: int, *, only_aside: bool = False) -> None:
+    """Remove the commits of a conversation, or those that are not in its line."""
+    which = "conversation = ?" + (" AND place IS NULL" if only_aside else "")
+    database.execute(
+        f"INSERT INTO words (words, rowid, text) SELECT 'delete', number, words_of(shown)"  # noqa: S608
+        f" FROM node WHERE {which} AND shown <> ''",
+        (number,),
+    )
+    database.execute(f"DELETE FROM node WHERE {which}", (number,))  # noqa: S608
+
+
+def commit_ids(packed: bytes) -> tuple[CommitId, ...]:
+    """Read commits that were written one after the other."""
+    length = CommitId.length
+    return tuple(CommitId(packed[at : at + length]) for at in range(0, len(packed), length))

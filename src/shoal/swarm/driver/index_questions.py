@@ -1,0 +1,168 @@
+"""What people ask the index: what is new, what was said, and how messages are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shoal.core import AccountId, CommitId, ConversationId
+from shoal.swarm.driver.index_ledger import Kind
+from shoal.swarm.words import question_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from shoal.swarm.driver.index import Index
+    from shoal.swarm.driver.index_ledger import IndexLedger
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A message that was found.
+
+    Attributes:
+        conversation: where.
+        id: the id of its commit.
+        author: the account that said it.
+        wall_time: seconds since 1970, by the author's clock.
+        text: what it says now, edits applied.
+    """
+
+    conversation: ConversationId
+    id: CommitId
+    author: AccountId
+    wall_time: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """Somebody's reaction to a message."""
+
+    author: AccountId
+    emoji: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a message is now.
+
+    Attributes:
+        id: the id of its commit.
+        text: what it says; empty if it was deleted.
+        is_edited: whether that is not what it said first.
+        reactions: reactions to it, the first one first.
+    """
+
+    id: CommitId
+    text: str
+    is_edited: bool
+    reactions: tuple[Reaction, ...] = ()
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it was taken back."""
+        return self.is_edited and not self.text
+
+
+def search(
+    index: Index, text: str, count: int, conversation: ConversationId | None = None
+) -> tuple[Hit, ...]:
+    """Return the latest *count* messages that have all words of *text*, the newest first.
+
+    Raises:
+        sqlite3.Error: the index is damaged, and is being made anew.
+    """
+    question = question_of(text)
+    if not question:
+        return ()
+    with index.reading() as database:
+        rows = database.execute(
+            "SELECT conversation.id, node.id, standing, wall_time, shown FROM words"
+            " JOIN node ON node.number = words.rowid"
+            " JOIN conversation ON conversation.number = node.conversation"
+            " WHERE words MATCH ? AND place IS NOT NULL AND (?2 IS NULL OR conversation.id = ?2)"
+            " ORDER BY wall_time DESC, node.id LIMIT ?3",
+            (question, conversation, count),
+        ).fetchall()
+        return tuple(
+            Hit(
+                *(ConversationId(where), CommitId(name), index.standing(standing).account),
+                *(wall_time, shown),
+            )
+            for where, name, standing, wall_time, shown in rows
+        )
+
+
+def unread(ledger: IndexLedger, index: Index, own: AccountId, displayed: CommitId | None) -> int:
+    """Return how many messages of others come after *displayed*, and after our own last one.
+
+    Edits, reactions, what happened to members, and messages that were taken back do not count.
+    """
+    seen = ledger.place(displayed) if displayed is not None else None
+
+    def question(database: sqlite3.Connection) -> int:
+        ours = f"SELECT number FROM standing WHERE account = x'{own.hex()}'"  # noqa: S608 - hexadecimal
+        row = database.execute(
+            f"SELECT place FROM node WHERE conversation = ? AND place > ? AND kind = ?"  # noqa: S608
+            f" AND standing IN ({ours}) ORDER BY place DESC LIMIT 1",
+            (ledger.number, seen or 0, int(Kind.MESSAGE)),
+        ).fetchone()
+        (found,) = database.execute(
+            f"SELECT count(*) FROM node WHERE conversation = ? AND place > ? AND kind = ?"  # noqa: S608
+            f" AND standing NOT IN ({ours}) AND (shown <> '' OR body = '')",
+            (ledger.number, (seen or 0) if row is None else row[0], int(Kind.MESSAGE)),
+        ).fetchone()
+        return int(found)
+
+    return ledger.ask(question)
+
+
+def page(ledger: IndexLedger, count: int, before: CommitId | None = None) -> list[CommitId] | None:
+    """Return what people see one below the other, the newest first: no merges, edits, reactions.
+
+    None if *before* is not in the conversation.
+    """
+    top = None if before is None else ledger.place(before)
+    if before is not None and top is None:
+        return None
+    rows = ledger.ask(
+        lambda database: database.execute(
+            "SELECT id FROM node WHERE conversation = ? AND place < ? AND kind IN (?, ?)"
+            " ORDER BY place DESC LIMIT ?",
+            (
+                *(ledger.number, 2**62 if top is None else top),
+                *(int(Kind.MESSAGE), int(Kind.EVENT), count),
+            ),
+        ).fetchall()
+    )
+    return [CommitId(name) for (name,) in rows]
+
+
+def shown(ledger: IndexLedger, index: Index, messages: Iterable[CommitId]) -> dict[CommitId, Shown]:
+    """Return how messages are now."""
+
+    def question(database: sqlite3.Connection) -> dict[CommitId, Shown]:
+        return {each: _shown(database, ledger.number, index, each) for each in messages}
+
+    return ledger.ask(question)
+
+
+def _shown(database: sqlite3.Connection, number: int, index: Index, message: CommitId) -> Shown:
+    row: tuple[Any, ...] | None = database.execute(
+        "SELECT body, shown FROM node WHERE conversation = ? AND id = ?", (number, message)
+    ).fetchone()
+    body, now = ("", None) if row is None else row
+    text = body if now is None else now
+    reactions = database.execute(
+        "SELECT standing, shown FROM node WHERE conversation = ? AND target = ? AND kind = ?"
+        " AND place IS NOT NULL AND shown <> '' ORDER BY place",
+        (number, message, int(Kind.REACTION)),
+    ).fetchall()
+    return Shown(
+        message,
+        text,
+        text != body,
+        tuple(Reaction(index.standing(by).account, emoji) for by, emoji in reactions),
+    )
