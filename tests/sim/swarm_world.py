@@ -10,7 +10,7 @@ import heapq
 import itertools
 import random
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from shoal.core import ConversationId, Persist
@@ -35,24 +35,37 @@ from tests.unit.swarm.people import WALL_NOW, who
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shoal.core import CommitId, DeviceId
+    from shoal.core import AccountId, CommitId, DeviceId
     from shoal.swarm.effects import Effect
     from shoal.swarm.store import ObjectKind
 
 
-class DurableStore(MemoryStore):
-    """A repository whose objects survive a crash only once the head has moved."""
+class Crash(BaseException):
+    """The power went, in the middle of a job. No `except Exception` of ours may hold it up."""
 
-    def __init__(self, kept: dict[bytes, tuple[ObjectKind, bytes]], head: CommitId | None) -> None:
+
+class DurableStore(MemoryStore):
+    """A repository whose objects surely survive a crash only once the head has moved."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        """Call *write* before and after each write to the disk; it may raise `Crash`."""
         super().__init__()
-        self.kept = kept
-        self.objects = dict(kept)
-        self._head = head
+        self.kept: dict[bytes, tuple[ObjectKind, bytes]] = {}
+        self._write = write
 
     def set_head(self, commit: CommitId) -> None:
         """Keep everything."""
+        self._write()
         self.kept.update(self.objects)
         super().set_head(commit)
+        self._write()
+
+    def crash(self, *, loses_all: bool) -> None:
+        """Lose what was not on disk for sure; objects may have got there before their head."""
+        if loses_all:
+            self.objects = dict(self.kept)
+        else:
+            self.kept = dict(self.objects)
 
 
 @dataclass(eq=False)
@@ -64,7 +77,6 @@ class Device:
     entropy_count: int = 0
     engine: SwarmEngine | None = None
     stores: dict[ConversationId, DurableStore] = field(default_factory=dict)
-    new_store: DurableStore | None = None
     records: dict[str, bytes] = field(default_factory=dict)
     watched: frozenset[object] = frozenset()
     events: list[Effect] = field(default_factory=list)
@@ -72,10 +84,15 @@ class Device:
     wake: float = float("inf")
     life: int = 0  # how often it was started: what was under way before is void
 
-    @property
+    @cached_property
     def id(self) -> DeviceId:
         """Its id."""
         return who(self.name, self.number).device_id
+
+    @cached_property
+    def account(self) -> AccountId:
+        """Its account."""
+        return who(self.name).account
 
     @property
     def is_online(self) -> bool:
@@ -141,7 +158,7 @@ class SwarmWorld:
         device.engine = None
         device.wake = float("inf")
         for store in device.stores.values():
-            store.objects = dict(store.kept)
+            store.crash(loses_all=self._chance.random() < 0.5)
         for number, pipe in list(self.pipes.items()):
             if device in pipe.ends:
                 other = pipe.ends[1 - pipe.ends.index(device)]
@@ -178,15 +195,17 @@ class SwarmWorld:
     def ask(
         self, device: Device, command: Callable[[SwarmEngine, int, float], list[Effect]]
     ) -> object:
-        """Give a command and let time pass until it has ended; return what it gives."""
+        """Give a command and let time pass until it has ended; return what it gives.
+
+        Raises:
+            KeyError: the device crashed before the command ended.
+            SwarmError: it failed.
+        """
         op = next(self._ops)
         assert device.engine is not None
+        life = device.life
         self.apply(device, command(device.engine, op, self.now))
-        for _ in range(10_000):
-            if op in self._answers:
-                break
-            if not self._heap:
-                break
+        while op not in self._answers and device.is_online and device.life == life:
             self.now, _, action = heapq.heappop(self._heap)
             action()
         answer = self._answers.pop(op)
@@ -205,7 +224,7 @@ class SwarmWorld:
             self._carry_out(device, effect)
         self._set_alarm(device)
 
-    def _carry_out(  # noqa: C901, PLR0912 - one arm per effect
+    def _carry_out(  # noqa: C901 - one arm per effect
         self, device: Device, effect: Effect
     ) -> None:
         match effect:
@@ -228,10 +247,10 @@ class SwarmWorld:
                 device.watched = accounts
                 self._later(0.1, self._tell_presence)
             case Persist(name, data):
-                if self.crashes is None or not self.crashes(device):
-                    device.records[name] = data
-                else:
-                    self.stop(device)
+                if self._crashes_at(device):
+                    return
+                device.records[name] = data
+                self._crashes_at(device)
             case Done(op) | Failed(op):
                 self._answers[op] = effect
             case _:
@@ -239,33 +258,42 @@ class SwarmWorld:
 
     def _work(self, device: Device, op: int, job: Callable[[], object]) -> None:
         """Run a job at once; what it has done is told a little later."""
-        if self.crashes is not None and self.crashes(device):
-            self.stop(device)
-            return
         try:
             result = job()
+        except Crash:
+            self.stop(device)
         except Exception as error:  # noqa: BLE001 - handed to the engine, as a host must
             failure = error
             self._after(device, 0.001, lambda engine: engine.work_failed(op, failure, self.now))
         else:
             self._after(device, 0.001, lambda engine: engine.worked(op, result, self.now))
 
+    def _crashes_at(self, device: Device) -> bool:
+        """Let a device crash, if it is to, at a write."""
+        if self.crashes is None or not self.crashes(device):
+            return False
+        self.stop(device)
+        return True
+
     def _open_store(self, device: Device, conversation: ConversationId | None) -> DurableStore:
-        if conversation is None:
-            store = DurableStore({}, None)
-            real_set_head = store.set_head
+        def write() -> None:
+            if self.crashes is not None and self.crashes(device):
+                raise Crash
 
-            def set_head(commit: CommitId) -> None:
-                device.stores.setdefault(ConversationId(commit), store)
-                store.set_head = real_set_head  # type: ignore[method-assign]
-                real_set_head(commit)
+        if conversation is not None:
+            if conversation not in device.stores:
+                device.stores[conversation] = DurableStore(write)
+            return device.stores[conversation]
+        store = DurableStore(write)
+        real_set_head = store.set_head
 
-            store.set_head = set_head  # type: ignore[method-assign]
-            return store
-        found = device.stores.get(conversation)
-        if found is None:
-            found = device.stores[conversation] = DurableStore({}, None)
-        return found
+        def set_head(commit: CommitId) -> None:
+            device.stores[ConversationId(commit)] = store
+            store.set_head = real_set_head  # type: ignore[method-assign]
+            real_set_head(commit)
+
+        store.set_head = set_head  # type: ignore[method-assign]
+        return store
 
     # --- Channels -----------------------------------------------------------------------------
 
@@ -276,7 +304,7 @@ class SwarmWorld:
         if other is None or other.engine is None or other.group != device.group:
             self.apply(device, device.engine.open_failed(op, self.now, was_declined=False))
             return
-        account = who(device.name).account
+        account = device.account
         if self._declines(other, name) or not other.engine.accepts(account, device.id, name):
             self.apply(device, device.engine.open_failed(op, self.now, was_declined=True))
             return
@@ -336,12 +364,12 @@ class SwarmWorld:
             if other.is_online
             and other is not device
             and other.group == device.group
-            and who(other.name).account == account
+            and other.account == account
         ]
 
     def _tell_presence(self) -> None:
         for device in list(self.devices.values()):
-            accounts = [*sorted(device.watched), who(device.name).account]  # type: ignore[type-var]
+            accounts = [*sorted(device.watched), device.account]  # type: ignore[type-var]
             for account in accounts:
                 if device.engine is not None:
                     visible = self._visible(device, account)

@@ -6,12 +6,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import CommitId
-from shoal.crypto import Identity, PrivateKey, Profile, generate_ec_identity
+from shoal.crypto import Identity, Profile, self_signed
 from shoal.sim.entropy import SeededEntropy
 from shoal.swarm import Conversation, MemoryStore
 from shoal.swarm.contents import Mode
 from shoal.swarm.conversation import Self, Taken
 from shoal.swarm.membership import invite, join
+from tests.unit.swarm.keys import seeded_key
 
 if TYPE_CHECKING:
     from shoal.swarm.conversation import Event
@@ -24,8 +25,9 @@ ALICE, BOB, CAROL, DAVE = "alice", "bob", "carol", "dave"
 def account(name: str) -> Identity:
     """An account under a CA of its own."""
     entropy = SeededEntropy(0, name)
-    ca = generate_ec_identity("Jami CA", entropy=entropy, wall_now=WALL_NOW)
-    key = PrivateKey.generate(2048)
+    authority = seeded_key(f"{name}'s authority")
+    ca = self_signed(authority, "Jami CA", entropy=entropy, wall_now=WALL_NOW)
+    key = seeded_key(name)
     return ca.issue(key, "Jami", entropy=entropy, wall_now=WALL_NOW, profile=Profile.AUTHORITY)
 
 
@@ -37,7 +39,7 @@ def device(name: str, number: int = 0) -> Identity:
 @cache
 def _device(name: str, number: int) -> Identity:
     return account(name).issue(
-        PrivateKey.generate(2048),
+        seeded_key(f"{name} {number}"),
         "Jami device",
         entropy=SeededEntropy(number + 1, name),
         wall_now=WALL_NOW,
