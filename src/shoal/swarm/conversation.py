@@ -206,7 +206,7 @@ class Conversation:
     @property
     def members(self) -> dict[AccountId, Role]:
         """Everybody and their roles."""
-        return roles.with_left(roles.members(self.files), self._content_of(self.id))
+        return roles.with_left(roles.members(self.files), self.content_of(self.id))
 
     def devices(self) -> dict[DeviceId, AccountId]:
         """Return the devices that have committed, and the accounts that they name."""
@@ -479,5 +479,11 @@ class Conversation:
             return [HeadMoved(other)]
         return []
 
-    def _content_of(self, commit: CommitId) -> Content:
+    def content_of(self, commit: CommitId) -> Content:
+        """Return what a commit of the history says.
+
+        Raises:
+            DecodeError: it cannot be read.
+            ObjectMissingError: it is not there.
+        """
         return read_content(self.commit_of(commit))
