@@ -3,6 +3,7 @@
     [dht]                 whom to join, and how
     [net]                 how connections are made
     [names]               whom to ask what people's names lead to
+    [files]               which files are fetched unasked, and where they go
     [accounts.<id>]       what one account has otherwise: network, bootstrap, name server, …
 
 Unknown names are errors that name the nearest known one: a setting that is misspelled must not be
@@ -122,6 +123,19 @@ class NamesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesSettings:
+    """`[files]`: files in conversations.
+
+    Attributes:
+        accept_max: bytes of a file that is fetched without being asked for; 0 fetches none.
+        folder: where files go; empty keeps them with their account.
+    """
+
+    accept_max: int = 20 * 1024 * 1024  # what official clients of Jami take
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AccountSettings:
     """`[accounts.<id>]`: what one account has otherwise; absent settings are those of the node.
 
@@ -133,6 +147,8 @@ class AccountSettings:
         public: strangers may connect, not only contacts.
         is_hidden: announce nothing: the account can call, and not be found.
         name_server: URL of its name server, instead of the one that the account itself names.
+        accept_max: bytes of a file that is fetched without being asked for; 0 fetches none.
+        folder: where files go.
     """
 
     bootstrap: tuple[str, ...] | None = None
@@ -142,6 +158,15 @@ class AccountSettings:
     public: bool = False
     is_hidden: bool = False
     name_server: str | None = None
+    accept_max: int | None = None
+    folder: str | None = None
+
+    def files(self, default: FilesSettings) -> FilesSettings:
+        """Return what holds of files, *default* where the account says nothing."""
+        return FilesSettings(
+            default.accept_max if self.accept_max is None else self.accept_max,
+            default.folder if self.folder is None else self.folder,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +177,14 @@ class NodeConfig:
         dht: the key-value network.
         net: connections between devices.
         names: what people's names lead to.
+        files: files in conversations.
         accounts: per account, by the first digits of its id, or all of them.
     """
 
     dht: DhtSettings = field(default_factory=DhtSettings)
     net: NetSettings = field(default_factory=NetSettings)
     names: NamesSettings = field(default_factory=NamesSettings)
+    files: FilesSettings = field(default_factory=FilesSettings)
     accounts: collections.abc.Mapping[str, AccountSettings] = field(default_factory=dict)
 
     @classmethod

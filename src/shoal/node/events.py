@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
 if TYPE_CHECKING:
-    from shoal.core import AccountId, DeviceId
+    from shoal.core import AccountId, CommitId, ConversationId, DeviceId
+    from shoal.transfer import Transfer
 
 
 class Presence(enum.Enum):
@@ -232,6 +233,29 @@ class ConversationEvent:
     event: object
 
 
+@dataclass(frozen=True, slots=True)
+class TransferChanged:
+    """A file is being fetched or sent: it began, went on, or ended."""
+
+    account: AccountId
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class FileLost:
+    """A file that others could fetch from us is not there any more, or is another one.
+
+    Attributes:
+        message: the one that offers it, if that is known.
+        reason: what is wrong with it.
+    """
+
+    account: AccountId
+    conversation: ConversationId
+    message: CommitId | None
+    reason: str
+
+
 NodeEvent: TypeAlias = (
     AccountAdded
     | AccountRemoved
@@ -251,6 +275,8 @@ NodeEvent: TypeAlias = (
     | SyncReceived
     | InstantMessageReceived
     | ConversationEvent
+    | TransferChanged
+    | FileLost
 )
 
 

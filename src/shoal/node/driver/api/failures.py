@@ -25,6 +25,7 @@ _MODULES: Final = (
     "shoal.net.ice.errors",
     "shoal.node.errors",
     "shoal.swarm.errors",
+    "shoal.transfer.errors",
 )
 TIMEOUT: Final = "TimeoutError"
 CANCELED: Final = "Canceled"
