@@ -389,8 +389,7 @@ class Conversation:
     def _accept(self, commit: Commit, content: Content, standing: Standing) -> None:
         self.graph.add(commit)
         self.standings[commit.id] = standing
-        if self.store.ledger is not None:
-            self._fresh.append(Fresh(commit, content, standing))
+        self._fresh.append(Fresh(commit, content, standing))
         self._tips.difference_update(commit.parents)
         self._tips.add(commit.id)
         if self._initial is None:
@@ -416,9 +415,9 @@ class Conversation:
     def _settle(self) -> None:
         """Hand over to the ledger what it does not have."""
         ledger = self.store.ledger
-        if ledger is None or self.store.head is None:
-            return
-        if ledger.advance(self.store.head, self._fresh):
+        if ledger is None:
+            self._fresh.clear()
+        elif self.store.head is not None and ledger.advance(self.store.head, self._fresh):
             self._fresh.clear()
             self.standings.clear()
             self.graph.forget()

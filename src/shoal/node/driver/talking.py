@@ -7,13 +7,14 @@ import itertools
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from shoal.core import ConversationId
+from shoal.core import ConversationId, DecodeError
 from shoal.core.driver import SystemEntropy
 from shoal.identity.driver.files import read_file
 from shoal.net.errors import ChannelDeclinedError, NetError
 from shoal.node.driver.ordered import OrderedEffects
+from shoal.node.driver.states import read_states
 from shoal.node.driver.tasks import TaskSet
 from shoal.node.errors import NodeStoppedError
 from shoal.node.events import (
@@ -28,6 +29,7 @@ from shoal.swarm import (
     INFOS_NAME,
     RECORDS_SIZE_MAX,
     REQUESTS_NAME,
+    Conversation,
     Self,
     SwarmEngine,
     pack_infos,
@@ -36,8 +38,10 @@ from shoal.swarm import (
     unpack_requests,
 )
 from shoal.swarm import effects as fx
-from shoal.swarm.driver import ConversationJobs, DiskStore, FirstStore
+from shoal.swarm.driver import ConversationJobs, DiskStore, FirstStore, Index, IndexLedger
 from shoal.swarm.errors import NoSuchConversationError
+from shoal.swarm.marks import unpack_all_marks
+from shoal.swarm.preferences import unpack_all_preferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +56,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 FOLDER: Final = "conversations"
+INDEX: Final = "index.sqlite"
 _PREFIXES: Final = ("git://", "swarm://", "msg:", "sip")
 _EMPTY: Final = b"\x80"
 _SHARED: Final = (
@@ -72,6 +80,7 @@ class Talking:
         self._tasks = TaskSet()
         self._jobs = ConversationJobs()
         self._stores: dict[ConversationId, DiskStore] = {}
+        self.index = Index(folder / INDEX)
         self._effects = OrderedEffects(self._obey, account.vault.folder.apply, self._tasks)
         self._channels: dict[int, _Writer] = {}
         self._numbers = itertools.count(1)
@@ -101,7 +110,9 @@ class Talking:
             wall_offset=time.time() - self._loop.time(),
             infos=unpack_infos(infos),
             requests=unpack_requests(requests),
+            stored=await asyncio.to_thread(read_states, self._folder),
         )
+        self._runtime.engine.more_to_share = self.engine.shared_states
         for prefix in _PREFIXES:
             self._unregister.append(
                 self._account.on_channel(prefix, self._serve, accept=self.engine.accepts)
@@ -114,6 +125,7 @@ class Talking:
         """Let what was begun end, and let the files go."""
         if self._is_closed:
             return
+        self.run(self.engine.stop)
         self._is_closed = True
         for unregister in self._unregister:
             unregister()
@@ -129,8 +141,14 @@ class Talking:
                 answer.set_exception(NodeStoppedError())
         for store in self._stores.values():
             store.close()
+        self.index.close()
 
     # For `Conversations`
+
+    @property
+    def own(self) -> AccountId:
+        """Whose conversations they are."""
+        return self._account.id
 
     def run(self, command: Callable[[float], Sequence[Effect]]) -> None:
         """Give the engine something, and carry out what follows."""
@@ -173,6 +191,17 @@ class Talking:
             raise NodeStoppedError
         return await self._jobs.submit(conversation, question)
 
+    def ledger(self, conversation: ConversationId) -> IndexLedger:
+        """Return what the index has of a conversation that is ready."""
+        ledger = self._stores[conversation].ledger
+        assert isinstance(ledger, IndexLedger), "each store that is placed has one"
+        return ledger
+
+    async def _forget(self, conversation: ConversationId) -> None:
+        """Take what we are out of out of the index."""
+        if conversation in self._stores and not self._is_closed:
+            await self._jobs.submit(conversation, self.ledger(conversation).forget)
+
     # Effects
 
     def _apply(self, effects: Sequence[Effect]) -> None:
@@ -209,6 +238,8 @@ class Talking:
                 self._tasks.start(self._find(op, account))
             case fx.Watch(accounts):
                 self._watch(accounts)
+            case fx.TellOwnDevices(preferences, statuses):
+                self._runtime.command(partial(self._tell_devices, preferences, statuses))
             case fx.Done(op, result):
                 if (answer := self._answers.get(op)) is not None and not answer.done():
                     answer.set_result(result)
@@ -218,6 +249,8 @@ class Talking:
             case _:
                 if isinstance(effect, _SHARED):
                     self._share()
+                if isinstance(effect, fx.ConversationGone):
+                    self._tasks.start(self._forget(effect.conversation))
                 if isinstance(effect, fx.ConversationReady):
                     self._ready.pop(effect.conversation, asyncio.Event()).set()
                 self._bus.publish(ConversationEvent(self._account.id, effect))
@@ -338,21 +371,30 @@ class Talking:
 
     def _share(self) -> None:
         """Let our other devices know what we are in, and what we are invited to."""
-        infos, requests = (
-            pack_infos(self.engine.book.infos),
-            pack_requests(self.engine.book.requests),
-        )
-        self._runtime.command(partial(self._share_packed, infos, requests))
+        infos, requests = self.engine.shared_records()
+        packed = pack_infos(infos), pack_requests(requests)
+        self._runtime.command(partial(self._share_packed, *packed))
 
     def _share_packed(self, infos: bytes, requests: bytes, now: float) -> Sequence[object]:
         self._runtime.engine.share(infos, requests, now)
         return ()
 
+    def _tell_devices(self, preferences: bytes, statuses: bytes, now: float) -> Sequence[object]:
+        self._runtime.engine.tell_devices(preferences, statuses, now)
+        return ()
+
     def _synced(self, parts: tuple[object, ...]) -> None:
-        """Take what another device of ours tells."""
+        """Take what another device of ours tells; a part that makes no sense is passed over."""
         packed = [part if isinstance(part, bytes) else _EMPTY for part in parts]
-        infos, requests = unpack_infos(packed[0]).values(), unpack_requests(packed[1]).values()
-        self.run(lambda now: self.engine.synced(infos, requests, now))
+        self.run(
+            partial(
+                self.engine.synced,
+                _unpacked(unpack_infos, packed[0]).values(),
+                _unpacked(unpack_requests, packed[1]).values(),
+                preferences=_unpacked(unpack_all_preferences, packed[2]),
+                marks=_unpacked(unpack_all_marks, packed[3]),
+            )
+        )
 
     # Files
 
@@ -373,6 +415,9 @@ class Talking:
         store = self._stores.get(identifier)
         if store is None:
             store = DiskStore(self._folder / FOLDER / str(identifier))
+            me = Self(self._runtime.identity, self._account.name)
+            rebuild = partial(Conversation.load, store, me)
+            store.ledger = IndexLedger(self.index, identifier, store, rebuild)
             self._stores[identifier] = store
         return store
 
@@ -381,6 +426,14 @@ def _without_time(
     command: Callable[[AccountId], Sequence[object]], account: AccountId, now: float
 ) -> Sequence[object]:
     return command(account)
+
+
+def _unpacked(unpack: Callable[[bytes], dict[K, V]], data: bytes) -> dict[K, V]:
+    try:
+        return unpack(data)
+    except DecodeError as error:
+        _log.warning("! from another device of ours: %s", error)
+        return {}
 
 
 class _Stream:

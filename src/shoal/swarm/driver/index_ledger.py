@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from shoal.core import CommitId
 from shoal.swarm.contents import Call, Edit, FileOffer, Merge, Text, Unknown
 from shoal.swarm.driver.index import commit_ids, drop
-from shoal.swarm.errors import RepositoryError
+from shoal.swarm.errors import ObjectMissingError, RepositoryError
 from shoal.swarm.history import Graph, Node
 from shoal.swarm.ledger import Judged
 from shoal.swarm.order import first_line, moved
@@ -114,6 +114,10 @@ class IndexLedger:
             _log.warning("%s: %s", self._index.path, error)
             self._cache.clear()
             self._sync()  # if it was lost, all is judged once more, with what is new
+            return self._head == head
+        except ObjectMissingError:  # it does not have what the conversation stands on
+            self.forget()
+            self._rebuild()
             return self._head == head
         self._head = head
         return True
