@@ -151,7 +151,7 @@ class Lives:
             engine = device.engine
             if engine is None or self.group not in engine.book.requests:
                 continue
-            if self.chance.random() < 0.1:
+            if self.chance.random() < 0.03:
                 self._ask(device, lambda engine, op, now: engine.decline(op, self.group, now))
             else:
                 self._ask(device, lambda engine, op, now: engine.accept(op, self.group, now))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.swarm.effects import OpenChannel, Work
+from shoal.swarm.leaving import Farewells
 from shoal.swarm.messenger import LineOpened, NoticeArrived
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class Context:
     waiting: dict[int, Waiting] = field(default_factory=dict)
     channels: dict[int, WaitingChannel] = field(default_factory=dict)
     last_op: int = 0
+    farewells: Farewells = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.farewells = Farewells(self.me.account)
 
     def new_op(self) -> int:
         """Return a number that no operation has had."""

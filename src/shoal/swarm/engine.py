@@ -15,6 +15,8 @@ Source: Jami's conversation_module.cpp.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, ConversationId, DecodeError, DeviceId
@@ -29,7 +31,6 @@ from shoal.swarm.effects import (
     Done,
     Failed,
     FindDevices,
-    StatusChanged,
     Watch,
 )
 from shoal.swarm.errors import (
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from shoal.core import CommitId, Entropy
+    from shoal.swarm.context import Then
     from shoal.swarm.contents import Content
     from shoal.swarm.conversation import Event as HistoryEvent
     from shoal.swarm.conversation import Self
@@ -84,15 +86,17 @@ class SwarmEngine:
         infos: Mapping[ConversationId, ConversationInfo] | None = None,
         requests: Mapping[ConversationId, ConversationRequest] | None = None,
         stored: Mapping[ConversationId, StoredState] | None = None,
+        erase_store: Callable[[ConversationId], None] = lambda identifier: None,
     ) -> None:
         """Work for *me*.
 
         *open_store* gives the repository of a conversation, an empty one for a clone; None asks for
-        one whose id is not known yet. It is called in jobs only.
+        one whose id is not known yet. *erase_store* deletes one. Both are called in jobs only.
         """
         self.book = ConversationBook(infos or {}, requests or {})
         self.sessions: dict[ConversationId, Session] = {}
         self._open_store = open_store
+        self._erase_store = erase_store
         self.messenger = Messenger(me.account, me.device_id, entropy, self._new_op)
         self.messenger.name = me.name
         self._context = Context(me, entropy, wall_offset, self.messenger)
@@ -113,8 +117,12 @@ class SwarmEngine:
     def start(self, now: float) -> list[Effect]:
         """Open the conversations that we are in, and those that nobody knows we left."""
         effects: list[Effect] = []
-        for info in self.book.infos.values():
-            if not info.erased_ms:
+        for info in list(self.book.infos.values()):
+            if info.is_erased:
+                continue
+            if self._context.farewells.is_over(info, self._now_ms(now)):
+                effects += self._erase(info.id, now)
+            else:
                 effects += self._load(info, now)
         return effects
 
@@ -201,15 +209,23 @@ class SwarmEngine:
         request = self.book.requests.get(identifier)
         if request is None:
             return self._refuse(op, NoSuchConversationError())
-        effects = self.book.drop_request(identifier)
-        return effects + self.clone(op, identifier, request.sender, now, mode=request.mode)
+
+        def begin(_: object, now: float) -> list[Effect]:
+            dropped = self.book.drop_request(identifier)
+            return dropped + self.clone(op, identifier, request.sender, now, mode=request.mode)
+
+        if identifier not in self.book.infos or self.book.is_in(identifier):
+            return begin(None, now)
+        left = self.sessions.pop(identifier, None)  # that we left it, nobody need hear any more
+        closing = [] if left is None else left.close()
+        return [*closing, self._erasing(identifier, begin)]
 
     def decline(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
         """Decline an invitation; nobody but our own devices hears of it."""
-        dropped = self.book.drop_request(identifier)
-        return (
-            [*dropped, Done(op, None)] if dropped else self._refuse(op, NoSuchConversationError())
-        )
+        declined = self.book.decline(identifier, self._now_ms(now))
+        if not declined:
+            return self._refuse(op, NoSuchConversationError())
+        return [*declined, Done(op, None)]
 
     def clone(
         self,
@@ -224,7 +240,9 @@ class SwarmEngine:
         effects: list[Effect] = []
         if not self.book.is_in(identifier):
             members = (self._context.me.account, source)
-            info = ConversationInfo(identifier, self._now_ms(now), members=members, mode=mode)
+            left = self.book.infos.get(identifier)
+            created = max(self._now_ms(now), 0 if left is None else left.removed_ms + 1)
+            info = ConversationInfo(identifier, created, members=members, mode=mode)
             effects += self.book.add(info)
         self._clones.sources[identifier] = source
         find = self._new_op()
@@ -267,9 +285,24 @@ class SwarmEngine:
         except SwarmError as error:
             return self._refuse(op, error)
 
-    def stop(self) -> list[Effect]:
+    def stop(self, now: float) -> list[Effect]:
         """Keep what has not been kept yet."""
         return self.states.settle()
+
+    def shared_records(
+        self,
+    ) -> tuple[dict[ConversationId, ConversationInfo], dict[ConversationId, ConversationRequest]]:
+        """Return what our other devices are told of conversations and of invitations."""
+        infos = {
+            key: replace(info, last_displayed=self.states.last_displayed(key))
+            for key, info in self.book.infos.items()
+        }
+        return infos, self.book.declined | self.book.requests
+
+    def shared_states(self) -> tuple[bytes, bytes]:
+        """Return the preferences and the statuses of messages that they are told, packed."""
+        packed = self.states.packed()
+        return packed.preferences, packed.statuses
 
     # --- Our other devices --------------------------------------------------------------------
 
@@ -474,7 +507,7 @@ class SwarmEngine:
             return session.news(account, notice.device, notice.commit, now)
         if self.book.is_in(notice.conversation):
             return self._clones.fetch(None, notice.conversation, [notice.device], now)
-        if notice.conversation in self.book.requests:
+        if notice.conversation in self.book.requests or notice.conversation in self.book.declined:
             return []
         wanted = InvitationWanted(notice.conversation)
         return self._send(account, device, wanted, now, dial=False)
@@ -492,10 +525,10 @@ class SwarmEngine:
     def _take_invitation(
         self, account: AccountId, invitation: Invitation, now: float
     ) -> list[Effect]:
+        now_ms = self._now_ms(now)
+        made_ms = min(invitation.wall_received_ms or now_ms, now_ms)  # the same if it comes again
         return self.book.add_request(
-            ConversationRequest(
-                invitation.conversation, account, invitation.metadata, self._now_ms(now)
-            )
+            ConversationRequest(invitation.conversation, account, invitation.metadata, made_ms)
         )
 
     def _send(
@@ -543,6 +576,8 @@ class SwarmEngine:
             return Outcome((), View.of(conversation), conversation)
 
         def then(result: object, now: float) -> list[Effect]:
+            if result is None and not self.book.is_in(info.id):
+                return self.book.erase(info.id, self._now_ms(now))
             if result is None:
                 source = next((each for each in info.members if each != me.account), me.account)
                 self._clones.sources[info.id] = source
@@ -563,16 +598,18 @@ class SwarmEngine:
         """Let go of a conversation that we are out of."""
         session = self.sessions.pop(identifier, None)
         closing = [] if session is None else session.close()
-        return [*closing, *self.book.erase(identifier, self._now_ms(now)), *self._watch()]
+        erased = self.book.erase(identifier, self._now_ms(now))
+        erasing = self._erasing(identifier, lambda _, now: [])
+        return [*closing, *erased, *self.states.forget(identifier), erasing, *self._watch()]
+
+    def _erasing(self, identifier: ConversationId, then: Then) -> Effect:
+        """Erase the repository of a conversation, and go on whether or not that worked."""
+        job = partial(self._erase_store, identifier)
+        return self._context.work(identifier, job, then, lambda error, now: then(None, now))
 
     def _erase_heard(self, effects: list[Effect], now: float) -> list[Effect]:
-        """Erase what we left, as soon as somebody else has fetched it."""
-        heard = [
-            effect.conversation
-            for effect in effects
-            if isinstance(effect, StatusChanged) and effect.account != self._context.me.account
-        ]
-        for conversation in filter(self.book.is_to_be_erased, heard):
+        """Erase what we left, as soon as everybody has heard so."""
+        for conversation in self._context.farewells.ended(self.book, self.sessions):
             effects += self._erase(conversation, now)
         return effects
 

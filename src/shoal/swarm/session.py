@@ -73,6 +73,7 @@ class Session:
         self._has: dict[DeviceId, CommitId] = {}  # what a device surely has
         self._owners: dict[DeviceId, AccountId] = {}  # of those in `_has`
         self._invited: set[DeviceId] = set()  # devices that have our invitation
+        self._invited_at: dict[AccountId, float] = {}  # who was, since we run
         self._without_drt: set[DeviceId] = set()
         self._serving: dict[int, _Serving] = {}
         self._swarm: dict[int, DeviceId] = {}  # channels of the DRT
@@ -294,6 +295,8 @@ class Session:
                 return [StreamChannel(channel, self.id, pieces)]
             case Served(head):
                 self.stats.served += 1
+                if self.role(self._context.me.account) not in (Role.ADMIN, Role.MEMBER):
+                    self._context.farewells.heard(self.id, serving.account)
                 return self._has_come(serving.account, serving.device, head, now)
             case ServeFailed():
                 return self._stop_serving(channel)
@@ -337,6 +340,10 @@ class Session:
         messages = [event for event in outcome.events if isinstance(event, Taken)]
         for message in messages:
             self._remember(message.commit.id)
+            match message.content:
+                case MemberEvent(MemberAction.ADD, account):
+                    self._invited_at[account] = context.wall_now(now)
+                    self._invited -= {device for account_, device in self.audience() if x}
         self._remember(outcome.view.head)
         shown = tuple(each for each in messages if not isinstance(each.content, Merge))
         if shown:
@@ -400,8 +407,8 @@ class Session:
             if device in self._invited:
                 return []
             self._invited.add(device)
-            metadata = (("mode", str(int(view.mode))),)
-            notice = Invitation(self.id, metadata, int(wall_now * 1_000))
+            made = self._invited_at.get(account, view.wall_begun)
+            notice = Invitation(self.id, view.metadata, int(made * 1_000))
         elif view.head in (self._told.get(device), self._has.get(device)):
             return []
         else:
