@@ -66,13 +66,13 @@ class TransferEngine:
         held: Iterable[HeldFile] = (),
     ) -> None:
         self.stats = TransferStats()
-        self._config = config or TransferConfig()
+        self.config = config or TransferConfig()
         self._own_device = own_device
         self._ops = 0
         self._opening: dict[int, CommitId] = {}
         self._channels: dict[int, Download] = {}
         self._past: dict[CommitId, Transfer] = {}
-        self.serving = Serving(own_device, held, self._config)
+        self.serving = Serving(own_device, held, self.config)
         self._downloads = {each.commit: self._new_download(each) for each in wanted}
 
     def start(self, now: float) -> list[Effect]:
@@ -93,8 +93,8 @@ class TransferEngine:
         if known is not None:
             return [] if wanted.is_automatic else self.resume(wanted.commit, now)
         automatic = sum(each.wanted.is_automatic for each in self._downloads.values())
-        if len(self._downloads) >= self._config.waiting_max or (
-            wanted.is_automatic and automatic >= self._config.accept_waiting_max
+        if len(self._downloads) >= self.config.waiting_max or (
+            wanted.is_automatic and automatic >= self.config.accept_waiting_max
         ):
             raise TooManyTransfersError
         self.stats.begun += 1
@@ -295,7 +295,7 @@ class TransferEngine:
     # --- Inside -------------------------------------------------------------------------------
 
     def _new_download(self, wanted: WantedFile) -> Download:
-        return Download(wanted, self._own_device, self._config, lambda: self._new_op(wanted.commit))
+        return Download(wanted, self._own_device, self.config, lambda: self._new_op(wanted.commit))
 
     def _new_op(self, commit: CommitId) -> int:
         self._ops += 1
@@ -335,9 +335,7 @@ class TransferEngine:
 
     def _start_queued(self, now: float) -> list[Effect]:
         """Give turns to those that wait for one, in their order."""
-        free = self._config.downloads_max - sum(
-            each.is_at_work for each in self._downloads.values()
-        )
+        free = self.config.downloads_max - sum(each.is_at_work for each in self._downloads.values())
         effects: list[Effect] = []
         for download in list(self._downloads.values()):
             if free <= 0:

@@ -84,6 +84,10 @@ class Serving:
         files = self._held.get(conversation, {}).values()
         return next((each for each in files if each.commit == commit), None)
 
+    def has(self, conversation: ConversationId, transfer_id: str) -> bool:
+        """Whether we have a file, also one whose message is just being written."""
+        return transfer_id in self._held.get(conversation, {})
+
     def held(self) -> list[HeldFile]:
         """Return all that we have."""
         return [each for files in self._held.values() for each in files.values()]

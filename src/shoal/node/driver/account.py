@@ -18,10 +18,12 @@ from shoal.node.account.effects import ChainFound, ChainMissing, DevicesFound
 from shoal.node.driver.contacts import Contacts
 from shoal.node.driver.conversations import Conversations
 from shoal.node.driver.devices import Devices
+from shoal.node.driver.files import Files
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.news import AccountEvents
 from shoal.node.driver.race import first_of
 from shoal.node.driver.talking import Talking
+from shoal.node.driver.transfers import Transfers
 from shoal.node.errors import DeviceNotFoundError, NobodyAnnouncedError
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from shoal.identity import Backup, DeviceChain
     from shoal.net import AttemptTrace, ConnectionInfo
     from shoal.net.driver import Channel
+    from shoal.node.config import FilesSettings
     from shoal.node.driver.bus import EventBus
     from shoal.node.driver.channels import Accept, Handler
     from shoal.node.driver.conversations import Conversation
@@ -49,6 +52,7 @@ class Account:
     Attributes:
         contacts: who the account knows.
         conversations: what is said, and with whom.
+        transfers: files that are being fetched and sent.
         devices: the devices of the account.
         names: its name, and what those of others lead to.
     """
@@ -61,6 +65,7 @@ class Account:
         pool: WorkerPool,
         bus: EventBus,
         names: AccountNames,
+        files: FilesSettings,
     ) -> None:
         self.runtime = runtime
         self.vault = vault
@@ -68,6 +73,8 @@ class Account:
         self.pool = pool
         self._bus = bus
         self.talking = Talking(self, vault.folder.path, bus)
+        self.files = Files(self, vault.folder.path, bus, files)
+        self.transfers = Transfers(self.files)
         self.conversations = Conversations(self.talking)
         self.names = names
         self.contacts = Contacts(runtime, self._begin_with, names.find_account)

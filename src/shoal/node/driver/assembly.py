@@ -159,7 +159,8 @@ class Assembly:
             self.bus,
             server and checked_server(server, "name_server of an account"),
         )
-        return Account(runtime, vault, dht, self.pool, self.bus, names)
+        files = settings.files(self._config.files)
+        return Account(runtime, vault, dht, self.pool, self.bus, names, files)
 
     async def start(self, account: Account) -> None:
         """Let an account be found, unless the node is offline, and its conversations go on."""
@@ -167,10 +168,12 @@ class Assembly:
             account.runtime.start()
             account.names.start()
         await account.talking.start()
+        await account.files.start(is_offline=self._is_offline)
 
     async def close(self, account: Account) -> None:
         """Stop an account."""
         await account.names.close()
+        await account.files.close()
         await account.talking.close()
         await account.runtime.close()
         await self.dht.release(self._places.pop(account.id))

@@ -5,19 +5,22 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, CommitId, ConversationId
 from shoal.node.driver.ids import account_of
-from shoal.swarm import Edit, Mode, Taken, Text, Unknown, membership
+from shoal.swarm import Edit, FileOffer, Mode, Taken, Text, Unknown, membership
 from shoal.swarm.errors import NoSuchConversationError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Collection
 
     from shoal.node.driver.talking import Talking
     from shoal.swarm import Content, ConversationRequest, Event, Role
     from shoal.swarm import Conversation as History
+    from shoal.transfer import Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +172,43 @@ class Conversation:
         return await self._say(Edit(message, text))
 
     async def delete(self, message: CommitId) -> Message:
-        """Take a message of ours back.
+        """Take a message of ours back; of a file, the copies that others have fetched go, too.
 
         Raises:
             SwarmError: as `edit`.
         """
+        await self._talking.wait_ready(self.id)
+        history = self._talking.engine.sessions[self.id].conversation
+        assert history is not None, "it is ready"
+        content = await self._talking.read(self.id, partial(history.content_of, message))
+        if isinstance(content, FileOffer):
+            return await self._say(FileOffer("", edited=message))
         return await self.edit(message, "")
+
+    async def send_file(
+        self, path: str | os.PathLike[str], *, name: str = "", reply_to: CommitId | None = None
+    ) -> Message:
+        """Offer a file, as *name* if that is given. Others fetch it from where it is: leave it.
+
+        Raises:
+            FileMissingError: it is not there.
+            FolderError: it cannot be read.
+            SwarmError: it cannot be offered.
+        """
+        files = self._talking.account.files
+        return await files.send(self.id, Path(path), self._say, name=name, reply_to=reply_to)
+
+    async def download(
+        self, message: Message | CommitId, *, folder: str | os.PathLike[str] | None = None
+    ) -> Transfer:
+        """Begin to fetch a file; `account.transfers.wait` waits for it.
+
+        Raises:
+            InvalidOfferError: the message offers no file that can be fetched.
+            TooManyTransfersError: too many wait.
+        """
+        commit = message.id if isinstance(message, Message) else message
+        return await self._talking.account.transfers.download(self.id, commit, folder=folder)
 
     async def send_raw(self, mime: str, fields: dict[str, str | int | float | bool]) -> Message:
         """Say something of any type; who does not know it shows it as unknown.

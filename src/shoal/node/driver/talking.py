@@ -146,6 +146,11 @@ class Talking:
     # For `Conversations`
 
     @property
+    def account(self) -> Account:
+        """Whose conversations they are."""
+        return self._account
+
+    @property
     def own(self) -> AccountId:
         """Whose conversations they are."""
         return self._account.id

@@ -20,7 +20,7 @@ from shoal.transfer.errors import (
 from shoal.transfer.records import HeldFile, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 PIECE: Final = 1024 * 1024  # bytes read at once, ours
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -122,3 +122,24 @@ def remove_copy(held: HeldFile) -> None:
     with contextlib.suppress(OSError):
         if path.lstat().st_ino == held.stamp.inode:
             path.unlink()
+
+
+def read_copy(path: Path, start: int, end: int, piece: int) -> Generator[bytes, None, None]:
+    """Yield the bytes of a file from *start* up to *end*, *piece* of them at a time.
+
+    Raises:
+        FileMissingError: it is not there.
+        FileChangedError: it ends before.
+        FolderError: it cannot be read.
+    """
+    file = open_copy(path)
+    try:
+        while start < end:
+            with explained(path):
+                data = os.pread(file, min(piece, end - start), start)
+            if not data:
+                raise FileChangedError(path, "it has become shorter")
+            start += len(data)
+            yield data
+    finally:
+        os.close(file)
