@@ -106,7 +106,7 @@ def _of_accounts(error: Exception) -> Exit | None:
             | identity.AccountKeyError()
         ):
             return Exit.UNAVAILABLE
-        case node.UnknownNameError() | identity.InvalidPinError():
+        case node.UnknownNameError() | node.AmbiguousNameError() | identity.InvalidPinError():
             return Exit.USAGE
         case _:
             return None

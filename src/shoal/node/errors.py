@@ -9,6 +9,7 @@ NodeError
 ├── AccountExistsError      the account is here already
 ├── UnknownDeviceError      no such device of this account
 ├── UnknownNameError        neither an id nor something that stands for one
+├── AmbiguousNameError      something that stands for several
 ├── NamesMissingError       packages that names take are not installed
 ├── NobodyAnnouncedError    the account has no device online (also a ConnectError)
 ├── DeviceNotFoundError     nobody published the chain of the device
@@ -70,6 +71,18 @@ class UnknownDeviceError(NodeError):
 
 class UnknownNameError(NodeError):
     """This is no account id of 40 hex digits, no device id of 64, and no name. Copy it whole."""
+
+
+class AmbiguousNameError(NodeError):
+    """This stands for several. Write the id: `shoal conversation list` shows those there are.
+
+    Attributes:
+        found: the ids that it may stand for, as hex digits.
+    """
+
+    def __init__(self, message: str = "", found: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class NamesMissingError(NodeError):

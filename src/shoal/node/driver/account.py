@@ -21,6 +21,7 @@ from shoal.node.driver.devices import Devices
 from shoal.node.driver.files import Files
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.news import AccountEvents
+from shoal.node.driver.people import People
 from shoal.node.driver.race import first_of
 from shoal.node.driver.talking import Talking
 from shoal.node.driver.transfers import Transfers
@@ -55,6 +56,7 @@ class Account:
         transfers: files that are being fetched and sent.
         devices: the devices of the account.
         names: its name, and what those of others lead to.
+        people: what to call everybody.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Account:
         self.names = names
         self.contacts = Contacts(runtime, self._begin_with, names.find_account)
         self.devices = Devices(self)
+        self.people = People(self)
 
     # What it is
 

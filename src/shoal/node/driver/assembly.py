@@ -172,6 +172,7 @@ class Assembly:
 
     async def close(self, account: Account) -> None:
         """Stop an account."""
+        await account.people.close()
         await account.names.close()
         await account.files.close()
         await account.talking.close()

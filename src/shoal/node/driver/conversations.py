@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection
 
+    from shoal.core import DeviceId
     from shoal.node.driver.talking import Talking
     from shoal.swarm import Content, ConversationRequest, Event, Role
     from shoal.swarm import Conversation as History
@@ -145,6 +146,34 @@ class Conversation:
         assert history is not None, "it is ready"
         news: News = await self._talking.read(self.id, lambda: _news(history, known))
         return news
+
+    async def holders(self, message: CommitId) -> dict[DeviceId, AccountId]:
+        """Return the devices of other members that surely have a message, and whose they are.
+
+        Known is what was heard since the node started: that they fetched it, or said so.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        await self._talking.wait_ready(self.id)
+        session = self._talking.engine.sessions[self.id]
+        history, holders = session.conversation, session.holders()
+        assert history is not None, "it is ready"
+        own = self._talking.own
+
+        def look() -> dict[DeviceId, AccountId]:
+            graph = history.graph
+            return {
+                device: account
+                for device, (account, head) in holders.items()
+                if account != own
+                and head in graph
+                and message in graph
+                and graph.is_ancestor(message, head)
+            }
+
+        found: dict[DeviceId, AccountId] = await self._talking.read(self.id, look)
+        return found
 
     async def send(self, text: str, *, reply_to: CommitId | None = None) -> Message:
         """Say something; when this returns it is on disk, and on its way.

@@ -121,6 +121,11 @@ class AccountNames:
         """The account's name server: of config.toml, else of its `RingNS.uri`, else the node's."""
         return self._server or self._vault.settings.name_server or self._shared.server
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether names are asked for by themselves: we are online, and the settings allow it."""
+        return self._learning is not None
+
     async def use(self, server: str) -> None:
         """Make *server* the account's name server, its `RingNS.uri`; "" takes the node's.
 

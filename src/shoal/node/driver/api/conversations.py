@@ -1,13 +1,16 @@
-"""The API's methods about conversations. They are named by id, 40 hex digits."""
+"""The API's methods about conversations.
+
+A conversation is named by its id, by first digits of it, by its title, or by the contact that it is
+with; people by id or registered name.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from shoal.core import CommitId, ConversationId
+from shoal.node.driver.addressing import find_conversation, find_message, find_request
 from shoal.node.driver.api.registry import METHODS
 from shoal.node.driver.news import message_to_json
-from shoal.swarm.errors import NoSuchConversationError
 
 if TYPE_CHECKING:
     from shoal.node.driver.account import Account
@@ -20,22 +23,26 @@ method = METHODS.method
 MESSAGES_MAX: Final = 1_000  # ours: in one answer
 
 
-def describe(conversation: Conversation) -> dict[str, Any]:
-    """Return a conversation as JSON has it."""
-    members = conversation.members
+def describe(own: Account, conversation: Conversation) -> dict[str, Any]:
+    """Return a conversation of *own* as JSON has it."""
     return {
         "id": str(conversation.id),
+        "title": own.people.title(conversation),
         "mode": conversation.mode.name.lower(),
         "is_ready": conversation.is_ready,
-        "members": [{"id": str(each), "role": role.value} for each, role in members.items()],
+        "members": [
+            {"id": str(each), "role": role.value, "name": own.people[each].shown}
+            for each, role in conversation.members.items()
+        ],
     }
 
 
-def describe_request(request: ConversationRequest) -> dict[str, Any]:
-    """Return an invitation as JSON has it."""
+def describe_request(own: Account, request: ConversationRequest) -> dict[str, Any]:
+    """Return an invitation to *own* as JSON has it."""
     return {
         "id": str(request.conversation),
         "sender": str(request.sender),
+        "sender_name": own.people[request.sender].shown,
         "title": request.title,
         "mode": request.mode.name.lower(),
         "wall_received": request.received_ms / 1_000,
@@ -45,25 +52,29 @@ def describe_request(request: ConversationRequest) -> dict[str, Any]:
 @method("conversation.list", is_local=True)
 async def conversation_list(node: Node, account: str) -> list[dict[str, Any]]:
     """List the conversations of an account."""
-    return [describe(each) for each in node.accounts[account].conversations.list()]
+    own = node.accounts[account]
+    return [describe(own, each) for each in own.conversations.list()]
 
 
 @method("conversation.requests", is_local=True)
 async def conversation_requests(node: Node, account: str) -> list[dict[str, Any]]:
     """List the invitations that wait for an answer."""
-    return [describe_request(each) for each in node.accounts[account].conversations.requests()]
+    own = node.accounts[account]
+    return [describe_request(own, each) for each in own.conversations.requests()]
 
 
 @method("conversation.show", is_local=True)
 async def conversation_show(node: Node, account: str, conversation: str) -> dict[str, Any]:
     """Describe one conversation."""
-    return describe(node.accounts[account].conversations[conversation])
+    own = node.accounts[account]
+    return describe(own, await find_conversation(own, conversation))
 
 
 @method("conversation.create")
 async def conversation_create(node: Node, account: str) -> dict[str, Any]:
     """Begin a group."""
-    return describe(await node.accounts[account].conversations.create())
+    own = node.accounts[account]
+    return describe(own, await own.conversations.create())
 
 
 @method("conversation.invite")
@@ -72,27 +83,29 @@ async def conversation_invite(
 ) -> dict[str, Any]:
     """Invite somebody into a group."""
     own = node.accounts[account]
-    found = own.conversations[conversation]
+    found = await find_conversation(own, conversation)
     await found.invite(await own.names.find_account(contact))
-    return describe(found)
+    return describe(own, found)
 
 
 @method("conversation.accept")
 async def conversation_accept(node: Node, account: str, conversation: str) -> dict[str, Any]:
     """Accept an invitation, and fetch the conversation."""
-    return describe(await node.accounts[account].conversations.accept(conversation))
+    own = node.accounts[account]
+    return describe(own, await own.conversations.accept(find_request(own, conversation)))
 
 
 @method("conversation.decline", is_local=True)
 async def conversation_decline(node: Node, account: str, conversation: str) -> None:
     """Decline an invitation; nobody is told."""
-    await node.accounts[account].conversations.decline(conversation)
+    own = node.accounts[account]
+    await own.conversations.decline(find_request(own, conversation))
 
 
 @method("conversation.leave")
 async def conversation_leave(node: Node, account: str, conversation: str) -> None:
     """Leave a conversation."""
-    await node.accounts[account].conversations[conversation].leave()
+    await (await find_conversation(node.accounts[account], conversation)).leave()
 
 
 @method("conversation.ban")
@@ -101,9 +114,9 @@ async def conversation_ban(
 ) -> dict[str, Any]:
     """Vote somebody out."""
     own = node.accounts[account]
-    found = own.conversations[conversation]
+    found = await find_conversation(own, conversation)
     await found.ban(await own.names.find_account(contact))
-    return describe(found)
+    return describe(own, found)
 
 
 @method("conversation.unban")
@@ -112,9 +125,9 @@ async def conversation_unban(
 ) -> dict[str, Any]:
     """Vote somebody in again."""
     own = node.accounts[account]
-    found = own.conversations[conversation]
+    found = await find_conversation(own, conversation)
     await found.unban(await own.names.find_account(contact))
-    return describe(found)
+    return describe(own, found)
 
 
 @method("conversation.messages", is_local=True)
@@ -122,8 +135,8 @@ async def conversation_messages(
     node: Node, account: str, conversation: str, count: int = 50, before: str = ""
 ) -> list[dict[str, Any]]:
     """Return the latest messages, or those before one, oldest first; at most 1,000."""
-    found = node.accounts[account].conversations[conversation]
-    limit = CommitId.from_hex(before) if before else None
+    found = await find_conversation(node.accounts[account], conversation)
+    limit = await find_message(found, before) if before else None
     messages = await found.messages(max(0, min(count, MESSAGES_MAX)), before=limit)
     return [message_to_json(each) for each in messages]
 
@@ -133,27 +146,7 @@ async def conversation_send(
     node: Node, account: str, to: str, text: str, reply_to: str = ""
 ) -> dict[str, Any]:
     """Say something in a conversation, or to a contact; it is on disk when this returns."""
-    own = node.accounts[account]
-    conversation = await _addressed(own, to)
-    reply = CommitId.from_hex(reply_to) if reply_to else None
+    conversation = await find_conversation(node.accounts[account], to)
+    reply = await find_message(conversation, reply_to) if reply_to else None
     message = await conversation.send(text, reply_to=reply)
     return {"conversation": str(conversation.id), **message_to_json(message)}
-
-
-async def _addressed(account: Account, to: str) -> Conversation:
-    """Return the conversation named, or that with the contact named, by id or registered name.
-
-    Raises:
-        NoSuchConversationError: it is neither.
-        UnknownNameError: it is no id and no name.
-        NamesError: nobody has the name, or the name server gave no answer that holds.
-    """
-    text = to.strip().removeprefix("swarm:").removeprefix("jami:")
-    who = await account.names.find_account(text)
-    contact = account.contacts.get(who)
-    if contact is not None and contact.conversation_id:
-        return account.conversations[contact.conversation_id]
-    try:
-        return account.conversations[ConversationId(who)]  # ids of both kinds look alike
-    except NoSuchConversationError:
-        raise NoSuchConversationError(f"{text}: neither a conversation nor a contact") from None
