@@ -75,8 +75,12 @@ TESTED_BY: Final = {
     "transfer/download": "transfer/test_engine",
     "swarm/cloning": "../sim/test_swarm",
     "swarm/context": "../sim/test_swarm",
+    "swarm/driver/first": "swarm/driver/test_index_ledger",
+    "swarm/driver/index": "swarm/driver/test_index_ledger",
+    "swarm/driver/index_questions": "swarm/driver/test_index_ledger",
     "swarm/engine": "../sim/test_swarm",
     "swarm/fetcher": "../sim/test_swarm",
+    "swarm/ledger": "swarm/driver/test_index_ledger",
     "swarm/session": "../sim/test_swarm",
     "swarm/view": "../sim/test_swarm",
 }

@@ -109,18 +109,18 @@ class IndexLedger:
             graph.add(each.commit)
         try:
             with self._index.writing() as database:
-                self._write(database, head, graph, fresh)
+                is_there = self._generation == self._index.generation
+                if is_there:
+                    self._write(database, head, graph, fresh)
+            self._head = head if is_there else self._head
         except sqlite3.Error as error:
             _log.warning("%s: %s", self._index.path, error)
             self._cache.clear()
-            self._sync()  # if it was lost, all is judged once more, with what is new
-            return self._head == head
         except ObjectMissingError:  # it does not have what the conversation stands on
             self.forget()
             self._rebuild()
-            return self._head == head
-        self._head = head
-        return True
+        self._sync()  # if it was lost, all is judged once more, with what is new
+        return self._head == head
 
     def forget(self) -> None:
         """Be empty: the next opening of the conversation judges all again."""
@@ -138,7 +138,8 @@ class IndexLedger:
             self._sync()
             try:
                 with self._index.reading() as database:
-                    return question(database)
+                    if self._generation == self._index.generation:  # not lost as it was opened
+                        return question(database)
             except sqlite3.Error as error:
                 failure = error
         raise RepositoryError(self._index.path, str(failure)) from failure
