@@ -8,7 +8,7 @@ import logging
 import re
 import signal
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -40,6 +40,7 @@ PREFIX: Final = "/"
 CONCURRENCY: Final = 8  # ours: conversations whose handlers run at once
 HANDLER_SECONDS: Final = 600.0  # ours: a handler that takes longer hangs
 BOTS_FOLDER: Final = "bots"  # of the home
+BOT_FOLDER: Final = "bot"  # of the account
 DATABASE: Final = "bot.sqlite"
 
 
@@ -60,6 +61,7 @@ class Bot:
         commands: by their names.
         intervals: what runs every so often.
         starters: what runs when the bot begins to work.
+        stoppers: what runs when it ends.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Bot:
         self.commands: dict[str, Command] = {}
         self.intervals: list[Interval] = []
         self.starters: list[Callable[[], Awaitable[None]]] = []
+        self.stoppers: list[Callable[[], Awaitable[None]]] = []
         self._home = home
         self._config = config
         self._texts: list[tuple[Filter, Handler]] = []
@@ -187,6 +190,15 @@ class Bot:
 
         return register
 
+    def on_stop(self) -> Callable[[H], H]:
+        """Call the function, without arguments, when the bot ends."""
+
+        def register(handler: H) -> H:
+            self.stoppers.append(handler)
+            return handler
+
+        return register
+
     # While it works
 
     @property
@@ -197,6 +209,15 @@ class Bot:
             BotNotRunningError: it does not run.
         """
         return self._running.account
+
+    @property
+    def folder(self) -> Path:
+        """Where its database is, and whatever else it keeps.
+
+        Raises:
+            BotNotRunningError: it does not run.
+        """
+        return self._running.folder
 
     def conversations(self) -> tuple[ConversationId, ...]:
         """Return the conversations that it is in.
@@ -254,7 +275,7 @@ class Bot:
 
         Args:
             account: who it is.
-            folder: where its database is; by default that of the account.
+            folder: where its database is; by default a folder of the account's.
             clock: that of its schedules.
 
         Raises:
@@ -262,17 +283,18 @@ class Bot:
         """
         if self._work is not None:
             raise HandlerError("the bot works already")
-        path = (folder or account.vault.folder.path) / DATABASE
-        work = BotWork(self, account, path, clock or Clock())
-        await work.start()
-        self._work = work
-        try:
+        path = (folder or account.vault.folder.path / BOT_FOLDER) / DATABASE
+        async with AsyncExitStack() as stack:
+            self._work = work = BotWork(self, account, path, clock or Clock())
+            stack.callback(self._ended)
+            stack.push_async_callback(work.close)
+            await work.open()
+            for stopper in self.stoppers:
+                stack.push_async_callback(stopper)
             for starter in self.starters:
                 await starter()
+            work.start()
             yield self
-        finally:
-            self._work = None
-            await work.close()
 
     @asynccontextmanager
     async def open_node(self) -> AsyncIterator[Node]:
@@ -351,6 +373,9 @@ class Bot:
         if self._work is None:
             raise BotNotRunningError
         return self._work
+
+    def _ended(self) -> None:
+        self._work = None
 
     async def _account(self, node: Node) -> Account:
         """Return its account, made if need be."""

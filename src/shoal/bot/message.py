@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.bot.errors import HandlerError
@@ -10,6 +11,7 @@ from shoal.bot.store import NewTask, Outcome, packed
 from shoal.swarm import Edit, FileOffer, MemberEvent, Mode, Role, Text
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Awaitable, Callable, Iterator
 
     from shoal.core import AccountId, CommitId, ConversationId
@@ -102,6 +104,15 @@ class Chat:
             SwarmError: it cannot be said.
         """
         return await self.conversation.send(text)
+
+    async def send_file(self, path: str | os.PathLike[str]) -> Said:
+        """Offer a file. It is read when somebody fetches it, so it has to stay.
+
+        Raises:
+            TransferError: it is not there, or cannot be read.
+            SwarmError: nothing can be said here.
+        """
+        return await self.conversation.send_file(path)
 
     def later(self, seconds: float, task: Callable[..., Awaitable[None]], **payload: Any) -> None:
         """Let a `task` handler run in this conversation after some time, across restarts.
@@ -204,6 +215,22 @@ class Message(Chat):
             if isinstance(said.content, Text) and said.content.body == text:
                 return self._replies.pop(index)
         return await self.conversation.send(text, reply_to=self.message_id)
+
+    async def download(self, folder: str | os.PathLike[str]) -> Path:
+        """Fetch the file that it offers into *folder*, from whoever has it; return where it is.
+
+        Names of files are those that people chose, made safe, and never those of files that are
+        there already.
+
+        Raises:
+            TransferError: it offers none, or it cannot be fetched.
+            TimeoutError: nobody has offered it for as long as handlers may take.
+        """
+        transfers = self.account.transfers
+        begun = await transfers.download(self.id, self.message_id, folder=folder)
+        done = begun if begun.is_over else await transfers.wait(self.message_id)
+        assert done.path is not None, "it is here"
+        return Path(done.path)
 
     async def react(self, emoji: str) -> Said:
         """React to it.

@@ -54,6 +54,7 @@ class BotWork:
 
     def __init__(self, bot: Bot, account: Account, path: Path, clock: Clock) -> None:
         self.account = account
+        self.folder = path.parent
         self.handled = 0
         self.failed = 0
         self._bot = bot
@@ -74,13 +75,16 @@ class BotWork:
 
     # Life
 
-    async def start(self) -> None:
-        """Open the database, take up what was left, and follow the account.
+    async def open(self) -> None:
+        """Open the database.
 
         Raises:
-            BotStoreError: the database cannot be opened.
+            BotStoreError: it cannot be opened.
         """
         self._store = await self._ask(lambda: BotStore(self._path))
+
+    def start(self) -> None:
+        """Take up what was left, and follow the account."""
         self._tasks.start(self._follow(self.account.events()))
         self._tasks.start(self._keep_time())
         for interval in self._bot.intervals:
