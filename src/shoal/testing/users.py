@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.swarm import Edit, FileOffer, MemberAction, MemberEvent, Role, Text
@@ -179,6 +180,21 @@ class Talk:
         self._did(f"reacts with {emoji}")
         return self._network.run(self._conversation.react(message.id, emoji))
 
+    def send_file(self, path: Path) -> Message:
+        """Offer a file."""
+        self._did(f"offers {path.name!r}")
+        return self._network.run(self._conversation.send_file(path))
+
+    def download(self, message: Message, folder: Path) -> Path:
+        """Fetch the file that a message offers into a folder, and return where it is.
+
+        Raises:
+            TransferError: it cannot be had.
+        """
+        self._did(f"fetches {shown(message)}")
+        folder.mkdir(exist_ok=True)
+        return self._network.run(self._download(message, folder))
+
     def invite(self, other: User) -> None:
         """Invite somebody into a group."""
         self._did(f"invites {other.name}")
@@ -297,6 +313,13 @@ class Talk:
         ]
 
     # Inside
+
+    async def _download(self, message: Message, folder: Path) -> Path:
+        transfers = self.user.account.transfers
+        begun = await transfers.download(self.id, message.id, folder=folder)
+        done = begun if begun.is_over else await transfers.wait(message.id)
+        assert done.path is not None, "it is here"
+        return Path(done.path)
 
     @property
     def _conversation(self) -> Conversation:
