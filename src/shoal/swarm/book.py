@@ -26,6 +26,7 @@ class ConversationBook:
     Attributes:
         infos: conversations that we are in, or have left.
         requests: invitations that wait for an answer.
+        declined: invitations that we said no to, here or on another device of ours.
     """
 
     def __init__(
@@ -34,7 +35,8 @@ class ConversationBook:
         requests: Mapping[ConversationId, ConversationRequest],
     ) -> None:
         self.infos = dict(infos)
-        self.requests = dict(requests)
+        self.requests = {key: each for key, each in requests.items() if not each.declined_ms}
+        self.declined = {key: each for key, each in requests.items() if each.declined_ms}
 
     def is_in(self, conversation: ConversationId) -> bool:
         """Whether we are in a conversation."""
@@ -62,7 +64,7 @@ class ConversationBook:
     def is_to_be_erased(self, conversation: ConversationId) -> bool:
         """Whether we are out of it, and it is still here for others to hear so."""
         info = self.infos.get(conversation)
-        return info is not None and info.is_removed and not info.erased_ms
+        return info is not None and info.is_removed and not info.is_erased
 
     def merge(self, theirs: ConversationInfo) -> list[Effect]:
         """Add what another device of ours knows; nothing if it knows nothing new."""
@@ -78,31 +80,61 @@ class ConversationBook:
         return effects if merged.is_removed else effects + self.drop_request(theirs.id)
 
     def add_request(self, request: ConversationRequest) -> list[Effect]:
-        """Take an invitation, unless we are in or have it, or there are too many."""
+        """Take an invitation, unless we are in or have it, or there are too many.
+
+        One that we declined counts again only when it is made anew.
+        """
         identifier = request.conversation
         is_known = identifier in self.requests or self.is_in(identifier)
         if is_known or len(self.requests) >= REQUESTS_MAX:
             return []
+        declined = self.declined.get(identifier)
+        if declined is not None and request.received_ms <= declined.declined_ms:
+            return []
+        self.declined.pop(identifier, None)
         self.requests[identifier] = request
         return [self._keep_requests(), RequestArrived(request)]
 
+    def decline(self, conversation: ConversationId, now_ms: int) -> list[Effect]:
+        """Say no to an invitation, if there is one."""
+        request = self.requests.get(conversation)
+        if request is None:
+            return []
+        return self._decline(replace(request, declined_ms=max(now_ms, request.received_ms)))
+
     def drop_request(self, conversation: ConversationId) -> list[Effect]:
-        """Let an invitation go, if there is one: it was answered."""
-        if self.requests.pop(conversation, None) is None:
+        """Let an invitation go, if there is one: it was accepted."""
+        known = (self.requests.pop(conversation, None), self.declined.pop(conversation, None))
+        if known == (None, None):
             return []
         return [self._keep_requests(), RequestGone(conversation)]
 
     def merge_request(self, theirs: ConversationRequest) -> list[Effect]:
         """Take what another device of ours knows of an invitation: it came, or was declined."""
-        ours = self.requests.get(theirs.conversation)
+        identifier = theirs.conversation
         if not theirs.declined_ms:
             return self.add_request(theirs)
-        if ours is None or ours.received_ms > theirs.declined_ms:
+        waiting, known = self.requests.get(identifier), self.declined.get(identifier)
+        if self.is_in(identifier):
             return []
-        return self.drop_request(theirs.conversation)
+        if waiting is not None and waiting.received_ms > theirs.declined_ms:
+            return []
+        if known is not None and known.declined_ms >= theirs.declined_ms:
+            return []
+        return self._decline(theirs)
+
+    def _decline(self, request: ConversationRequest) -> list[Effect]:
+        identifier = request.conversation
+        was_waiting = self.requests.pop(identifier, None) is not None
+        self.declined.pop(identifier, None)
+        self.declined[identifier] = request
+        while len(self.declined) > REQUESTS_MAX:
+            del self.declined[next(iter(self.declined))]
+        kept = self._keep_requests()
+        return [kept, RequestGone(identifier)] if was_waiting else [kept]
 
     def _keep_infos(self) -> Persist:
         return Persist(INFOS_NAME, pack_infos(self.infos))
 
     def _keep_requests(self) -> Persist:
-        return Persist(REQUESTS_NAME, pack_requests(self.requests))
+        return Persist(REQUESTS_NAME, pack_requests(self.declined | self.requests))

@@ -31,12 +31,14 @@ from shoal.swarm.effects import (
     Done,
     Failed,
     FindDevices,
+    TellOwnDevices,
     Watch,
 )
 from shoal.swarm.errors import (
     NoSuchConversationError,
     SwarmError,
 )
+from shoal.swarm.inviting import Inviting
 from shoal.swarm.marks import Marks
 from shoal.swarm.messenger import LineOpened, Messenger, NoticeArrived
 from shoal.swarm.notices import (
@@ -56,8 +58,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from shoal.core import CommitId, Entropy
-    from shoal.swarm.context import Then
     from shoal.swarm.contents import Content
+    from shoal.swarm.context import Then
     from shoal.swarm.conversation import Event as HistoryEvent
     from shoal.swarm.conversation import Self
     from shoal.swarm.effects import Effect
@@ -104,6 +106,7 @@ class SwarmEngine:
         self._watched: frozenset[AccountId] = frozenset()
         self._finding: dict[int, Callable[[Sequence[DeviceId], float], list[Effect]]] = {}
         self._clones = Clones(self._context, self.sessions, open_store, self._watch)
+        self._inviting = Inviting(self._context, self.book, self.sessions, self._clones)
 
     @property
     def wall_offset(self) -> float:
@@ -299,10 +302,9 @@ class SwarmEngine:
         }
         return infos, self.book.declined | self.book.requests
 
-    def shared_states(self) -> tuple[bytes, bytes]:
-        """Return the preferences and the statuses of messages that they are told, packed."""
-        packed = self.states.packed()
-        return packed.preferences, packed.statuses
+    def shared_states(self) -> TellOwnDevices:
+        """Return what they are told beside that."""
+        return self.states.packed()
 
     # --- Our other devices --------------------------------------------------------------------
 
@@ -336,9 +338,12 @@ class SwarmEngine:
 
     def _follow(self, identifier: ConversationId, now: float) -> list[Effect]:
         """Do what makes a merged record true."""
+        session = self.sessions.get(identifier)
         if not self.book.is_in(identifier):
-            return self._erase(identifier, now) if identifier in self.sessions else []
-        if identifier in self.sessions:
+            # Where our history says that we left, others may still hear it from us.
+            is_here = session is not None and session.role(self._context.me.account) is not None
+            return self._erase(identifier, now) if is_here else []
+        if session is not None:
             return []
         own = self._context.me.account
         self._clones.sources[identifier] = own
@@ -489,61 +494,19 @@ class SwarmEngine:
         self, account: AccountId, device: DeviceId, notice: Notice, now: float
     ) -> list[Effect]:
         match notice:
-            case CommitNotice():
-                return self._take_news(account, device, notice, now)
-            case InvitationWanted(conversation):
-                return self._invite_again(account, device, conversation, now)
-            case Invitation():
-                return self._take_invitation(account, notice, now)
+            case CommitNotice() | InvitationWanted() | Invitation():
+                return self._inviting.take(account, device, notice, now)
             case DisplayedNotice() | ComposingNotice():
                 session = self.sessions.get(notice.conversation)
                 return [] if session is None else self.states.noticed(session, account, notice, now)
 
-    def _take_news(
-        self, account: AccountId, device: DeviceId, notice: CommitNotice, now: float
-    ) -> list[Effect]:
-        session = self.sessions.get(notice.conversation)
-        if session is not None:
-            return session.news(account, notice.device, notice.commit, now)
-        if self.book.is_in(notice.conversation):
-            return self._clones.fetch(None, notice.conversation, [notice.device], now)
-        if notice.conversation in self.book.requests or notice.conversation in self.book.declined:
-            return []
-        wanted = InvitationWanted(notice.conversation)
-        return self._send(account, device, wanted, now, dial=False)
-
-    def _invite_again(
-        self, account: AccountId, device: DeviceId, conversation: ConversationId, now: float
-    ) -> list[Effect]:
-        """Somebody heard of a conversation: if they are in it, they are told what it is."""
-        session = self.sessions.get(conversation)
-        if session is None or session.view is None or not session.may_fetch(account):
-            return []
-        metadata = (("mode", str(int(session.view.mode))),)
-        return self._send(account, device, Invitation(conversation, metadata), now, dial=False)
-
-    def _take_invitation(
-        self, account: AccountId, invitation: Invitation, now: float
-    ) -> list[Effect]:
-        now_ms = self._now_ms(now)
-        made_ms = min(invitation.wall_received_ms or now_ms, now_ms)  # the same if it comes again
-        return self.book.add_request(
-            ConversationRequest(invitation.conversation, account, invitation.metadata, made_ms)
-        )
-
-    def _send(
-        self, account: AccountId, device: DeviceId, notice: Notice, now: float, *, dial: bool
-    ) -> list[Effect]:
-        wall_now = self._context.wall_now(now)
-        sent = self.messenger.send(account, device, notice, wall_now, dial=dial)
-        return self._context.own_effects(sent)
-
     def _broadcast(self, session: Session, notice: Notice, now: float) -> list[Effect]:
         """Tell the members' devices that there is a line to."""
-        effects: list[Effect] = []
+        wall_now = self._context.wall_now(now)
+        sent: list[MessengerEffect] = []
         for account, device in session.audience():
-            effects += self._send(account, device, notice, now, dial=False)
-        return effects
+            sent += self.messenger.send(account, device, notice, wall_now, dial=False)
+        return self._context.own_effects(sent)
 
     # --- Inside -------------------------------------------------------------------------------
 

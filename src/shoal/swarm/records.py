@@ -49,6 +49,11 @@ class ConversationInfo:
         """Whether we are no longer in it. Adding it again makes `created_ms` newer."""
         return self.removed_ms >= self.created_ms and self.removed_ms > 0
 
+    @property
+    def is_erased(self) -> bool:
+        """Whether nothing is left of it here since we left it."""
+        return self.is_removed and self.erased_ms >= self.removed_ms
+
     def to_map(self) -> dict[str, object]:
         """Return the record as both generations read it."""
         return {
@@ -84,12 +89,11 @@ class ConversationInfo:
         )
 
     def merged_with(self, other: ConversationInfo) -> ConversationInfo:
-        """Return what two devices know together."""
+        """Return what two devices know together; what is left of it here, they do not know."""
         return replace(
             self,
             created_ms=max(self.created_ms, other.created_ms),
             removed_ms=max(self.removed_ms, other.removed_ms),
-            erased_ms=max(self.erased_ms, other.erased_ms),
             members=self.members or other.members,
             last_displayed=self.last_displayed or other.last_displayed,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, CommitId, DeviceId
-from shoal.swarm.contents import Merge, Mode
+from shoal.swarm.contents import MemberAction, MemberEvent, Merge, Mode
 from shoal.swarm.conversation import Refused, Taken
 from shoal.swarm.drt import Dial, Drop, DrtEngine, Tell
 from shoal.swarm.effects import (
@@ -72,8 +72,8 @@ class Session:
         self._told: dict[DeviceId, CommitId] = {}  # what a notice said; it may have got lost
         self._has: dict[DeviceId, CommitId] = {}  # what a device surely has
         self._owners: dict[DeviceId, AccountId] = {}  # of those in `_has`
-        self._invited: set[DeviceId] = set()  # devices that have our invitation
-        self._invited_at: dict[AccountId, float] = {}  # who was, since we run
+        self._invited: dict[DeviceId, int] = {}  # devices that have our invitation, and which
+        self._invited_ms: dict[AccountId, int] = {}  # who was invited when, since we run
         self._without_drt: set[DeviceId] = set()
         self._serving: dict[int, _Serving] = {}
         self._swarm: dict[int, DeviceId] = {}  # channels of the DRT
@@ -130,6 +130,11 @@ class Session:
     def role(self, account: AccountId) -> Role | None:
         """Return what an account is here."""
         return None if self.view is None else self.view.members.get(account)
+
+    def invited_ms(self, account: AccountId) -> int:
+        """Return the time of an invitation: the same for each copy of it, another for a new one."""
+        begun = 0 if self.view is None else self.view.wall_begun * 1_000
+        return self._invited_ms.get(account, begun)
 
     def may_fetch(self, account: AccountId) -> bool:
         """Whether a device of this account is given the history."""
@@ -340,10 +345,9 @@ class Session:
         messages = [event for event in outcome.events if isinstance(event, Taken)]
         for message in messages:
             self._remember(message.commit.id)
-            match message.content:
-                case MemberEvent(MemberAction.ADD, account):
-                    self._invited_at[account] = context.wall_now(now)
-                    self._invited -= {device for account_, device in self.audience() if x}
+            content = message.content
+            if isinstance(content, MemberEvent) and content.action is MemberAction.ADD:
+                self._invited_ms[content.account] = int(self._context.wall_now(now) * 1_000)
         self._remember(outcome.view.head)
         shown = tuple(each for each in messages if not isinstance(each.content, Merge))
         if shown:
@@ -404,11 +408,11 @@ class Session:
         wall_now = context.wall_now(now)
         notice: Notice
         if self.role(account) is Role.INVITED and view.mode is not Mode.ONE_TO_ONE:
-            if device in self._invited:
+            made_ms = self.invited_ms(account)
+            if self._invited.get(device) == made_ms:
                 return []
-            self._invited.add(device)
-            made = self._invited_at.get(account, view.wall_begun)
-            notice = Invitation(self.id, view.metadata, int(made * 1_000))
+            self._invited[device] = made_ms
+            notice = Invitation(self.id, view.metadata, made_ms)
         elif view.head in (self._told.get(device), self._has.get(device)):
             return []
         else:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shoal.core import CommitId, DecodeError
+from shoal.swarm.errors import ObjectMissingError
+from shoal.swarm.roles import PROFILE_PATH
+from shoal.swarm.vcards import VCard, read_vcard
+
 if TYPE_CHECKING:
-    from shoal.core import AccountId, CommitId, DeviceId
+    from shoal.core import AccountId, DeviceId
     from shoal.swarm.contents import Mode
     from shoal.swarm.conversation import Conversation, Event
     from shoal.swarm.roles import Role
@@ -20,13 +25,37 @@ class View:
     mode: Mode
     members: dict[AccountId, Role]
     devices: dict[DeviceId, AccountId]  # that have committed
+    wall_begun: int = 0  # seconds since 1970, by the clock of who began it
+    title: str = ""
+    description: str = ""
 
     @classmethod
     def of(cls, conversation: Conversation) -> View:
         """Look at a conversation; in its thread."""
+        card = read_card(conversation)
         return cls(
-            conversation.head, conversation.mode, conversation.members, conversation.devices()
+            conversation.head,
+            conversation.mode,
+            conversation.members,
+            conversation.devices(),
+            conversation.graph[CommitId(conversation.id)].wall_time,
+            card.name,
+            card.description,
         )
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What those who are invited are told of it."""
+        known = {"description": self.description, "mode": str(int(self.mode)), "title": self.title}
+        return tuple((key, value) for key, value in known.items() if value)
+
+
+def read_card(conversation: Conversation) -> VCard:
+    """Return the profile of a conversation; in its thread. One that makes no sense is none."""
+    try:
+        return read_vcard(conversation.read_file(PROFILE_PATH) or b"")
+    except (DecodeError, ObjectMissingError):
+        return VCard()
 
 
 @dataclass(frozen=True, slots=True)

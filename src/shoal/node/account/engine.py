@@ -71,6 +71,7 @@ class AccountEngine:
         book: contacts and requests; commands go by the engine.
         devices: the devices of the account.
         presences: who is online.
+        more_to_share: gives preferences and statuses of messages, packed, for our other devices.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class AccountEngine:
         self._operations = Operations()
         chain = own.chain
         self._shared = (EMPTY_MAP, EMPTY_MAP)  # conversations and invitations, packed
+        self.more_to_share: Callable[[], tuple[bytes, bytes]] = lambda: (EMPTY_MAP, EMPTY_MAP)
         self.presences = Presences(self._operations, chain.account)
         self.chains = Chains(
             self._operations,
@@ -549,6 +551,10 @@ class AccountEngine:
             self._shared = (conversations, requests)
             self.syncing.state_changed(now)
 
+    def tell_devices(self, preferences: bytes, statuses: bytes, now: float) -> None:
+        """Tell our other devices what is new in these packed maps, and nothing else."""
+        self.syncing.tell(list(_packets(preferences, statuses)), now)
+
     def _state(self, now: float) -> Iterator[bytes]:
         """Yield what our other devices are told, in packets."""
         wall_now = self.clock.wall(now)
@@ -560,3 +566,12 @@ class AccountEngine:
             yield SyncMessage(conversations=cut, statuses=EMPTY_MAP).pack()
         for cut in split_map(requests):
             yield SyncMessage(conversation_requests=cut, statuses=EMPTY_MAP).pack()
+        yield from _packets(*self.more_to_share())
+
+
+def _packets(preferences: bytes, statuses: bytes) -> Iterator[bytes]:
+    """Yield messages with these maps, each of which fits into a packet."""
+    for cut in split_map(preferences):
+        yield SyncMessage(preferences=cut, statuses=EMPTY_MAP).pack()
+    for cut in split_map(statuses):
+        yield SyncMessage(statuses=cut).pack()

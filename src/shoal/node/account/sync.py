@@ -20,7 +20,7 @@ from shoal.identity import SyncDecoder
 from shoal.node.account.effects import CloseChannel, OpenChannel, SendPacket, SyncArrived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from shoal.identity import DeviceChain
     from shoal.node.account.operations import Operations
@@ -79,6 +79,8 @@ class DeviceSyncing:
         self._targets: dict[DeviceId, _Target] = {}
         self._opening: dict[int, _Target] = {}
         self._send_at: float | None = None
+        self._news: list[bytes] = []  # packets, where the whole state need not go out
+        self._news_at: float | None = None
 
     def __contains__(self, op: int) -> bool:
         """Whether *op* opens a channel of ours."""
@@ -128,6 +130,13 @@ class DeviceSyncing:
         """Take note that there is something to tell."""
         if self._channels and self._send_at is None:
             self._send_at = now + SETTLE_TIME
+
+    def tell(self, packets: Sequence[bytes], now: float) -> None:
+        """Take packets that all devices are to be told; the whole state would hold them, too."""
+        if self._channels and packets:
+            self._news += packets
+            if self._news_at is None:
+                self._news_at = now + SETTLE_TIME
 
     def channel_opened(self, op: int, number: int, state: Iterable[bytes]) -> list[object]:
         """Take a channel that we asked for; tell it the full *state*."""
@@ -182,8 +191,7 @@ class DeviceSyncing:
     def next_deadline(self) -> float | None:
         """When something is to be told, or a device tried again."""
         moments = [t.retry_at for t in self._targets.values() if t.retry_at is not None]
-        if self._send_at is not None:
-            moments.append(self._send_at)
+        moments += [moment for moment in (self._send_at, self._news_at) if moment is not None]
         return min(moments, default=None)
 
     @property
@@ -194,9 +202,11 @@ class DeviceSyncing:
     def advance(self, now: float, state: Iterable[bytes]) -> list[object]:
         """Tell all devices the *state* if it has changed; try again what failed."""
         effects: list[object] = []
-        if self._send_at is not None and self._send_at <= now:
-            self._send_at = None
-            packets = list(state)
+        is_state_due = self._send_at is not None and self._send_at <= now
+        if is_state_due or (self._news_at is not None and self._news_at <= now):
+            packets = list(state) if is_state_due else self._news
+            self._news, self._news_at = [], None
+            self._send_at = None if is_state_due else self._send_at
             for number in self._channels:
                 effects += self._send(number, packets)
         for target in list(self._targets.values()):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from shoal.core import ConversationId, DecodeError
 from shoal.core.driver import SystemEntropy
-from shoal.identity.driver.files import read_file
+from shoal.identity.driver.files import delete_folder, read_file
 from shoal.net.errors import ChannelDeclinedError, NetError
 from shoal.node.driver.ordered import OrderedEffects
 from shoal.node.driver.states import read_states
@@ -44,7 +44,7 @@ from shoal.swarm.marks import unpack_all_marks
 from shoal.swarm.preferences import unpack_all_preferences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from shoal.core import AccountId, DeviceId
@@ -111,8 +111,9 @@ class Talking:
             infos=unpack_infos(infos),
             requests=unpack_requests(requests),
             stored=await asyncio.to_thread(read_states, self._folder),
+            erase_store=self._erase_store,
         )
-        self._runtime.engine.more_to_share = self.engine.shared_states
+        self._runtime.engine.more_to_share = self._states
         for prefix in _PREFIXES:
             self._unregister.append(
                 self._account.on_channel(prefix, self._serve, accept=self.engine.accepts)
@@ -380,6 +381,10 @@ class Talking:
         packed = pack_infos(infos), pack_requests(requests)
         self._runtime.command(partial(self._share_packed, *packed))
 
+    def _states(self) -> tuple[bytes, bytes]:
+        told = self.engine.shared_states()
+        return told.preferences, told.statuses
+
     def _share_packed(self, infos: bytes, requests: bytes, now: float) -> Sequence[object]:
         self._runtime.engine.share(infos, requests, now)
         return ()
@@ -416,6 +421,16 @@ class Talking:
             return FirstStore(self._place)
         return self._place(identifier)
 
+    def _erase_store(self, identifier: ConversationId) -> None:
+        """Delete a repository; runs in its thread."""
+        store = self._stores.pop(identifier, None)
+        if store is not None:
+            store.close()
+        self.index.forget(identifier)
+        path = self._folder / FOLDER / str(identifier)
+        if path.exists():
+            delete_folder(path)
+
     def _place(self, identifier: ConversationId) -> DiskStore:
         store = self._stores.get(identifier)
         if store is None:
@@ -433,7 +448,7 @@ def _without_time(
     return command(account)
 
 
-def _unpacked(unpack: Callable[[bytes], dict[K, V]], data: bytes) -> dict[K, V]:
+def _unpacked(unpack: Callable[[bytes], Mapping[K, V]], data: bytes) -> Mapping[K, V]:
     try:
         return unpack(data)
     except DecodeError as error:
