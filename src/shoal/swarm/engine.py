@@ -190,10 +190,7 @@ class SwarmEngine:
         return self.change(op, identifier, lambda each, wall_now: each.say(content, wall_now), now)
 
     def leave(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
-        """Leave a conversation: say so in it, and forget it once somebody has heard so.
-
-        One of two is only forgotten.
-        """
+        """Leave a conversation: say so in it, if it is a group, and forget it once that was heard."""
         session = self._usable(identifier)
         if session is None or session.view is None:
             return self._refuse(op, NoSuchConversationError())
