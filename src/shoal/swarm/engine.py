@@ -190,7 +190,7 @@ class SwarmEngine:
         return self.change(op, identifier, lambda each, wall_now: each.say(content, wall_now), now)
 
     def leave(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
-        """Leave a conversation: say so in it, if it is a group, and forget it once that was heard."""
+        """Leave a conversation: a group hears of it, and is forgotten once it has."""
         session = self._usable(identifier)
         if session is None or session.view is None:
             return self._refuse(op, NoSuchConversationError())
