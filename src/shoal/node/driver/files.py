@@ -212,7 +212,7 @@ class Files(PartReports):
         await self.kept()
         offer = FileOffer(transfer_id, safe_name(name or path.name), stamp.size, sha3, reply_to)
         try:
-            message = await self._account.conversations[conversation].say(offer)
+            message = await say(offer)
         except BaseException:
             self._apply(self.engine.serving.let_go(held))
             raise
@@ -306,6 +306,8 @@ class Files(PartReports):
                 self._tasks.start(self._stream(number, held, start, end))
             case fx.RemoveCopy(held):
                 self._threads.submit(remove_copy, held)
+            case _:
+                raise AssertionError(effect)
 
     def _told(self, transfer: Transfer) -> None:
         self._bus.publish(TransferChanged(self._account.id, transfer))
@@ -432,10 +434,10 @@ class Files(PartReports):
             checked: HeldFile = await self.in_thread(partial(check_copy, held))
         except TransferError as error:
             failure = error
-            self.run(lambda now: self.engine.held_failed(number, failure, now))
+            self.run(lambda now: self.engine.serving.held_failed(number, failure, now))
             return
         found = replace(checked, commit=request.file.commit)
-        self.run(lambda now: self.engine.held_checked(number, found, now))
+        self.run(lambda now: self.engine.serving.held_checked(number, found, now))
 
     async def _stream(self, number: int, held: HeldFile, start: int, end: int) -> None:
         """Write a file to a channel: one piece is read while the one before is being sent."""
@@ -450,7 +452,7 @@ class Files(PartReports):
                 channel.write(piece)
                 await channel.drain()
                 size = len(piece)
-                self.run(partial(self.engine.streamed, number, size))
+                self.run(partial(self.engine.serving.streamed, number, size))
         except NetError as error:
             _log.info("x %s: %s", SCHEME, error)
         except TransferError as error:
@@ -488,6 +490,8 @@ class Files(PartReports):
                     self.offers.take(conversation, message)
             case swarm_fx.ConversationGone(conversation):
                 self.run(lambda now: self.engine.left(conversation, now))
+            case _:
+                pass
 
     def _appeared(self, peer: AccountId, devices: Sequence[DeviceId]) -> None:
         wanted = homes_of(self._account, peer, self.engine.conversations())

@@ -63,8 +63,18 @@ class Transfers:
         held = await files.held(conversation, commit)
         if held is not None:
             return Transfer(
-                *(commit, conversation, Direction.DOWN, None, TransferState.DONE),
-                *(Path(held.path).name, offer.size, offer.size, 0.0, None, held.path, None),
+                id=commit,
+                conversation=conversation,
+                direction=Direction.DOWN,
+                device=None,
+                state=TransferState.DONE,
+                name=Path(held.path).name,
+                size=offer.size,
+                done=offer.size,
+                rate=0.0,
+                time_left=None,
+                path=held.path,
+                error=None,
             )
         files.run(lambda now: files.engine.download(wanted, now))
         await files.kept()
