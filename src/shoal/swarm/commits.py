@@ -90,18 +90,22 @@ class Commit:
         key: SuitePrivateKey,
     ) -> Commit:
         """Make and sign a commit; *name* is the display name, the device id where it is empty."""
-        person = b"%s <%s> %d +0000" % (
-            clean_name(name, device).encode(),
-            str(device).encode(),
-            wall_time,
+        who = clean_name(name, device)
+        unsigned = _encode(tree, parents, who, device, wall_time, None, message)
+        signature = key.sign(unsigned)
+        return cls.parse(_encode(tree, parents, who, device, wall_time, signature, message))
+
+    def encode(self) -> bytes:
+        """Write the object anew from its fields: the bytes of `raw`, if Jami or Shoal wrote it."""
+        return _encode(
+            self.tree,
+            self.parents,
+            self.author_name,
+            self.device,
+            self.wall_time,
+            self.signature,
+            self.message,
         )
-        lines = [b"tree " + tree.hex().encode()]
-        lines += [b"parent " + str(parent).encode() for parent in parents]
-        lines += [b"author " + person, b"committer " + person]
-        head = b"\n".join(lines) + b"\n"
-        signature = key.sign(head + b"\n" + message)
-        signed = head + _SIGNATURE + b" " + base64.b64encode(signature) + b"\n\n" + message
-        return cls.parse(signed)
 
     @property
     def signed_bytes(self) -> bytes:
@@ -123,6 +127,24 @@ class Commit:
     def is_merge(self) -> bool:
         """Whether it has two parents."""
         return len(self.parents) > 1
+
+
+def _encode(
+    tree: bytes,
+    parents: Sequence[CommitId],
+    name: str,
+    device: DeviceId,
+    wall_time: int,
+    signature: bytes | None,
+    message: bytes,
+) -> bytes:
+    person = f"{name} <{device}> {wall_time} +0000".encode()
+    lines = [b"tree " + tree.hex().encode()]
+    lines += [b"parent " + str(parent).encode() for parent in parents]
+    lines += [b"author " + person, b"committer " + person]
+    if signature is not None:
+        lines.append(_SIGNATURE + b" " + base64.b64encode(signature))
+    return b"\n".join(lines) + b"\n\n" + message
 
 
 def commit_id(raw: bytes) -> CommitId:

@@ -44,6 +44,15 @@ def test_layout() -> None:
     assert lines[5:] == [b"", b'{"type":"text/plain"}']
 
 
+def test_written_anew() -> None:
+    """From what was read comes the same object, signed or not."""
+    commit = build(name="Ada Ж")
+    unsigned = Commit.parse(commit.signed_bytes)
+
+    assert commit.encode() == commit.raw
+    assert unsigned.encode() == unsigned.raw
+
+
 def test_git_agrees() -> None:
     """A git library reads the same, and gives it the same id."""
     commit = build()
