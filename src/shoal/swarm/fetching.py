@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HAVES_MAX: Final = 256  # libgit2's; 50 bytes each, so that the request is one packet
 REFS_MAX: Final = 10_000  # ours: Jami names one per device that it fetched from, and we use one
+IDLE_LINES_MAX: Final = 10_000  # ours: that bring no bytes of the pack; progress, mostly
 _MAIN: Final = (b"HEAD", b"refs/heads/main")
 _WANTED: Final = b"side-band-64k"
 _LINE_MAX: Final = 4_096  # ours: of a reference's line
@@ -86,6 +87,7 @@ class FetchEngine:
         self._pack = PackReader(self._find)
         self._head: CommitId | None = None
         self._refs = 0
+        self._idle_lines = 0
         self._contains: Callable[[CommitId], bool] = lambda commit: False
         self._haves: Sequence[CommitId] = ()
 
@@ -105,6 +107,7 @@ class FetchEngine:
         self._haves, self._contains = haves[:HAVES_MAX], contains
         self._state = _State.REFS
         self._head, self._refs, self._pack = None, 0, PackReader(self._find)
+        self._idle_lines = 0
         return [Send(self._request)]
 
     def receive(self, data: bytes, now: float) -> list[FetchEffect]:
@@ -170,6 +173,7 @@ class FetchEngine:
     def _take_answer(self, line: bytes | None) -> list[FetchEffect]:
         if line is not None and line.startswith((b"ACK ", b"NAK")):
             if line.rstrip(b"\n").endswith((b" continue", b" common", b" ready")):
+                self._count_idle()
                 return []  # not asked for, but harmless: the last one follows
             self._state = _State.PACK
             return []
@@ -180,6 +184,8 @@ class FetchEngine:
     def _take_pack(self, line: bytes | None) -> list[FetchEffect]:
         if line is None:
             return self._finish()
+        if len(line) <= 1 or line[:1] != bytes((_DATA_BAND,)):
+            self._count_idle()
         if line.startswith((b"ACK ", b"NAK")):
             return []  # one for each round of haves
         band, data = line[:1], line[1:]
@@ -189,6 +195,11 @@ class FetchEngine:
             raise DecodeError(f"the peer gave up: {data[:200].decode(errors='replace').strip()}")
         found = self._pack.feed(data)
         return [ObjectsArrived(tuple(found))] if found else []
+
+    def _count_idle(self) -> None:
+        self._idle_lines += 1
+        if self._idle_lines > IDLE_LINES_MAX:
+            raise DecodeError("endless lines that bring nothing")
 
     def _finish(self) -> list[FetchEffect]:
         if not self._pack.is_complete:

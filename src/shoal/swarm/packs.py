@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 
 PACK_SIZE_MAX: Final = 268_435_456  # Jami: 256 MiB in one fetch
 OBJECT_SIZE_MAX: Final = 16_777_216  # ours: the largest that a conversation has is its profile
-OBJECTS_MAX: Final = 4_000_000  # ours
+OBJECTS_MAX: Final = 1_000_000  # ours: ten for each message of a very long history
 DELTAS_MAX: Final = 100_000  # ours: waiting for their base
+DELTA_BYTES_MAX: Final = 67_108_864  # ours: of those, in memory
 INFLATED_MAX: Final = 2_147_483_648  # ours: of one pack in all
+FED_MAX: Final = 134_217_728  # ours: of what one packet completes, in memory at once
+_OVERHEAD: Final = 64  # bytes: of zlib's, for what does not get smaller
 _SIGNATURE: Final = b"PACK"
 _HEADER: Final = 12
 _TRAILER: Final = 20
@@ -63,6 +66,9 @@ class PackReader:
         self._fresh: dict[bytes, tuple[ObjectKind, bytes]] = {}  # found since the last `feed`
         self._at: dict[int, bytes] = {}  # offset -> id
         self._waiting: dict[bytes, list[tuple[int, bytes]]] = {}  # base id -> offset, delta
+        self._waiting_count = 0
+        self._waiting_bytes = 0
+        self._fed = 0  # bytes of the objects that the present `feed` has found
 
     def feed(self, data: bytes) -> list[tuple[ObjectKind, bytes]]:
         """Return the objects that *data* completes.
@@ -74,6 +80,7 @@ class PackReader:
         if self.is_complete:
             raise DecodeError("bytes after the end of a pack")
         self._fresh.clear()
+        self._fed = 0
         self._buffer += data
         if self._taken + len(self._buffer) > PACK_SIZE_MAX:
             raise HistoryTooLargeError("bytes in a pack", PACK_SIZE_MAX)
@@ -109,10 +116,12 @@ class PackReader:
                 raise HistoryTooLargeError("bytes in a pack, inflated", INFLATED_MAX)
             self._inflate = _Inflate(head)
             self._consume(head.length)
-        used = self._inflate.feed(bytes(self._buffer))
-        self._consume(used)
-        if not self._inflate.is_done:
-            return False
+        while not self._inflate.is_done:
+            if not self._buffer:
+                return False
+            # No more than it may need: what zlib does not use, it copies.
+            used = self._inflate.feed(bytes(self._buffer[: self._inflate.left + _OVERHEAD]))
+            self._consume(used)
         head, content, self._inflate = self._inflate.head, self._inflate.content(), None
         assert self._left is not None
         self._left -= 1
@@ -135,8 +144,12 @@ class PackReader:
             raise DecodeError("a delta of an object that is not there", head.offset)
         else:
             self._waiting.setdefault(name, []).append((head.offset, delta))
-            if len(self._waiting) > DELTAS_MAX:
+            self._waiting_count += 1
+            self._waiting_bytes += len(delta)
+            if self._waiting_count > DELTAS_MAX:
                 raise HistoryTooLargeError("deltas without base", DELTAS_MAX)
+            if self._waiting_bytes > DELTA_BYTES_MAX:
+                raise HistoryTooLargeError("bytes of deltas without base", DELTA_BYTES_MAX)
 
     def _apply(
         self, base: tuple[ObjectKind, bytes], delta: bytes, offset: int
@@ -168,8 +181,13 @@ class PackReader:
             found_id = object_id(kind, content)
             self._at[offset] = found_id
             self._fresh[found_id] = (kind, content)
+            self._fed += len(content)
+            if self._fed > FED_MAX:
+                raise HistoryTooLargeError("bytes inflated from one packet", FED_MAX)
             found.append((kind, content))
             for delta_offset, delta in self._waiting.pop(found_id, ()):
+                self._waiting_count -= 1
+                self._waiting_bytes -= len(delta)
                 pending.append((*self._apply((kind, content), delta, delta_offset), delta_offset))
 
     def _finish(self) -> None:
@@ -218,6 +236,11 @@ class _Inflate:
     def is_done(self) -> bool:
         """Whether the stream has ended."""
         return self._stream.eof
+
+    @property
+    def left(self) -> int:
+        """How many bytes it still has to inflate to."""
+        return self.head.size - self._size
 
     def feed(self, data: bytes) -> int:
         """Take from *data*; return how many bytes of it were used."""

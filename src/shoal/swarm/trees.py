@@ -26,7 +26,9 @@ FILES_MAX: Final = 100_000  # ours: members, devices and votes of the largest gr
 DEPTH_MAX: Final = 8  # Jami's deepest path, votes/ban/members/T/A, has 5 parts
 TREE_SIZE_MAX: Final = 8_388_608  # ours, in bytes of one tree object
 NAME_SIZE_MAX: Final = 255  # bytes, that of file systems
+ENTRIES_MAX: Final = 200_000  # ours: files and folders; a folder that is named twice counts twice
 CACHED_TREES_MAX: Final = 256  # ours: consecutive commits mostly share one tree
+CACHED_FILES_MAX: Final = 400_000  # ours: of all of them together, some 60 MB
 _FILE: Final = b"100644"
 _FOLDER: Final = b"40000"
 _ID_LENGTH: Final = 20
@@ -39,6 +41,8 @@ class TreeReader:
     def __init__(self, store: GitStore) -> None:
         self._store = store
         self._cache: OrderedDict[bytes, FlatTree] = OrderedDict()
+        self._cached_files = 0
+        self._entries = 0  # of the tree that is being read
 
     def read(self, tree_id: bytes) -> FlatTree:
         """Return the files of a tree.
@@ -52,10 +56,14 @@ class TreeReader:
             self._cache.move_to_end(tree_id)
             return found
         files: dict[str, bytes] = {}
+        self._entries = 0
         self._collect(tree_id, "", 0, files)
         self._cache[tree_id] = flat = MappingProxyType(files)
-        if len(self._cache) > CACHED_TREES_MAX:
-            self._cache.popitem(last=False)
+        self._cached_files += len(flat)
+        while len(self._cache) > 1 and (
+            len(self._cache) > CACHED_TREES_MAX or self._cached_files > CACHED_FILES_MAX
+        ):
+            self._cached_files -= len(self._cache.popitem(last=False)[1])
         return flat
 
     def _collect(self, tree_id: bytes, prefix: str, depth: int, files: dict[str, bytes]) -> None:
@@ -66,6 +74,9 @@ class TreeReader:
             raise DecodeError(f"{tree_id.hex()} is a {kind.value}, not a tree")
         for mode, name, object_id in parse_tree(content):
             path = prefix + name
+            self._entries += 1
+            if self._entries > ENTRIES_MAX:  # a tree of a few bytes may have more than the world
+                raise DecodeError(f"a tree of more than {ENTRIES_MAX} entries")
             if mode == _FOLDER:
                 self._collect(object_id, path + "/", depth + 1, files)
             else:
