@@ -1,0 +1,119 @@
+"""Two nodes on loopback that exchange files: whole, resumed, deleted, refused."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shoal.node.events import TransferChanged
+from shoal.swarm import FileOffer
+from shoal.transfer.effects import Direction, TransferState
+from shoal.transfer.errors import FileMissingError, InvalidOfferError, NoSuchTransferError
+from tests.unit.node.driver.conftest import PATIENCE, eventually
+from tests.unit.node.driver.test_conversations import become_contacts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shoal.core import CommitId
+    from shoal.node import Account, Node
+    from shoal.node.driver.conversations import Conversation, Message
+
+    Pair = tuple[tuple[Node, Account], tuple[Node, Account]]
+
+LARGE = 24 * 1024 * 1024  # bytes: more than is fetched without being asked for
+
+
+async def heard(conversation: Conversation, message: CommitId) -> Message:
+    """Wait until a message is here."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for each in await conversation.messages():
+                if each.id == message:
+                    return each
+            await asyncio.sleep(0.01)
+
+
+def write(path: Path, size: int) -> Path:
+    """Write a file that holds nothing twice."""
+    path.write_bytes(hashlib.shake_128(str(size).encode()).digest(size))
+    return path
+
+
+async def test_a_large_file_is_fetched_when_asked_for(both: Pair, tmp_path: Path) -> None:
+    """It comes whole, under its name, with its progress among the events."""
+    (_, alice), (second, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    source = write(tmp_path / "large film.bin", LARGE)
+    with second.events() as events:
+        sent = await ours.send_file(source)
+        message = await heard(theirs, sent.id)
+        assert isinstance(message.content, FileOffer)
+        assert message.content.display_name == "large film.bin"
+        assert message.content.size == LARGE
+        assert not bob.transfers.list()  # nobody asked for it yet
+        transfer = await theirs.download(message, folder=tmp_path / "here")
+        async with asyncio.timeout(PATIENCE):
+            done = await bob.transfers.wait(transfer.id)
+        assert done.path == str(tmp_path / "here" / "large film.bin")
+        assert (tmp_path / "here" / "large film.bin").read_bytes() == source.read_bytes()
+        assert [path.name for path in (tmp_path / "here").iterdir()] == ["large film.bin"]
+        states = []
+        async for numbered in events:
+            if isinstance(event := numbered.event, TransferChanged):
+                states.append(event.transfer)
+                if event.transfer.is_over:
+                    break
+    assert any(0 < each.done < LARGE and each.rate for each in states)
+    assert states[-1].state is TransferState.DONE
+    await eventually(
+        lambda: (
+            any(each.direction is Direction.UP for each in alice.transfers.list())
+            or alice.files.engine.serving.stats.served == 1
+        )
+    )
+    again = await theirs.download(message)
+    assert again.state is TransferState.DONE
+    assert again.path == done.path
+
+
+async def test_a_small_file_comes_unasked_and_goes_when_deleted(both: Pair, tmp_path: Path) -> None:
+    """One byte comes by itself; deleting the message deletes the copy, and not the original."""
+    (_, alice), (_, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    source = write(tmp_path / "dot.txt", 1)
+    sent = await ours.send_file(source, name="../../dot.txt")
+    await heard(theirs, sent.id)
+    await eventually(lambda: any(each.id == sent.id for each in bob.transfers.list()))
+    async with asyncio.timeout(PATIENCE):
+        done = await bob.transfers.wait(sent.id)
+    path = await bob.transfers.path(theirs.id, sent.id)
+    assert path is not None
+    assert str(path) == done.path
+    assert path.name == "dot.txt"
+    assert path.read_bytes() == source.read_bytes()
+
+    await ours.delete(sent.id)
+    await eventually(lambda: not path.exists())
+    assert source.exists()
+    assert await alice.transfers.path(ours.id, sent.id) is None
+    with pytest.raises(NoSuchTransferError):
+        await bob.transfers.cancel(sent.id)
+
+
+async def test_what_cannot_be(both: Pair, tmp_path: Path) -> None:
+    """No file, no message, no offer: each has an error of its own."""
+    (_, alice), (_, bob) = both
+    ours, _ = await become_contacts(alice, bob)
+    with pytest.raises(FileMissingError):
+        await ours.send_file(tmp_path / "nothing")
+    said = await ours.send("no file")
+    with pytest.raises(InvalidOfferError):
+        await ours.download(said)
+    with pytest.raises(NoSuchTransferError):
+        await alice.transfers.pause(said.id)
+    with pytest.raises(NoSuchTransferError):
+        await alice.transfers.wait(said.id)
