@@ -31,6 +31,7 @@ DECLARATIONS: Final = {
 SUBROOMS: Final = {"shoal.net.ice", "shoal.net.turn"}
 # Parts that make sense only together: the test that plays them is that of the whole.
 TESTED_BY: Final = {
+    "bot/message": "bot/test_work",
     "chain/evm": "chain/test_ledger",
     "chain/values": "chain/test_wire",
     "cli/common": "cli/test_main",
@@ -83,6 +84,7 @@ TESTED_BY: Final = {
     "swarm/ledger": "swarm/driver/test_index_ledger",
     "swarm/session": "../sim/test_swarm",
     "swarm/view": "../sim/test_swarm",
+    "testing/users": "testing/test_network",
 }
 
 

@@ -313,7 +313,7 @@ class Bot:
         """The folder of its account and its state."""
         if self._home is not None:
             return Path(self._home).expanduser()
-        from shoal.node.config import home_path  # noqa: PLC0415 - heavy
+        from shoal.node import home_path  # noqa: PLC0415 - heavy
 
         slug = re.sub(r"\W+", "-", self.name.lower()).strip("-") or "bot"
         return home_path() / BOTS_FOLDER / slug

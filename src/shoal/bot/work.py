@@ -22,9 +22,15 @@ from shoal.bot.errors import Refusal
 from shoal.bot.message import Chat, Message
 from shoal.bot.store import Arrival, BotStore, DueTask, NewTask, Outcome
 from shoal.core import ConversationId, ShoalError
-from shoal.node.driver.news import MessageEdited, MessageReacted, MessageTaken
+from shoal.node import (
+    ContactChanged,
+    Lagged,
+    MessageEdited,
+    MessageReacted,
+    MessageTaken,
+    RequestReceived,
+)
 from shoal.node.driver.tasks import TaskSet
-from shoal.node.events import ContactChanged, Lagged, RequestReceived
 from shoal.swarm import MemberAction, MemberEvent, Mode, Text
 from shoal.swarm.effects import ConversationGone, ConversationReady, RequestArrived
 from shoal.swarm.errors import NoSuchConversationError, SwarmError
@@ -36,10 +42,9 @@ if TYPE_CHECKING:
     from shoal.bot.bot import Bot, Interval
     from shoal.bot.clock import Clock
     from shoal.core import AccountId
-    from shoal.node import Account
+    from shoal.node import Account, AccountEvents
     from shoal.node.driver.conversations import Conversation
     from shoal.node.driver.conversations import Message as Said
-    from shoal.node.driver.news import AccountEvents
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shoal.node.config import NodeConfig
+    from shoal.node.config import (
+        DhtSettings,
+        NamesSettings,
+        NetSettings,
+        NodeConfig,
+        home_path,
+    )
     from shoal.node.driver.account import Account
     from shoal.node.driver.accounts import Accounts
     from shoal.node.driver.contacts import Contact, Contacts, IncomingRequest
@@ -21,10 +27,12 @@ if TYPE_CHECKING:
     from shoal.node.driver.node import Node
     from shoal.node.events import (
         AccountState,
+        ContactChanged,
         Lagged,
         NodeEvent,
         Numbered,
         Presence,
+        RequestReceived,
     )
 
 __all__ = [
@@ -33,30 +41,39 @@ __all__ = [
     "AccountState",
     "Accounts",
     "Contact",
+    "ContactChanged",
     "Contacts",
     "Device",
     "Devices",
+    "DhtSettings",
     "IncomingRequest",
     "Lagged",
     "MessageEdited",
     "MessageReacted",
     "MessageTaken",
+    "NamesSettings",
+    "NetSettings",
     "Node",
     "NodeConfig",
     "NodeEvent",
     "Numbered",
     "Presence",
+    "RequestReceived",
+    "home_path",
 ]
 
 _MODULES = {
-    "config": ("NodeConfig",),
+    "config": ("DhtSettings", "NamesSettings", "NetSettings", "NodeConfig", "home_path"),
     "driver.account": ("Account",),
     "driver.accounts": ("Accounts",),
     "driver.contacts": ("Contact", "Contacts", "IncomingRequest"),
     "driver.devices": ("Device", "Devices"),
     "driver.news": ("AccountEvents", "MessageEdited", "MessageReacted", "MessageTaken"),
     "driver.node": ("Node",),
-    "events": ("AccountState", "Lagged", "NodeEvent", "Numbered", "Presence"),
+    "events": (
+        *("AccountState", "ContactChanged", "Lagged", "NodeEvent", "Numbered", "Presence"),
+        "RequestReceived",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -19,8 +19,7 @@ from shoal.bot import TestClock
 from shoal.core.driver import SystemEntropy
 from shoal.dht import DhtNode
 from shoal.identity import Archive, create_account, pack_archive
-from shoal.node import Node, NodeConfig
-from shoal.node.config import DhtSettings, NamesSettings, NetSettings
+from shoal.node import DhtSettings, NamesSettings, NetSettings, Node, NodeConfig
 from shoal.testing.transcript import Transcript
 from shoal.testing.users import LOOK, PATIENCE, User
 
