@@ -28,6 +28,7 @@ Exit status of every command:
     sources={
         "account": Source("shoal.cli.account:account", "Accounts, their backups and devices."),
         "chain": Source("shoal.cli.chain:chain", "A chain for names.", extra="chain"),
+        "chat": Source("shoal.cli.chat.command:chat", "Talk in the terminal."),
         "connect": Source("shoal.cli.connect:connect", "Reach a device, and show how."),
         "contact": Source("shoal.cli.contact:contact", "Ask, accept, decline, block."),
         "conversation": Source(

@@ -177,7 +177,9 @@ def news_of(conversation: ConversationId, taken: Taken) -> AccountEvent:
 
 def conversation_of(event: object) -> ConversationId | None:
     """Return the conversation that an event is about, if it is about one."""
-    found = getattr(event, "conversation", None) or getattr(event, "request", None)
+    found = event
+    for holder in ("conversation", "request", "transfer"):
+        found = getattr(event, holder, None) or found
     found = getattr(found, "conversation", found)
     return found if isinstance(found, ConversationId) else None
 

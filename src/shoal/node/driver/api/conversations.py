@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal.node.driver.addressing import find_conversation, find_message, find_request
 from shoal.node.driver.api.registry import METHODS
 from shoal.node.driver.news import message_to_json
+from shoal.node.plain import plain
 
 if TYPE_CHECKING:
     from shoal.node.driver.account import Account
@@ -30,11 +31,27 @@ def describe(own: Account, conversation: Conversation) -> dict[str, Any]:
         "title": own.people.title(conversation),
         "mode": conversation.mode.name.lower(),
         "is_ready": conversation.is_ready,
-        "members": [
-            {"id": str(each), "role": role.value, "name": own.people[each].shown}
-            for each, role in conversation.members.items()
-        ],
+        "members": describe_members(own, conversation),
     }
+
+
+def describe_members(own: Account, conversation: Conversation) -> list[dict[str, Any]]:
+    """Return who is in a conversation, who is online, and how far they have come."""
+    marks = own.talking.engine.states.marks(conversation.id)
+    found = []
+    for member, role in conversation.members.items():
+        mark = marks.get(member)
+        found.append(
+            {
+                "id": str(member),
+                "role": role.value,
+                "name": own.people[member].shown,
+                "presence": own.presence(member).value,
+                "fetched": plain(mark and mark.fetched),
+                "displayed": plain(mark and mark.displayed),
+            }
+        )
+    return found
 
 
 def describe_request(own: Account, request: ConversationRequest) -> dict[str, Any]:

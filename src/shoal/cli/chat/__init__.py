@@ -1,0 +1,1 @@
+"""`shoal chat`: a conversation in a terminal, full-screen or in lines."""
