@@ -23,7 +23,7 @@ class Clones:
     """What is to be cloned, from whom, and who waits for it.
 
     Attributes:
-        sources: the account whose devices have a conversation that we lack.
+        sources: the account whose devices have a conversation that we lack; ours may, too.
     """
 
     def __init__(
@@ -50,7 +50,8 @@ class Clones:
             self._asked.setdefault(identifier, []).append(op)
         session = self._sessions.get(identifier)
         if session is not None:
-            return self._ended(identifier, None) if session.is_ready else []
+            is_here = session.is_ready
+            return self._ended(identifier, None) if is_here else session.offered_by(devices, now)
         if identifier in self._opening:
             return []
         self._opening.add(identifier)
@@ -74,6 +75,14 @@ class Clones:
 
         open_store = partial(self._open_store, identifier)
         return [self._context.work(identifier, open_store, opened, failed)]
+
+    def online(self, account: AccountId, device: DeviceId, now: float) -> list[Effect]:
+        """A device can be reached: fetch from it what it may have and we lack."""
+        effects: list[Effect] = []
+        for identifier, source in list(self.sources.items()):
+            if account in (source, self._context.me.account):
+                effects += self.fetch(None, identifier, [device], now)
+        return effects
 
     def _ended(self, identifier: ConversationId, error: SwarmError | None) -> list[Effect]:
         """Tell those who asked how it went."""

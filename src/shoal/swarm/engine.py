@@ -318,7 +318,8 @@ class SwarmEngine:
         effects: list[Effect] = []
         displayed: dict[ConversationId, Mapping[AccountId, Marks]] = {}
         for info in infos:
-            if news := self.book.merge(info):
+            news, is_here = self.book.merge(info), info.id in self.sessions
+            if news or not (info.is_removed or is_here):
                 effects += [*news, *self._follow(info.id, now)]
             if info.last_displayed is not None:  # as 13.7 tells of it
                 displayed[info.id] = {self._context.me.account: Marks(None, 0, info.last_displayed)}
@@ -343,7 +344,7 @@ class SwarmEngine:
         if session is not None:
             return []
         own = self._context.me.account
-        self._clones.sources[identifier] = own
+        self._clones.sources.setdefault(identifier, own)
         online = sorted(self._context.online.get(own, ()))
         return [*self._watch(), *self._clones.fetch(None, identifier, online, now)]
 
@@ -358,9 +359,7 @@ class SwarmEngine:
         for device in sorted(online - before):
             for session in list(self.sessions.values()):
                 effects += session.device_appeared(account, device, now)
-            for identifier, source in list(self._clones.sources.items()):
-                if source == account:
-                    effects += self._clones.fetch(None, identifier, [device], now)
+            effects += self._clones.online(account, device, now)
         return effects
 
     def devices_found(self, op: int, devices: Sequence[DeviceId], now: float) -> list[Effect]:
@@ -482,7 +481,7 @@ class SwarmEngine:
     def _line_opened(
         self, account: AccountId, device: DeviceId, dialect: Dialect, now: float
     ) -> list[Effect]:
-        effects: list[Effect] = []
+        effects = self._clones.online(account, device, now)
         for session in list(self.sessions.values()):
             effects += session.line_opened(account, device, dialect, now)
         return effects

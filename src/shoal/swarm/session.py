@@ -100,10 +100,15 @@ class Session:
     ) -> list[Effect]:
         """Fetch the whole from one of *sources*, and join; *ended* hears how it went."""
         self._on_clone = ended
-        effects: list[Effect] = []
-        for device in sources:
-            effects += self._fetcher.add(device, None, now)
+        effects = self.offered_by(sources, now)
         return effects if self._fetcher.is_busy else self.fetches_ended("nobody is online", now)
+
+    def offered_by(self, devices: Iterable[DeviceId], now: float) -> list[Effect]:
+        """Clone from these, should the others not give it."""
+        effects: list[Effect] = []
+        for device in devices:
+            effects += self._fetcher.add(device, None, now)
+        return effects
 
     def run(
         self,

@@ -1,0 +1,108 @@
+"""What simulated devices have written, as stock git sees it; and what a device lacks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shoal.core import ConversationId
+from shoal.swarm import membership
+from shoal.swarm.contents import Edit, MemberAction, MemberEvent, Merge, Mode, Vote, read_content
+from shoal.swarm.driver import DiskStore
+from tests.peers.histories import check_by_git, check_encoded_anew
+from tests.sim.swarm_world import SwarmWorld
+from tests.sim.test_swarm import begin, people, say, texts
+from tests.unit.swarm.people import ALICE, BOB, CAROL, who
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from shoal.core import AccountId
+    from shoal.swarm import Conversation, SwarmEngine
+    from shoal.swarm.conversation import Event
+    from shoal.swarm.effects import Effect
+    from tests.sim.swarm_world import Device
+
+
+def history(device: Device, identifier: ConversationId) -> Conversation:
+    """A conversation as a device has it."""
+    assert device.engine is not None
+    conversation = device.engine.sessions[identifier].conversation
+    assert conversation is not None
+    return conversation
+
+
+def _say(
+    group: ConversationId, edit: Edit, engine: SwarmEngine, op: int, now: float
+) -> list[Effect]:
+    return engine.say(op, group, edit, now)
+
+
+def _decide(
+    group: ConversationId,
+    command: Callable[[Conversation, AccountId, float], list[Event]],
+    account: AccountId,
+    engine: SwarmEngine,
+    op: int,
+    now: float,
+) -> list[Effect]:
+    return engine.change(op, group, lambda each, wall_now: command(each, account, wall_now), now)
+
+
+def test_git_accepts_them(tmp_path: Path) -> None:
+    """Merges, bans, votes, edits: git finds nothing wrong, and each byte is as our codecs say."""
+    world = SwarmWorld(seed=21)
+    alice, bob, carol = people(world)
+    group = begin(world, alice, bob, carol)
+    for turn in range(3):
+        world.partition([alice], [bob], [carol])
+        world.run(2.0)
+        for device in (alice, bob, carol):
+            said = say(world, device, group, f"{device.name} {turn}, é✓")
+            edit = Edit(said, f"edited {turn}")
+            world.ask(device, partial(_say, group, edit))
+        world.heal()
+        world.run(30.0)
+    account = who(CAROL).account
+    for command in (membership.ban, membership.unban):
+        world.ask(alice, partial(_decide, group, command, account))
+        world.run(10.0)
+    say(world, carol, group, "back again")
+    world.run(30.0)
+
+    for device in (alice, bob, carol):
+        conversation = history(device, group)
+        with DiskStore(tmp_path / device.name) as store:
+            store.add_all(device.stores[group].kept.values())
+            store.set_head(conversation.head)
+        commits = len(conversation.graph)
+        assert check_by_git(store.path) == check_encoded_anew(store.path) <= commits
+        kinds = [read_content(conversation.commit_of(each)) for each in
+                 conversation.graph.ancestors(conversation.head)]  # fmt: skip
+        assert {Merge, Vote, Edit} <= {type(each) for each in kinds}
+        actions = {each.action for each in kinds if isinstance(each, MemberEvent)}
+        assert {MemberAction.BAN, MemberAction.UNBAN} <= actions
+
+
+def test_cloned_from_a_sibling() -> None:
+    """Who shares the conversation with us never comes; another device of ours has it."""
+    world = SwarmWorld(seed=22, declines=lambda device, name: not name.startswith("git:"))
+    alice, bob = world.add(ALICE), world.add(BOB)
+    other = who(BOB).account
+    identifier = world.ask(
+        alice, lambda engine, op, now: engine.create(op, now, mode=Mode.ONE_TO_ONE, other=other)
+    )
+    assert isinstance(identifier, ConversationId)
+    say(world, alice, identifier, "are you there?")
+    world.stop(bob)
+    world.stop(alice)
+    phone = world.add(ALICE, 1)
+    assert phone.engine is not None
+    world.apply(phone, phone.engine.clone(1, identifier, other, world.now))  # the contact says so
+    world.run(5.0)
+    assert not phone.engine.sessions
+    world.start(alice)
+    world.run(10.0)
+
+    assert texts(phone, identifier) == ["are you there?"]
