@@ -231,7 +231,7 @@ class Lives:
         lost = [
             text
             for text, (account, _) in self.said.items()
-            if text not in words and account not in self.forgiven
+            if text not in words and account not in self.forgiven and account in members
         ]
         assert not lost, f"acknowledged and lost: {lost}"
         heads = {

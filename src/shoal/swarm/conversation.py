@@ -27,12 +27,13 @@ from shoal.swarm.errors import ConversationEndedError, InvalidCommitError, Objec
 from shoal.swarm.history import Graph, collect, parents_first
 from shoal.swarm.ledger import Fresh
 from shoal.swarm.merging import merge_heads
+from shoal.swarm.refusals import TOLD_MAX, Refusals, Refused, refused
 from shoal.swarm.store import ObjectKind
 from shoal.swarm.trees import TreeReader, write_tree
 from shoal.swarm.validation import Validator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from shoal.crypto import Certificate, Identity
     from shoal.swarm.contents import Content
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from shoal.swarm.validation import Standing
 
 COMMITS_MAX: Final = 1_000_000  # ours: in one fetch; a clone brings all
+JOINS_MAX: Final = 32  # ours: tips that one fetch may make us merge; the others' turn is the next
+AHEAD_MAX: Final = 86_400.0  # seconds, ours: how far ahead of ours another clock is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,6 @@ class Taken:
     commit: Commit
     content: Content
     standing: Standing
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Event: a commit, and what stands on it, was not taken; *rule* says why."""
-
-    commit: CommitId
-    rule: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +112,14 @@ class Conversation:
         self._fresh: list[Fresh] = []
         self._initial: CommitId | None = None
         self._tips: set[CommitId] = set()
+        self._refusals = Refusals()
         self._trees = TreeReader(store)
         self._validator = Validator(
-            store, self._trees, self._find_standing, lambda commit: self.graph[commit].tree
+            store,
+            self._trees,
+            self._find_standing,
+            lambda commit: self.graph[commit].tree,
+            self.graph,
         )
 
     # --- Beginning ----------------------------------------------------------------------------
@@ -326,7 +326,9 @@ class Conversation:
             parents=parents,
             name=self.me.name,
             device=self.me.device_id,
-            wall_time=max(int(wall_now), newest),  # children are never older: the line stays one
+            # Children are never older, so that the line stays one; a clock that is far ahead, or a
+            # liar's, is not followed: nobody's certificate would last that long.
+            wall_time=max(int(wall_now), newest if newest < wall_now + AHEAD_MAX else 0),
             message=message,
             key=self.me.device.private_key,
         )
@@ -342,42 +344,80 @@ class Conversation:
         """Take what a peer's *head* brings; its objects are in the store.
 
         Raises:
-            DecodeError: a commit cannot be read: nothing was taken.
             HistoryTooLargeError: it brings too much: nothing was taken.
-            ObjectMissingError: a part of it is missing: nothing was taken.
         """
-        before = self.head
+        before, waited = self.head, set(self._tips)
         events = self._take(head, is_first=False)
-        for other in sorted(self._tips - {before}):
+        # New ones first: what could not be merged before must not keep others from it.
+        tips = [*sorted(self._tips - waited), *sorted(self._tips & waited - {before})]
+        for other in tips[:JOINS_MAX]:
             events += self._join(other, wall_now)
         self._settle()
         events = [event for event in events if not isinstance(event, HeadMoved)]
         return events if self.head == before else [*events, HeadMoved(self.head)]
 
-    def _take(self, head: CommitId, *, is_first: bool) -> list[Event]:
-        """Judge what *head* brings. The first time, what is unverified is kept, too."""
-        events: list[Event] = []
-        refused: set[CommitId] = set()
-        for commit in collect(self.store, head, self.graph, COMMITS_MAX):
-            if not refused.isdisjoint(commit.parents):
-                refused.add(commit.id)
-                continue
-            try:
-                content, standing = self._judge(commit)
-                if not is_first and not standing.is_verified:
-                    raise InvalidCommitError(commit.id, standing.problem)  # noqa: TRY301
-            except InvalidCommitError as error:
-                refused.add(commit.id)
-                events.append(Refused(error.commit, error.rule))
-            else:
-                self._accept(commit, content, standing)
-                events.append(Taken(commit, content, standing))
+    def _take(self, head: CommitId, *, is_first: bool, is_own: bool = False) -> list[Event]:
+        """Judge what *head* brings. The first time, what is unverified is kept, too.
+
+        Whatever is wrong with some, the others are taken. What is our *own* has to be whole.
+        """
+        broken: dict[CommitId, DecodeError | ObjectMissingError] = {}
+        commits = collect(
+            self.store,
+            head,
+            self.graph,
+            COMMITS_MAX,
+            broken=None if is_own else broken,
+            skip=self._refusals,
+        )
+        events = self._judge_all(commits, broken, keeps_unverified=is_first)
+        if is_first and broken and not self._tips:
+            raise next(iter(broken.values()))
         if is_first and head in self.graph:
             self._tips = {head}
             self._move_head(head)
         elif is_first and self._tips:
-            self._move_head(max(self._tips, key=lambda tip: (self.graph[tip].wall_time, tip)))
+            self._move_head(max(self._tips, key=self._welcome))
         return events
+
+    def _judge_all(
+        self,
+        commits: Iterable[Commit],
+        broken: Mapping[CommitId, DecodeError | ObjectMissingError],
+        *,
+        keeps_unverified: bool,
+    ) -> list[Event]:
+        """Judge commits, parents first, and accept those that are in order."""
+        events: list[Event] = []
+        said = [refused(commit, error) for commit, error in broken.items()]
+        is_final: dict[CommitId, bool] = {each.commit: each.is_final for each in said}
+        for commit in commits:
+            bad = [each for each in commit.parents if each in is_final or each in self._refusals]
+            if bad:
+                is_final[commit.id] = any(is_final.get(each, True) for each in bad)
+                if bad[0] not in is_final:  # it was refused in another fetch
+                    said.append(Refused(commit.id, f"it stands on {bad[0]}, which was refused"))
+                continue
+            try:
+                content, standing = self._judge(commit)
+                if not (keeps_unverified or standing.is_verified):
+                    raise InvalidCommitError(commit.id, standing.problem)  # noqa: TRY301
+            except InvalidCommitError as error:
+                said.append(refused(commit.id, error))
+                is_final[commit.id] = said[-1].is_final
+            else:
+                self._accept(commit, content, standing)
+                events.append(Taken(commit, content, standing))
+        for commit_id, is_known in is_final.items():
+            if is_known:
+                self._refusals.add(commit_id)
+        return [*events, *said[:TOLD_MAX]]
+
+    def _welcome(self, tip: CommitId) -> tuple[bool, int, CommitId]:
+        """Say how much a tip is worth beginning with: one that knows us, then the newest."""
+        node = self.graph[tip]
+        role = roles.role_of(self._trees.read(node.tree), self.me.account)
+        return role is not None and role.may_fetch, node.wall_time, tip
 
     def _judge(self, commit: Commit) -> tuple[Content, Standing]:
         if commit.parents:
@@ -409,7 +449,7 @@ class Conversation:
             self._initial = initial = ledger.first
             self._validator.begin(self.commit_of(initial))
             self._tips = {known}
-        self._take(head, is_first=True)
+        self._take(head, is_first=True, is_own=True)
         self._settle()
 
     def _settle(self) -> None:

@@ -7,7 +7,7 @@ histories read the same everywhere. Source: git's --topo-order with dates, which
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import DecodeError
 from shoal.swarm.commits import Commit
@@ -15,10 +15,13 @@ from shoal.swarm.errors import HistoryTooLargeError, ObjectMissingError
 from shoal.swarm.store import ObjectKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from shoal.core import CommitId
     from shoal.swarm.store import GitStore
+
+
+COLLECTED_BYTES_MAX: Final = 536_870_912  # ours: of commits, in memory while they are judged
 
 
 class Node(NamedTuple):
@@ -202,28 +205,54 @@ class Graph:
         return {commit for commit, flag in marks.items() if flag == ours}
 
 
-def collect(store: GitStore, head: CommitId, graph: Graph, limit: int) -> list[Commit]:
+def collect(
+    store: GitStore,
+    head: CommitId,
+    graph: Graph,
+    limit: int,
+    *,
+    broken: dict[CommitId, DecodeError | ObjectMissingError] | None = None,
+    skip: Container[CommitId] = (),
+) -> list[Commit]:
     """Return the commits that *head* has and *graph* has not, parents before children.
+
+    What is below one of *skip* is passed over, unless it is reached another way. One that cannot be
+    read goes into *broken*, where that is given.
 
     Raises:
         DecodeError: one is no commit of a conversation.
-        HistoryTooLargeError: there are more than *limit*.
+        HistoryTooLargeError: there are more than *limit*, or too many bytes of them.
         ObjectMissingError: one is not in the store.
     """
     found: dict[CommitId, Commit] = {}
-    pending = [] if head in graph else [head]
+    size = 0
+    pending = [] if head in graph or head in skip else [head]
     while pending:
         commit_id = pending.pop()
-        if commit_id in found:
+        if commit_id in found or (broken is not None and commit_id in broken):
             continue
-        kind, raw = store.read(commit_id)
-        if kind is not ObjectKind.COMMIT:
-            raise DecodeError(f"{commit_id} is a {kind.value}, not a commit")
-        found[commit_id] = commit = Commit.parse(raw)
+        try:
+            commit = _read_commit(store, commit_id)
+        except (DecodeError, ObjectMissingError) as error:
+            if broken is None:
+                raise
+            broken[commit_id] = error
+            continue
+        found[commit_id] = commit
+        size += len(commit.raw)
         if len(found) > limit:
             raise HistoryTooLargeError("commits in one fetch", limit)
-        pending += [parent for parent in commit.parents if parent not in graph]
+        if size > COLLECTED_BYTES_MAX:
+            raise HistoryTooLargeError("bytes of commits in one fetch", COLLECTED_BYTES_MAX)
+        pending += [each for each in commit.parents if each not in graph and each not in skip]
     return parents_first(found)
+
+
+def _read_commit(store: GitStore, commit_id: CommitId) -> Commit:
+    kind, raw = store.read(commit_id)
+    if kind is not ObjectKind.COMMIT:
+        raise DecodeError(f"{commit_id} is a {kind.value}, not a commit")
+    return Commit.parse(raw)
 
 
 def parents_first(commits: dict[CommitId, Commit]) -> list[Commit]:

@@ -1,10 +1,11 @@
 """What a commit may change, by what it says: the rules of current Jami.
 
 Each function raises `Broken` with the rule in words. Stricter than both generations of Jami would
-split a conversation, so each rule is theirs, with three exceptions that no honest peer runs into:
-a device's certificate must be signed by its account, not only name it; its file must be of the
-device that it is named after; and a device that was banned stays so. Source: Jami's
-conversationrepository.cpp, validCommits and what it calls.
+split a conversation, so each rule is theirs, with exceptions that no honest peer runs into: a
+device's certificate must be signed by its account, not only name it; its file must be of the device
+that it is named after; a device that was banned stays so; nobody says that somebody else leaves; an
+edit comes after what it edits; and a merge takes back nothing that became of members on one side.
+Source: Jami's conversationrepository.cpp, validCommits and what it calls.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from shoal.swarm.contents import (
     Unknown,
     Vote,
 )
+from shoal.swarm.trees import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from shoal.swarm.certificates import CertificateReader
     from shoal.swarm.commits import Commit
@@ -47,6 +49,7 @@ _VOTE: Final = re.compile(
     r"votes/(ban|unban)/(members|devices|admins|invited)/([0-9a-f]{40,64})/([0-9a-f]{40})"
 )
 _DEVICE: Final = re.compile(r"devices/([0-9a-f]{64})\.crt")
+_ABOUT_MEMBERS: Final = ("admins/", "banned/", "devices/", "invited/", "members/", "votes/")
 
 
 class Broken(Exception):  # noqa: N818 - never leaves the validator
@@ -137,6 +140,30 @@ def check_merge(commit: Commit, first: FlatTree, second: FlatTree, new: FlatTree
             raise Broken(f"the merge changes {path}, which no parent has so")
 
 
+def check_taken_back(
+    first: FlatTree, second: FlatTree, new: FlatTree, bases: Callable[[], Sequence[FlatTree]]
+) -> None:
+    """Check that a merge undoes nothing that one of its sides did about members.
+
+    Each of its files is as one parent has it: that alone would let anybody take back a ban, by
+    merging it with what was before. What one side changed and the other left alone stays changed.
+
+    Raises:
+        Broken: it does.
+    """
+    apart = [path for path in changes(first, second) if path.startswith(_ABOUT_MEMBERS)]
+    if not apart:
+        return
+    trees = bases()
+    for path in apart:
+        before = {tree.get(path) for tree in trees}
+        if len(before) != 1:
+            continue  # the sides were merged before, this way and that
+        base = before.pop()
+        if base in (first.get(path), second.get(path)) and new.get(path) == base:
+            raise Broken(f"the merge takes back what became of {path}")
+
+
 def _check_member(case: Case, action: MemberAction, account: AccountId) -> None:
     match action:
         case MemberAction.ADD:
@@ -178,7 +205,8 @@ def _check_join(case: Case, account: AccountId) -> None:
 
 
 def _check_remove(case: Case, account: AccountId) -> None:
-    # That somebody else than the leaver writes it is accepted by both generations of Jami.
+    if account != case.account:
+        raise Broken("somebody else says that a member leaves")
     allowed = {
         case.own_device,
         roles.admin_path(account),

@@ -10,6 +10,7 @@ verified one changes them: nobody is a member, and nothing is signed, by a taint
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, CommitId, DecodeError
@@ -18,14 +19,22 @@ from shoal.swarm.certificates import CertificateReader
 from shoal.swarm.commits import Commit
 from shoal.swarm.contents import Content, Initial, MemberAction, MemberEvent, Mode, read_content
 from shoal.swarm.errors import InvalidCommitError, ObjectMissingError
-from shoal.swarm.rules import Broken, Case, check, check_initial, check_merge
+from shoal.swarm.rules import (
+    Broken,
+    Case,
+    check,
+    check_initial,
+    check_merge,
+    check_taken_back,
+)
 from shoal.swarm.store import ObjectKind
 from shoal.swarm.trees import EMPTY, TreeReader, changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from shoal.swarm.certificates import Author
+    from shoal.swarm.history import Graph
     from shoal.swarm.store import GitStore
     from shoal.swarm.trees import FlatTree
 
@@ -55,12 +64,14 @@ class Validator:
         trees: TreeReader,
         standing_of: Callable[[CommitId], Standing | None],
         tree_of: Callable[[CommitId], bytes],
+        graph: Graph,
     ) -> None:
         self.certificates = CertificateReader(store)
         self._store = store
         self._trees = trees
         self._standing_of = standing_of
         self._tree_of = tree_of
+        self._graph = graph
         self._standings: dict[Standing, Standing] = {}  # most are equal: each is kept once
         self._mode = Mode.ONE_TO_ONE
         self._pair: frozenset[AccountId] = frozenset()
@@ -109,6 +120,7 @@ class Validator:
         if len(parents) > 1:
             second = self._trees.read(self._tree_of(commit.parents[1]))
             check_merge(commit, old, second, new)
+            check_taken_back(old, second, new, partial(self._bases, commit))
         else:
             self._check_blobs(new, changed)
             case = Case(
@@ -121,7 +133,7 @@ class Validator:
                 self._mode,
                 self._pair,
                 self.certificates,
-                self._find,
+                partial(self._find, commit.parents),
             )
             (check if parents else check_initial)(case)
         problem = self._problem(commit, author, proof, tainted)
@@ -158,9 +170,17 @@ class Validator:
             raise Broken(f"its parent {commit} was not taken")
         return standing
 
-    def _find(self, commit: CommitId) -> tuple[Content, AccountId] | None:
+    def _bases(self, merge: Commit) -> list[FlatTree]:
+        """Return the trees of the best common ancestors of the two sides."""
+        found = self._graph.merge_bases(*merge.parents)
+        return [self._trees.read(self._tree_of(commit)) for commit in found]
+
+    def _find(
+        self, parents: Sequence[CommitId], commit: CommitId
+    ) -> tuple[Content, AccountId] | None:
+        """Return a commit that came before: not one that only some of us have."""
         standing = self._standing_of(commit)
-        if standing is None:
+        if standing is None or not any(self._graph.is_ancestor(commit, each) for each in parents):
             return None
         return read_content(Commit.parse(self._store.read(commit)[1])), standing.account
 

@@ -141,11 +141,12 @@ BROKEN: list[tuple[str, Content | bytes, Files, str]] = [
     (BOB, member(REMOVE, B), {BOBS_FILE: None, CAROLS_DEVICE: None}, "not a device of"),
     (BOB, member(REMOVE, B), {"devices/" + "0" * 64 + ".crt": X}, "cut off"),
     (
-        ALICE,
-        member(REMOVE, D),
-        {roles.device_path(who(DAVE).device_id): who(DAVE).device_file},
+        BOB,
+        member(REMOVE, B),
+        {roles.device_path(who(BOB, 1).device_id): who(BOB, 1).device_file},
         "appears",
     ),
+    (ALICE, member(REMOVE, C), {CAROLS_FILE: None}, "somebody else says"),
     # Bans.
     (BOB, member(BAN, C), {CAROLS_FILE: None, f"banned/members/{C}.crt": X}, "administrators"),
     (ALICE, member(BAN, C), {CAROLS_FILE: None}, "moves nobody"),
