@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["jami"]
 
+LATENESS: Final = 0.5  # seconds: an answer through a public DHT comes after Jami's first call
+
 
 @pytest.fixture(scope="module")
 def coturn(town: Town, tmp_path_factory: pytest.TempPathFactory) -> CoturnProcess:
@@ -32,7 +34,8 @@ def hidden(town: Town, coturn: CoturnProcess) -> ShoalDevice:
     """A device that tells nobody its addresses."""
     server = TurnServer(coturn.host, coturn.username, coturn.password, coturn.port)
     config = IceConfig(turn=(server,), scope=Scope.RELAY_ONLY)
-    return town.keep(ShoalDevice(town.bench.add_host(), town.bootstrap, ice=config))
+    host = town.bench.add_host()
+    return town.keep(ShoalDevice(host, town.bootstrap, ice=config, lateness=LATENESS))
 
 
 def check_path(device: ShoalDevice, coturn: CoturnProcess, channel: Channel) -> None:

@@ -63,6 +63,7 @@ class ShoalDevice:
         account: NewAccount | None = None,
         config: ConnectionsConfig | None = None,
         ice: IceConfig | None = None,
+        lateness: float = 0.0,
     ) -> None:
         self.namespace = namespace
         self.account = account or create_account(SystemEntropy(), time.time())
@@ -73,6 +74,7 @@ class ShoalDevice:
         self.channels: SimpleQueue[Channel] = SimpleQueue()
         self.events: list[Event] = []
         self._bootstrap, self._config, self._ice = bootstrap, config, ice
+        self._lateness = lateness  # seconds by which it hears signals later than it could
         self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, name=f"device at {namespace.host}")
         self._thread.start()
@@ -209,6 +211,7 @@ class ShoalDevice:
             )
         except ShoalError:
             return  # nobody that we could talk to
+        await asyncio.sleep(self._lateness)
         self.connections.signal_received(request, chain, route=route)
 
     def _send(self, signal: SendSignal) -> None:

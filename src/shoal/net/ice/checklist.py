@@ -160,14 +160,15 @@ class Checklist:
     def relayed_link(self, relay: Relay, link: int, peer: Address, left: bytes, now: float) -> None:
         """Take a link through *relay*: one of ours that it connected, or one of the peer's."""
         for pair in self.pairs:
-            path = pair.path
+            route = pair.retry_path
             if (
-                isinstance(path, RelayedConnect)
-                and path.relay is relay
-                and path.remote == peer
-                and pair.state is PairState.CONNECTING
+                isinstance(route, RelayedConnect)
+                and (route.relay, route.remote) == (relay, peer)
+                and pair.is_unheard
                 and pair.component not in self.selected
             ):
+                if pair.path is not None:
+                    pair.path.close()
                 pair.path = TcpPath(self._context, self, pair, link)
                 self._context.links[link] = pair.path
                 self.path_opened(pair, now)

@@ -413,9 +413,13 @@ class IceEngine:
                     if isinstance(pair.path, UdpPath):
                         relay.bind_channel(pair.path.remote, now)
         self._gatherer.close(now, keeps=relays)
-        controls = {relay.control_link for relay in relays}
+
+        def is_used(link: int) -> bool:
+            return any(path.is_on(link=link) for path in paths)
+
+        controls = {link for relay in relays for link in relay.trim(is_used, now)}
         for link in list(self._context.links):
-            if link not in controls and not any(path.is_on(link=link) for path in paths):
+            if link not in controls and not is_used(link):
                 self._context.close_link(link)
         is_incoming = any(pair.is_incoming for pair in self._checklist.selected.values())
         for socket in list(self._context.sockets):

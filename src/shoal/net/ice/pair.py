@@ -92,6 +92,12 @@ class Pair:
         return self.state in {PairState.WAITING, PairState.CONNECTING, PairState.CHECKING}
 
     @property
+    def is_unheard(self) -> bool:
+        """Whether we called, and the peer has said nothing."""
+        is_calling = self.state in {PairState.CONNECTING, PairState.CHECKING}
+        return is_calling and not self.is_authenticated
+
+    @property
     def is_likely(self) -> bool:
         """Whether the peer's address may be on a network of ours, or is a public one."""
         return is_within_reach(self.local.addr.ip, self.remote.addr.ip)

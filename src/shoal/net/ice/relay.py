@@ -3,10 +3,15 @@
 TCP   control link ── TurnClient ── PeerConnected ──► second link ── ConnectionBinding ──► a
       link like any accepted one
 UDP   socket ── TurnClient ── datagrams of peers
+
+A relay shuts out a peer that calls before its answer has come to us, and Jami 13.7 does. Whatever
+then comes from the address that shut it out, 13.7 answers on the connection that was refused. So a
+peer that stays silent on a TCP relay is called once more from a second address: the side door.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 from shoal.net.ice.candidates import Transport
@@ -23,7 +28,7 @@ from shoal.net.turn.effects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from shoal.core import Address
     from shoal.net.ice.candidates import Candidate
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from shoal.net.turn.effects import Effect
 
 RELAYED_LINKS_MAX: Final = 16  # at once per allocation, ours: more than a peer has addresses
+SIDE_DOOR_WAIT: Final = 1.0  # seconds, ours: a round trip through the relay takes less
 
 
 class RelayUser(Protocol):
@@ -67,6 +73,7 @@ class Relay:
         socket: Socket | None,
     ) -> None:
         transport = RelayTransport.TCP if socket is None else RelayTransport.UDP
+        self.server = server
         self.server_addr = addr
         self.component = component
         self.socket = socket  # None over TCP
@@ -83,6 +90,8 @@ class Relay:
         self._user = user
         self.control_link: int | None = None
         self._pending = 0
+        self._called: dict[Address, float] = {}  # peers, and when to try the side door
+        self._side_door: _SideDoor | None = None
 
     @property
     def transport(self) -> Transport:
@@ -105,7 +114,12 @@ class Relay:
                 self._apply(self.client.permit(peer, now), now)
 
     def connect(self, peer: Address, now: float) -> None:
-        """Let the server connect to *peer*."""
+        """Let the server connect to *peer*, soon through the side door too."""
+        self.call(peer, now)
+        self._called.setdefault(peer, now + SIDE_DOOR_WAIT)
+
+    def call(self, peer: Address, now: float) -> None:
+        """Let the server connect to *peer* from this address alone."""
         self._apply(self.client.connect(peer, now), now)
 
     def send(self, data: bytes, peer: Address, now: float) -> None:
@@ -120,18 +134,42 @@ class Relay:
         """Give the address back."""
         self._apply(self.client.close(now), now)
         self._context.close_link(self.control_link)
+        self._close_side_door(now)
+
+    def trim(self, is_used: Callable[[int], bool], now: float) -> set[int]:
+        """Call nobody else; return the control links that the links of which *is_used* need."""
+        self._called.clear()
+        controls = {self.control_link}
+        if self._side_door is not None:
+            if any(is_used(link) for link in self._side_door.links):
+                controls.add(self._side_door.relay.control_link)
+            else:
+                self._close_side_door(now)
+        return {link for link in controls if link is not None}
 
     def receive_datagram(self, data: bytes, now: float) -> None:
         """Take a datagram from the server."""
         self._apply(self.client.receive(data, now), now)
 
     def next_deadline(self) -> float | None:
-        """When the client has something to do."""
-        return self.client.next_deadline()
+        """When there is something to do."""
+        deadline = min(self._called.values(), default=inf)
+        deadline = min(deadline, self.client.next_deadline() or inf)
+        if self._side_door is not None:
+            deadline = min(deadline, self._side_door.relay.next_deadline() or inf)
+        return None if deadline == inf else deadline
 
     def wake(self, now: float) -> None:
-        """Let the client do it."""
+        """Do it."""
         self._apply(self.client.advance(now), now)
+        if self._side_door is not None:
+            self._side_door.relay.wake(now)
+        for peer in [peer for peer, due in self._called.items() if due <= now]:
+            self._called[peer] = inf
+            if self._side_door is None:
+                self._side_door = _SideDoor(self._context, self, self._user)
+                self._side_door.relay.start(now)
+            self._side_door.call(peer, now)
 
     # The control link
 
@@ -154,6 +192,12 @@ class Relay:
 
     # Inside
 
+    def _close_side_door(self, now: float) -> None:
+        self._called.clear()
+        if self._side_door is not None:
+            self._side_door.relay.close(now)
+            self._side_door = None
+
     def link_over(self) -> None:
         """A second link has been bound or has failed."""
         self._pending -= 1
@@ -167,6 +211,7 @@ class Relay:
                     self._user.allocated(self, mapped, now)
                 case TurnFailed():
                     self._context.close_link(self.control_link)
+                    self._close_side_door(now)
                     self._user.relay_failed(self, now)
                 case PeerConnected(connection, peer):
                     self._bind(connection, peer)
@@ -238,3 +283,46 @@ class _BindingLink:
         """No connection with the peer this time."""
         self._relay.link_over()
         self._user.relayed_connect_failed(self._relay, self._peer, reason, now)
+
+
+class _SideDoor:
+    """A second allocation on the same server, for peers that do not hear us from the first."""
+
+    def __init__(self, context: Context, main: Relay, user: RelayUser) -> None:
+        self.relay = Relay(
+            context, self, main.server, main.server_addr, main.component, socket=None
+        )
+        self.links: list[int] = []
+        self._main = main
+        self._user = user
+        self._peers: list[Address] = []
+
+    def call(self, peer: Address, now: float) -> None:
+        """Let the server connect to *peer*, as soon as there is an address."""
+        self._peers.append(peer)
+        if self.relay.client.relayed is not None:
+            self._call_all(now)
+
+    def allocated(self, relay: Relay, mapped: Address | None, now: float) -> None:
+        """Call those who wait."""
+        self._call_all(now)
+
+    def relay_failed(self, relay: Relay, now: float) -> None:
+        """Nothing is lost: the first address goes on."""
+
+    def relayed_link(self, relay: Relay, link: int, peer: Address, left: bytes, now: float) -> None:
+        """Hand it over as one of the relay that has this door."""
+        self.links.append(link)
+        self._user.relayed_link(self._main, link, peer, left, now)
+
+    def relayed_connect_failed(self, relay: Relay, peer: Address, reason: str, now: float) -> None:
+        """The first address has been no better."""
+
+    def relayed_datagram(self, relay: Relay, data: bytes, peer: Address, now: float) -> None:
+        """Nothing comes over a TCP allocation."""
+
+    def _call_all(self, now: float) -> None:
+        peers, self._peers = self._peers, []
+        for peer in peers:
+            self.relay.permit([peer], now)
+            self.relay.call(peer, now)
