@@ -77,6 +77,7 @@ TESTED_BY: Final = {
     "swarm/cloning": "../sim/test_swarm",
     "swarm/context": "../sim/test_swarm",
     "swarm/driver/first": "swarm/driver/test_index_ledger",
+    "node/driver/api/history": "node/driver/test_reading",
     "swarm/driver/index": "swarm/driver/test_index_ledger",
     "swarm/driver/index_questions": "swarm/driver/test_index_ledger",
     "swarm/engine": "../sim/test_swarm",
@@ -85,6 +86,11 @@ TESTED_BY: Final = {
     "swarm/session": "../sim/test_swarm",
     "swarm/view": "../sim/test_swarm",
     "testing/users": "testing/test_network",
+    "web/answers": "web/test_methods",
+    "web/application": "web/test_methods",
+    "web/callers": "web/test_methods",
+    "web/endpoints": "web/test_methods",
+    "web/protocol": "web/test_server",
 }
 
 

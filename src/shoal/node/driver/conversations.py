@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, CommitId, ConversationId
+from shoal.node.driver.conversation_state import ConversationState
 from shoal.node.driver.ids import account_of
+from shoal.node.driver.reading import Reading, search_all
 from shoal.swarm import Edit, FileOffer, Mode, Taken, Text, Unknown, membership
 from shoal.swarm.errors import NoSuchConversationError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection
 
     from shoal.core import DeviceId
     from shoal.node.driver.talking import Talking
     from shoal.swarm import Content, ConversationRequest, Event, Role
     from shoal.swarm import Conversation as History
+    from shoal.swarm.driver import Hit, Reaction, Shown
     from shoal.transfer import Transfer
 
 
@@ -68,7 +71,34 @@ class News:
     known: tuple[CommitId, ...]
 
 
-class Conversation:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message as people see it.
+
+    Attributes:
+        message: as it was said.
+        text: what it says now; the name of a file; empty if it was deleted.
+        is_edited: whether it was edited, or deleted.
+        reactions: who reacts how, the first one first.
+    """
+
+    message: Message
+    text: str
+    is_edited: bool
+    reactions: tuple[Reaction, ...] = ()
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it was taken back."""
+        return self.is_edited and not self.text
+
+    @classmethod
+    def of(cls, taken: Taken, shown: Shown) -> Entry:
+        """Put together what the repository and the index have."""
+        return cls(Message.of(taken), shown.text, shown.is_edited, shown.reactions)
+
+
+class Conversation(ConversationState):
     """One conversation. `account.conversations` hands them out."""
 
     def __init__(self, talking: Talking, identifier: ConversationId) -> None:
@@ -118,6 +148,49 @@ class Conversation:
 
         result: tuple[Message, ...] = await self._talking.read(self.id, look)
         return result
+
+    async def entries(
+        self, count: int = 50, *, before: CommitId | None = None
+    ) -> tuple[Entry, ...]:
+        """Return the latest *count* messages as people see them, or those before one.
+
+        The oldest comes first. Edits are applied, reactions stand beside what they are about.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+            ObjectMissingError: there is no message *before*.
+        """
+        found = await Reading(self._talking, self.id).entries(count, before)
+        return tuple(Entry.of(taken, shown) for taken, shown in found)
+
+    async def export(self) -> AsyncIterator[Entry]:
+        """Yield the whole history, the oldest first, edits and reactions where they were said.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        async for taken, shown in Reading(self._talking, self.id).everything():
+            yield Entry.of(taken, shown)
+
+    async def search(self, text: str, count: int = 50) -> tuple[Hit, ...]:
+        """Return the latest *count* messages that have all words of *text*, the newest first."""
+        return await search_all(self._talking, text, count, self.id)
+
+    async def unread(self) -> int:
+        """Return how many messages of others came after what we have displayed, or answered.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        return await Reading(self._talking, self.id).unread()
+
+    async def reindex(self) -> None:
+        """Judge the whole history again, and make its part of the index anew.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        await Reading(self._talking, self.id).reindex()
 
     async def message(self, identifier: CommitId) -> Message:
         """Return one message.
@@ -349,6 +422,14 @@ class Conversations:
         if info is None or info.is_removed:
             raise NoSuchConversationError
         return Conversation(self._talking, name)
+
+    async def search(self, text: str, count: int = 50) -> tuple[Hit, ...]:
+        """Return the latest *count* messages of all conversations that have all words of *text*.
+
+        The newest comes first. The last word may be the beginning of one; case and accents do not
+        matter.
+        """
+        return await search_all(self._talking, text, count, None)
 
     async def create(self) -> Conversation:
         """Begin a group; invite people into it."""

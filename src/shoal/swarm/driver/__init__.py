@@ -3,7 +3,31 @@
 from shoal.swarm.driver.first import FirstStore
 from shoal.swarm.driver.index import Index
 from shoal.swarm.driver.index_ledger import IndexLedger
+from shoal.swarm.driver.index_questions import (
+    Hit,
+    Reaction,
+    Shown,
+    after,
+    page,
+    search,
+    shown,
+    unread,
+)
 from shoal.swarm.driver.jobs import ConversationJobs
 from shoal.swarm.driver.store import DiskStore
 
-__all__ = ["ConversationJobs", "DiskStore", "FirstStore", "Index", "IndexLedger"]
+__all__ = [
+    "ConversationJobs",
+    "DiskStore",
+    "FirstStore",
+    "Hit",
+    "Index",
+    "IndexLedger",
+    "Reaction",
+    "Shown",
+    "after",
+    "page",
+    "search",
+    "shown",
+    "unread",
+]

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 FORMAT: Final = 1  # raise it when the tables, the words or the rules of validation change
 CACHE_KIB: Final = 4_096  # ours: of SQLite, for the whole account
+SEARCHED: Final = 1  # the kind of commits whose words are in the index
 _DAMAGE: Final = ("malformed", "no such", "has no column", "corrupt")
 _TABLES: Final = f"""
 CREATE TABLE conversation (number INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, head BLOB);
@@ -210,7 +211,7 @@ def drop(database: sqlite3.Connection, number: int, *, only_aside: bool = False)
     which = "conversation = ?" + (" AND place IS NULL" if only_aside else "")
     database.execute(
         f"INSERT INTO words (words, rowid, text) SELECT 'delete', number, words_of(shown)"  # noqa: S608
-        f" FROM node WHERE {which} AND shown <> ''",
+        f" FROM node WHERE {which} AND kind = {SEARCHED} AND shown <> ''",
         (number,),
     )
     database.execute(f"DELETE FROM node WHERE {which}", (number,))  # noqa: S608

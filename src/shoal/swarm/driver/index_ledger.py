@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from shoal.core import CommitId
 from shoal.swarm.contents import Call, Edit, FileOffer, Merge, Text, Unknown
-from shoal.swarm.driver.index import commit_ids, drop
+from shoal.swarm.driver.index import SEARCHED, commit_ids, drop
 from shoal.swarm.errors import ObjectMissingError, RepositoryError
 from shoal.swarm.history import Graph, Node
 from shoal.swarm.ledger import Judged
@@ -39,7 +39,7 @@ class Kind(enum.IntEnum):
     """What a commit is to those who read."""
 
     MERGE = 0
-    MESSAGE = 1
+    MESSAGE = SEARCHED
     EDIT = 2
     REACTION = 3
     EVENT = 4  # about members, votes, the profile
@@ -71,6 +71,11 @@ class IndexLedger:
         """The tip that the ledger is about; None while it is empty."""
         self._sync()
         return self._head
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the index does not have the conversation, or does not have it yet."""
+        return self._generation != self._index.generation or self._head is None
 
     @property
     def first(self) -> CommitId:
@@ -117,8 +122,7 @@ class IndexLedger:
             _log.warning("%s: %s", self._index.path, error)
             self._cache.clear()
         except ObjectMissingError:  # it does not have what the conversation stands on
-            self.forget()
-            self._rebuild()
+            self.rebuild()
         self._sync()  # if it was lost, all is judged once more, with what is new
         return self._head == head
 
@@ -126,6 +130,11 @@ class IndexLedger:
         """Be empty: the next opening of the conversation judges all again."""
         self._index.forget(self.conversation)
         self._attach()
+
+    def rebuild(self) -> None:
+        """Judge all again, and keep what comes out."""
+        self.forget()
+        self._rebuild()
 
     def ask(self, question: Callable[[sqlite3.Connection], R]) -> R:
         """Look something up.

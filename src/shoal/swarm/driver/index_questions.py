@@ -103,14 +103,15 @@ def unread(ledger: IndexLedger, index: Index, own: AccountId, displayed: CommitI
     seen = ledger.place(displayed) if displayed is not None else None
 
     def question(database: sqlite3.Connection) -> int:
-        ours = f"SELECT number FROM standing WHERE account = x'{own.hex()}'"  # noqa: S608 - hexadecimal
+        ours = f"SELECT number FROM standing WHERE account = x'{own.hex()}'"  # noqa: S608 - hex
+        spoken = (int(Kind.MESSAGE), int(Kind.EDIT), int(Kind.REACTION))
         row = database.execute(
-            f"SELECT place FROM node WHERE conversation = ? AND place > ? AND kind = ?"  # noqa: S608
+            "SELECT place FROM node WHERE conversation = ? AND place > ? AND kind IN (?, ?, ?)"  # noqa: S608
             f" AND standing IN ({ours}) ORDER BY place DESC LIMIT 1",
-            (ledger.number, seen or 0, int(Kind.MESSAGE)),
+            (ledger.number, seen or 0, *spoken),
         ).fetchone()
         (found,) = database.execute(
-            f"SELECT count(*) FROM node WHERE conversation = ? AND place > ? AND kind = ?"  # noqa: S608
+            "SELECT count(*) FROM node WHERE conversation = ? AND place > ? AND kind = ?"  # noqa: S608
             f" AND standing NOT IN ({ours}) AND (shown <> '' OR body = '')",
             (ledger.number, (seen or 0) if row is None else row[0], int(Kind.MESSAGE)),
         ).fetchone()
@@ -138,6 +139,18 @@ def page(ledger: IndexLedger, count: int, before: CommitId | None = None) -> lis
         ).fetchall()
     )
     return [CommitId(name) for (name,) in rows]
+
+
+def after(ledger: IndexLedger, count: int, place: int) -> list[tuple[int, CommitId]]:
+    """Return all that was said after a place in the line, the oldest first, and where each is."""
+    rows = ledger.ask(
+        lambda database: database.execute(
+            "SELECT place, id FROM node WHERE conversation = ? AND place > ? AND kind <> ?"
+            " ORDER BY place LIMIT ?",
+            (ledger.number, place, int(Kind.MERGE), count),
+        ).fetchall()
+    )
+    return [(at, CommitId(name)) for at, name in rows]
 
 
 def shown(ledger: IndexLedger, index: Index, messages: Iterable[CommitId]) -> dict[CommitId, Shown]:

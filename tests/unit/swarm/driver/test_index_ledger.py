@@ -304,6 +304,7 @@ def test_forgetting(desk: Desk) -> None:
     """What we are out of is not found any more; opening it again brings it back."""
     alice = desk.begin()
     alice.say(Text("one"), WALL_NOW + 1)
+    alice.say(Text("👍", react_to=alice.head), WALL_NOW + 1)
     ledger_of(alice).forget()
     assert search(desk.index, "one", 5) == ()
     agrees(Conversation.load(desk.place(alice.id), who(ALICE)))

@@ -97,6 +97,7 @@ METHODS: Final = Registry()
 METHODS_MODULES: Final = (  # they know this one; so they are named here
     "shoal.node.driver.api.methods",
     "shoal.node.driver.api.conversations",
+    "shoal.node.driver.api.history",
     "shoal.node.driver.api.names",
     "shoal.node.driver.api.news",
     "shoal.node.driver.api.talk",

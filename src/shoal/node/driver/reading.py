@@ -1,0 +1,122 @@
+"""Reading conversations by their index: pages as people see them, what is new, all there is."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from shoal.swarm.driver import after, page, search, shown, unread
+from shoal.swarm.errors import ObjectMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from shoal.core import CommitId, ConversationId
+    from shoal.node.driver.talking import Talking
+    from shoal.swarm import Conversation, Taken
+    from shoal.swarm.driver import Hit, IndexLedger, Shown
+
+EXPORT_PAGE: Final = 500  # ours: messages of one look into the repository
+
+
+class Reading:
+    """Reads one conversation, once it is ready."""
+
+    def __init__(self, talking: Talking, identifier: ConversationId) -> None:
+        self._talking = talking
+        self._id = identifier
+
+    async def entries(self, count: int, before: CommitId | None) -> list[tuple[Taken, Shown]]:
+        """Return what people see, the oldest first.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+            ObjectMissingError: there is no message *before*.
+        """
+        history, ledger = await self._ready()
+
+        def look() -> list[tuple[Taken, Shown]]:
+            found = page(ledger, count, before)
+            if found is None:
+                raise ObjectMissingError(before or b"")
+            return self._look(history, ledger, found[::-1])
+
+        result: list[tuple[Taken, Shown]] = await self._talking.read(self._id, look)
+        return result
+
+    async def everything(self) -> AsyncIterator[tuple[Taken, Shown]]:
+        """Yield the whole history, the oldest first, edits and reactions where they were said.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        history, ledger = await self._ready()
+        place = 0
+
+        def look() -> list[tuple[Taken, Shown]]:
+            nonlocal place
+            rows = after(ledger, EXPORT_PAGE, place)
+            place = rows[-1][0] if rows else place
+            return self._look(history, ledger, [name for _, name in rows])
+
+        while found := await self._talking.read(self._id, look):
+            for each in found:
+                yield each
+
+    async def unread(self) -> int:
+        """Return how many messages of others are new to us.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        _, ledger = await self._ready()
+        talking = self._talking
+        displayed = talking.engine.states.last_displayed(self._id)
+        found: int = await talking.read(
+            self._id, lambda: unread(ledger, talking.index, talking.own, displayed)
+        )
+        return found
+
+    async def reindex(self) -> None:
+        """Judge the whole history again, and make its part of the index anew.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        _, ledger = await self._ready()
+        await self._talking.read(self._id, ledger.rebuild)
+
+    async def _ready(self) -> tuple[Conversation, IndexLedger]:
+        await self._talking.wait_ready(self._id)
+        history = self._talking.engine.sessions[self._id].conversation
+        assert history is not None, "it is ready"
+        return history, self._talking.ledger(self._id)
+
+    def _look(
+        self, history: Conversation, ledger: IndexLedger, names: Sequence[CommitId]
+    ) -> list[tuple[Taken, Shown]]:
+        """Read messages from the repository; in the conversation's thread."""
+        now = shown(ledger, self._talking.index, names)
+        return [(history.taken(name), now[name]) for name in names]
+
+
+async def search_all(
+    talking: Talking, text: str, count: int, conversation: ConversationId | None
+) -> tuple[Hit, ...]:
+    """Return the latest messages that have all words of *text*, the newest first."""
+    with suppress(sqlite3.DatabaseError):  # it is damaged: it is made anew below
+        found = await asyncio.to_thread(search, talking.index, text, count, conversation)
+        if not _lost(talking):
+            return found
+    for each, ledger in _lost(talking):
+        await talking.read(each, partial(ledger.line, None))
+    return await asyncio.to_thread(search, talking.index, text, count, conversation)
+
+
+def _lost(talking: Talking) -> list[tuple[ConversationId, IndexLedger]]:
+    """Return the conversations that the index has lost."""
+    ready = [each for each, session in talking.engine.sessions.items() if session.is_ready]
+    return [(each, ledger) for each in ready if (ledger := talking.ledger(each)).is_lost]
