@@ -222,6 +222,21 @@ class InstantMessageReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileReceived:
+    """Somebody has a new profile; it is *account* itself if another device of ours changed it.
+
+    Attributes:
+        name: what they call themselves now.
+        has_picture: whether there is one.
+    """
+
+    account: AccountId
+    peer: AccountId
+    name: str
+    has_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationEvent:
     """Something happened in a conversation.
 
@@ -274,6 +289,7 @@ NodeEvent: TypeAlias = (
     | BackupDue
     | SyncReceived
     | InstantMessageReceived
+    | ProfileReceived
     | ConversationEvent
     | TransferChanged
     | FileLost

@@ -22,6 +22,7 @@ from shoal.node.driver.files import Files
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.news import AccountEvents
 from shoal.node.driver.people import People
+from shoal.node.driver.profiles import Profiles
 from shoal.node.driver.race import first_of
 from shoal.node.driver.talking import Talking
 from shoal.node.driver.transfers import Transfers
@@ -56,6 +57,7 @@ class Account:
         transfers: files that are being fetched and sent.
         devices: the devices of the account.
         names: its name, and what those of others lead to.
+        profiles: what we look like to others, and what they look like.
         people: what to call everybody.
     """
 
@@ -77,9 +79,12 @@ class Account:
         self.talking = Talking(self, vault.folder.path, bus)
         self.files = Files(self, vault.folder.path, bus, files)
         self.transfers = Transfers(self.files)
+        self.profiles = Profiles(self, vault.folder.path, bus)
         self.conversations = Conversations(self.talking)
         self.names = names
-        self.contacts = Contacts(runtime, self._begin_with, names.find_account)
+        self.contacts = Contacts(
+            runtime, self._begin_with, names.find_account, self.profiles.payload
+        )
         self.devices = Devices(self)
         self.people = People(self)
 

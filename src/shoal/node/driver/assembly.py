@@ -169,11 +169,13 @@ class Assembly:
             account.names.start()
         await account.talking.start()
         await account.files.start(is_offline=self._is_offline)
+        await account.profiles.start(is_offline=self._is_offline)
 
     async def close(self, account: Account) -> None:
         """Stop an account."""
         await account.people.close()
         await account.names.close()
+        await account.profiles.close()
         await account.files.close()
         await account.talking.close()
         await account.runtime.close()

@@ -72,15 +72,17 @@ class Contacts:
         runtime: AccountRuntime,
         begin: Callable[[AccountId], Awaitable[str]],
         find: Callable[[AccountId | str], Awaitable[AccountId]],
+        payload: Callable[[], bytes],
     ) -> None:
         """Work on *runtime*.
 
         *begin* begins a conversation of two and returns its id; *find* returns the account that an
-        id or a name stands for.
+        id or a name stands for; *payload* gives our vCard.
         """
         self._runtime = runtime
         self._begin = begin
         self._find = find
+        self._payload = payload
 
     def __iter__(self) -> Iterator[Contact]:
         """Iterate over contacts and blocked accounts."""
@@ -122,7 +124,8 @@ class Contacts:
     ) -> Contact:
         """Add a contact and send it a request; sent again whenever it appears, until confirmed.
 
-        *payload* is shown to the other side, mostly a vCard, at most 64,000 bytes. A `RequestSent`
+        *payload* is shown to the other side, at most 64,000 bytes; it is our vCard by default. A
+        `RequestSent`
         event tells how many of its devices have it. Without a *conversation_id* a conversation of
         two is begun, to which the request invites.
 
@@ -140,6 +143,7 @@ class Contacts:
             if name == engine.account:
                 raise OwnAccountError
             conversation_id = await self._begin(name)
+        payload = payload or self._payload()
         self._runtime.command(
             lambda now: engine.request_contact(name, payload, conversation_id, now)
         )

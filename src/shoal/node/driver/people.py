@@ -127,6 +127,8 @@ class People:
 
     def _profile_name(self, account: AccountId) -> str:
         """Return the name that somebody gave themselves."""
+        if known := self._account.profiles[account].name:
+            return known
         request = next((r for r in self._account.contacts.requests() if r.id == account), None)
         return "" if request is None else vcard_name(request.payload)
 
