@@ -114,7 +114,7 @@ class TestArchives:
         assert daemon.uri(name) == account.id.hex()
         assert theirs.uri in daemon.contacts(name)
         wait_both(account, JamiAccount(daemon, name))
-        daemon.remove_account(name)
+        # It stays: a 13.7 that forgets an account while it fetches may never do anything again.
 
 
 class TestPin:
@@ -241,14 +241,15 @@ class TestAuth:
         wait_both(account, JamiAccount(new, name))
 
 
-def refusal(ours: ShoalHost, account: Account, device: str) -> Exception | None:
-    """Try to connect; return why the device's chain was refused, None if it was not."""
+def refusal(ours: ShoalHost, account: Account, device: str) -> RevokedError | None:
+    """Try to connect; return that the device is revoked, None if that was not what is wrong."""
     try:
         channel = ours.run(account.connect(device, "sip", timeout=CALL_TIME))
     except TimeoutError:
         return None
     except ConnectError as error:
-        return error.cause if error.step is ConnectStep.CHAIN else None
+        is_of_chain = error.step is ConnectStep.CHAIN
+        return error.cause if is_of_chain and isinstance(error.cause, RevokedError) else None
     ours.do(channel.close)
     return None
 
@@ -271,11 +272,8 @@ class TestRevoking:
 
         ours.run(account.devices.revoke(lost.device))
         assert devices(account) == {account.device_id.hex()}
-        assert isinstance(refusal(ours, account, lost.device), RevokedError)  # at once
-        news = until(
-            lambda: refusal(ours, contact, lost.device), "the news at the contact's", PATIENCE
-        )
-        assert isinstance(news, RevokedError)
+        assert refusal(ours, account, lost.device)  # at once
+        until(lambda: refusal(ours, contact, lost.device), "the news at the contact's", PATIENCE)
         mark, refused = len(ours.events), contact.refusals
         daemon.send_text(name, contact.id.hex(), "it is me")  # which makes it call
         until(lambda: contact.refusals > refused, "a call of the lost device", PATIENCE)
@@ -304,5 +302,4 @@ class TestRevoking:
         if kind == OLD:  # which publishes its list when it starts
             daemon = town.again(daemon)
             daemon.wait_announced(name)
-        news = until(lambda: refusal(ours, contact, account.device_id.hex()), "the news", PATIENCE)
-        assert isinstance(news, RevokedError)
+        until(lambda: refusal(ours, contact, account.device_id.hex()), "the news", PATIENCE)

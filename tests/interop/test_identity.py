@@ -260,7 +260,6 @@ class TestArchives:
         assert str(chain.device) == account.device
         assert receipt_of(account, device).chain_address == new.keys.chain_address
         until(lambda: str(FRIEND) in daemon.contacts(name), "the contact", PATIENCE)
-        daemon.remove_account(name)
 
 
 class TestSync:
@@ -293,7 +292,6 @@ class TestSync:
         daemon.add_contact(name, first)
         until(lambda: first in account.contacts, "unblocked at ours", PATIENCE)
         ours.run(ours.node.accounts.remove(account.id))
-        daemon.remove_account(name)
 
 
 class TestPin:

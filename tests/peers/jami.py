@@ -128,10 +128,6 @@ class JamiDaemon(abc.ABC):
         """Change the archive's password; return whether the old one was right."""
         return bool(self.call("changeAccountPassword", account, old, new))
 
-    def remove_account(self, account: str) -> None:
-        """Forget an account for good."""
-        self.call("removeAccount", account)
-
     def set_active(self, account: str, is_active: bool) -> None:
         """Switch an account on or off."""
         self.call("sendRegister", account, is_active)
