@@ -6,6 +6,7 @@ nothing about conversations.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import zlib
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -25,7 +26,7 @@ from shoal.cli.home import printable
 from shoal.core.errors import ShoalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from textual import events
     from textual.app import ComposeResult
@@ -75,10 +76,8 @@ class MessageView(Static):
         return text
 
 
-class History(VerticalScroll):
+class History(VerticalScroll, can_focus=False):
     """The messages; it asks for older ones when its top is reached."""
-
-    can_focus = False
 
     def watch_scroll_y(self, old: float, new: float) -> None:
         """Load older messages when somebody scrolls to the top."""
@@ -95,6 +94,7 @@ class History(VerticalScroll):
 class Picker(ModalScreen[str | None]):
     """Choose a conversation: by arrow keys, by its first letters, or by the mouse."""
 
+    AUTO_FOCUS = "#picker"
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "Back")]
 
     def __init__(self, conversations: Sequence[Any]) -> None:
@@ -123,6 +123,7 @@ class ChatApp(App[None]):
     #picker { height: 1fr; border: none; }
     """
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = "#line"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("pageup", "page(-1)", "Older"),
         ("pagedown", "page(1)", "Newer"),
@@ -156,7 +157,6 @@ class ChatApp(App[None]):
     async def on_mount(self) -> None:
         """Open the conversation, or let one be chosen."""
         self.theme = self._colours
-        self.query_one("#line").focus()
         self.set_interval(TICK, self._tick)
         if self._wanted is None:
             self.action_switch()
@@ -170,9 +170,7 @@ class ChatApp(App[None]):
         talk = self.talk
         if talk is not None and talk.info:
             is_active = bool(event.value) and not event.value.startswith("/")
-            self.run_worker(
-                talk.compose(time.monotonic(), is_active=is_active), exit_on_error=False
-            )
+            self.run_worker(_quietly(talk.compose(time.monotonic(), is_active=is_active)))
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Carry out what was typed."""
@@ -183,7 +181,7 @@ class ChatApp(App[None]):
             return
         event.input.clear()
         self._tell("")
-        self.run_worker(self._obey(order, event.value), exit_on_error=False)
+        self.run_worker(self._obey(order, event.value))
 
     async def _obey(self, order: Order, typed: str) -> None:
         match order.verb:
@@ -241,7 +239,7 @@ class ChatApp(App[None]):
 
     def action_switch(self) -> None:
         """Choose another conversation."""
-        self.run_worker(self._choose(), exit_on_error=False, group="choosing", exclusive=True)
+        self.run_worker(self._choose(), group="choosing", exclusive=True)
 
     async def _choose(self) -> None:
         found = await self._api.call("conversation.list", account=self._account)
@@ -263,7 +261,7 @@ class ChatApp(App[None]):
     def _begin(self, conversation: str) -> None:
         """Show a conversation from now on."""
         talk = Talk(self._api, self._account, conversation)
-        self.run_worker(self._run(talk), exit_on_error=False, group="talk", exclusive=True)
+        self.run_worker(self._run(talk), group="talk", exclusive=True)
 
     async def _run(self, talk: Talk) -> None:
         try:
@@ -300,7 +298,7 @@ class ChatApp(App[None]):
         self._show_receipt()
         is_news = change == "anew" or not isinstance(change, str)
         if is_news and self.app_focus:
-            await talk.seen()
+            await _quietly(talk.seen())
 
     async def _show_all(self) -> None:
         talk, history = self.talk, self.query_one(History)
@@ -330,7 +328,7 @@ class ChatApp(App[None]):
         """Put a page of older messages above."""
         if self.talk is not None and not self._is_loading:
             self._is_loading = True
-            self.run_worker(self._load_older(self.talk), exit_on_error=False)
+            self.run_worker(self._load_older(self.talk))
 
     async def _load_older(self, talk: Talk) -> None:
         history = self.query_one(History)
@@ -389,7 +387,13 @@ class ChatApp(App[None]):
     async def on_app_focus(self, event: events.AppFocus) -> None:
         """Somebody looks again: all was seen."""
         if self.talk is not None and self.talk.info:
-            self.run_worker(self.talk.seen(), exit_on_error=False)
+            self.run_worker(_quietly(self.talk.seen()))
+
+
+async def _quietly(work: Awaitable[None]) -> None:
+    """Tell the others something that they can do without, if the node can."""
+    with contextlib.suppress(ShoalError, TimeoutError):
+        await work
 
 
 def _picked(each: Any) -> str:

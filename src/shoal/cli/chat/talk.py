@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 PAGE: Final = 50  # messages that are loaded at a time; ours
 TYPING_TIME: Final = 12.0  # seconds that a notice of typing counts; Jami's clients: 12
 TYPING_AGAIN: Final = 6.0  # seconds until the others are told again that we type; ours
+SETTLE_TIME: Final = 5.0  # seconds that an event may take to come back to us; ours
+LOOK: Final = 0.05  # seconds between two looks for it; ours
 SHORT: Final = 8  # digits of an id that stand for a person
 
 
@@ -47,6 +50,8 @@ class Talk:
         self._fetched: dict[str, str] = {}
         self._told_displayed = ""
         self._told_typing = 0.0
+        self._last_said = ""
+        self._obeying = asyncio.Lock()  # orders one after the other, as they were typed
         self._orders: dict[str, Callable[[Order], Awaitable[list[str]]]] = {
             "say": self._say,
             "reply": self._reply,
@@ -105,8 +110,10 @@ class Talk:
                     return
                 if event["event"] in ("subscribed", "lagged"):
                     await self._reload()
-                    yield "anew"
-                elif (change := await self._heard(event)) is not None:
+                    change: Entry | str | None = "anew"
+                else:
+                    change = await self._heard(event)
+                if change is not None:
                     yield change
                 if change == "gone":
                     return
@@ -124,7 +131,9 @@ class Talk:
         """Return who has read a message, and who has received but not read it."""
         read = [who for who, upto in self._displayed.items() if self._covers(upto, entry)]
         received = [who for who, upto in self._fetched.items() if self._covers(upto, entry)]
+        read += [each.author for each in self.transcript.entries if each.order >= entry.order]
         others = {str(member["id"]) for member in self.info["members"]} - {self.me}
+        read = list(dict.fromkeys(read))
         return (
             sorted(self.name(who) for who in read if who in others),
             sorted(self.name(who) for who in received if who in others and who not in read),
@@ -150,7 +159,8 @@ class Talk:
             OrderError: it cannot be done, and why.
             ShoalError: the node refused.
         """
-        return await self._orders[order.verb](order)
+        async with self._obeying:
+            return await self._orders[order.verb](order)
 
     async def seen(self) -> None:
         """Tell the others, and remember, that all that is loaded was seen."""
@@ -173,25 +183,26 @@ class Talk:
 
     async def _say(self, order: Order) -> list[str]:
         if order.rest.strip():
-            self._told_typing = 0.0
-            await self._call("conversation.send", to=self.id, text=order.rest)
+            await self._send(order.rest)
         return []
 
     async def _reply(self, order: Order) -> list[str]:
-        to = self._meant(order, not_by=self.me)
-        await self._call("conversation.send", to=self.id, text=order.rest, reply_to=to.id)
+        to = await self._meant(order, not_by=self.me)
+        await self._send(order.rest, reply_to=to.id)
         return []
 
     async def _edit(self, order: Order) -> list[str]:
-        await self._about("conversation.edit", self._meant(order, by=self.me), text=order.rest)
+        await self._about(
+            "conversation.edit", await self._meant(order, by=self.me), text=order.rest
+        )
         return []
 
     async def _delete(self, order: Order) -> list[str]:
-        await self._about("conversation.edit", self._meant(order, by=self.me), text="")
+        await self._about("conversation.edit", await self._meant(order, by=self.me), text="")
         return []
 
     async def _react(self, order: Order) -> list[str]:
-        to = self._meant(order, not_by=self.me)
+        to = await self._meant(order, not_by=self.me)
         await self._about("conversation.react", to, emoji=order.rest)
         return []
 
@@ -202,7 +213,7 @@ class Talk:
 
     async def _get_file(self, order: Order) -> list[str]:
         if order.label:
-            offers = [self._meant(order)]
+            offers = [await self._meant(order)]
         else:
             offers = [each for each in self.transcript.entries if each.file is not None][-1:]
         if not offers or offers[0].file is None:
@@ -238,15 +249,28 @@ class Talk:
     async def _call(self, method: str, **params: Any) -> Any:
         return await self._api.call(method, account=self.me, **params)
 
+    async def _send(self, text: str, **params: str) -> None:
+        sent = await self._call("conversation.send", to=self.id, text=text, **params)
+        self._told_typing = 0.0
+        self._last_said = str(sent["id"])
+
+    async def _settled(self) -> None:
+        """Wait until what we said last is in the transcript, so that it can be meant."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_TIME):
+                while self._last_said and self._last_said not in self.transcript:  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK)
+
     async def _about(self, method: str, entry: Entry, **params: Any) -> None:
         await self._call(method, conversation=self.id, message=entry.id, **params)
 
-    def _meant(self, order: Order, *, by: str = "", not_by: str = "") -> Entry:
+    async def _meant(self, order: Order, *, by: str = "", not_by: str = "") -> Entry:
         """Return the message that an order is about.
 
         Raises:
             OrderError: none is, or several are.
         """
+        await self._settled()
         found = self.transcript.find(order.label, by=by, not_by=not_by)
         if len(found) > 1:
             raise OrderError(f"{order.label} stands beside several messages: give more digits")
