@@ -83,6 +83,7 @@ TESTED_BY: Final = {
     "swarm/engine": "../sim/test_swarm",
     "swarm/fetcher": "../sim/test_swarm",
     "swarm/ledger": "swarm/driver/test_index_ledger",
+    "swarm/opening": "../sim/test_swarm",
     "swarm/session": "../sim/test_swarm",
     "swarm/view": "../sim/test_swarm",
     "testing/users": "testing/test_network",
