@@ -10,6 +10,8 @@ STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := $(PIP) install --require-hashes --requirement
 WHEEL := build/wheel-under-test
+# Tests run in so many processes, a file's tests in one. Real peers need time more than cores.
+WORKERS ?= 2
 
 # auto: real peers are installed where that is allowed, else their tests skip, saying why.
 # required: a peer that cannot be had fails the run. none: their tests skip.
@@ -75,7 +77,8 @@ wheel: dev  ## build the wheel and unpack it for the tests
 
 .PHONY: test
 test: check wheel peers  ## everything: checks, then all tests against the built wheel
-	SHOAL_WHEEL=$(CURDIR)/$(WHEEL) PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/python -m pytest $(ARGS)
+	SHOAL_WHEEL=$(CURDIR)/$(WHEEL) PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/python -m pytest \
+		--numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: sim
 sim: dev  ## simulated networks with new seeds; SEED=N replays one
