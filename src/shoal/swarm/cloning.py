@@ -76,6 +76,16 @@ class Clones:
         open_store = partial(self._open_store, identifier)
         return [self._context.work(identifier, open_store, opened, failed)]
 
+    def hold(self, identifier: ConversationId) -> None:
+        """Clone nothing over a conversation that is here, and is being opened."""
+        self._opening.add(identifier)
+
+    def release(self, identifier: ConversationId) -> list[Effect]:
+        """It is open, or could not be opened: whoever asked for it meanwhile has it or not."""
+        self._opening.discard(identifier)
+        is_here = identifier in self._sessions
+        return self._ended(identifier, None if is_here else CloneFailedError("it cannot be opened"))
+
     def online(self, account: AccountId, device: DeviceId, now: float) -> list[Effect]:
         """A device can be reached: fetch from it what it may have and we lack."""
         effects: list[Effect] = []

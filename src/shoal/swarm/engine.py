@@ -25,7 +25,6 @@ from shoal.swarm.book import ConversationBook
 from shoal.swarm.cloning import Clones
 from shoal.swarm.contents import Mode
 from shoal.swarm.context import Context
-from shoal.swarm.conversation import Conversation
 from shoal.swarm.effects import (
     CloseChannel,
     Done,
@@ -49,10 +48,9 @@ from shoal.swarm.notices import (
     InvitationWanted,
     read_notice,
 )
+from shoal.swarm.opening import Opening
 from shoal.swarm.records import ConversationInfo, ConversationRequest
-from shoal.swarm.session import Session
 from shoal.swarm.states import MarkKind, States
-from shoal.swarm.view import Outcome, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -60,12 +58,13 @@ if TYPE_CHECKING:
     from shoal.core import CommitId, Entropy
     from shoal.swarm.contents import Content
     from shoal.swarm.context import Then
+    from shoal.swarm.conversation import Conversation, Self
     from shoal.swarm.conversation import Event as HistoryEvent
-    from shoal.swarm.conversation import Self
     from shoal.swarm.effects import Effect
     from shoal.swarm.messenger import Dialect, MessengerEffect
     from shoal.swarm.notices import Notice
     from shoal.swarm.preferences import Preferences
+    from shoal.swarm.session import Session
     from shoal.swarm.states import StoredState
     from shoal.swarm.store import GitStore
 
@@ -106,6 +105,9 @@ class SwarmEngine:
         self._watched: frozenset[AccountId] = frozenset()
         self._finding: dict[int, Callable[[Sequence[DeviceId], float], list[Effect]]] = {}
         self._clones = Clones(self._context, self.sessions, open_store, self._watch)
+        self._opening = Opening(
+            self._context, self.book, self.sessions, self._clones, open_store, self._watch
+        )
         self._inviting = Inviting(self._context, self.book, self.sessions, self._clones)
 
     @property
@@ -126,7 +128,7 @@ class SwarmEngine:
             if self._context.farewells.is_over(info, self._now_ms(now)):
                 effects += self._erase(info.id, now)
             else:
-                effects += self._load(info, now)
+                effects += self._opening.load(info, now)
         return effects
 
     # --- Commands -----------------------------------------------------------------------------
@@ -135,32 +137,7 @@ class SwarmEngine:
         self, op: int, now: float, *, mode: Mode = Mode.INVITES_ONLY, other: AccountId | None = None
     ) -> list[Effect]:
         """Begin a conversation; `Done` gives its id."""
-        me, wall_now = self._context.me, self._context.wall_now(now)
-
-        def job() -> Outcome:
-            store = self._open_store(None)
-            conversation = Conversation.create(
-                store, me, wall_now=wall_now, mode=mode, invited=other
-            )
-            first = next(conversation.messages())
-            return Outcome((first,), View.of(conversation), conversation)
-
-        def then(result: object, now: float) -> list[Effect]:
-            assert isinstance(result, Outcome)
-            assert result.conversation is not None
-            identifier = result.conversation.id
-            members = (me.account,) if other is None else (me.account, other)
-            info = ConversationInfo(identifier, self._now_ms(now), members=members, mode=mode)
-            session = Session(self._context, identifier, result.conversation.store)
-            self.sessions[identifier] = session
-            return [
-                *self.book.add(info),
-                *session.adopt(result, now),
-                *self._watch(),
-                Done(op, identifier),
-            ]
-
-        return [self._context.work(_NOWHERE, job, then, self._fail(op))]
+        return self._opening.create(op, now, mode, other)
 
     def change(
         self,
@@ -523,32 +500,6 @@ class SwarmEngine:
 
         return failed
 
-    def _load(self, info: ConversationInfo, now: float) -> list[Effect]:
-        """Open a conversation that is on disk; one that is not is cloned when somebody appears."""
-        me = self._context.me
-
-        def job() -> Outcome | None:
-            store = self._open_store(info.id)
-            if store.head is None:
-                return None
-            conversation = Conversation.load(store, me)
-            return Outcome((), View.of(conversation), conversation)
-
-        def then(result: object, now: float) -> list[Effect]:
-            if result is None and not self.book.is_in(info.id):
-                return self.book.erase(info.id, self._now_ms(now))
-            if result is None:
-                source = next((each for each in info.members if each != me.account), me.account)
-                self._clones.sources[info.id] = source
-                return self._watch()
-            assert isinstance(result, Outcome)
-            assert result.conversation is not None
-            session = Session(self._context, info.id, result.conversation.store)
-            self.sessions[info.id] = session
-            return [*session.adopt(result, now), *self._watch()]
-
-        return [self._context.work(info.id, job, then, lambda error, now: [])]
-
     def _usable(self, identifier: ConversationId) -> Session | None:
         """Return a conversation that we have not left."""
         return self.sessions.get(identifier) if self.book.is_in(identifier) else None
@@ -595,6 +546,3 @@ class SwarmEngine:
             return []
         self._watched = found
         return [Watch(found)]
-
-
-_NOWHERE: Final = ConversationId(bytes(20))  # the thread of conversations that have no id yet
