@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shoal.cli import history, profile
 from shoal.cli.common import Exit, counted, emit, runs_async
 from shoal.cli.contact import common_options, which
 from shoal.cli.home import api_of, printable, when
@@ -21,6 +22,10 @@ def conversation() -> None:
     CONVERSATION is an id of 40 hexadecimal digits; CONTACT is an account's. A conversation with
     one contact begins when you add it: `shoal contact add`.
     """
+
+
+history.add_to(conversation)
+profile.add_to(conversation)
 
 
 @conversation.command("list")
