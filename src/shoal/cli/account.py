@@ -23,6 +23,7 @@ from shoal.cli.home import (
     show_qr,
     when,
 )
+from shoal.cli.profile import profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,9 @@ def account() -> None:
     ID is the account's id, four or more of its first digits, or its display name. Commands talk to
     the node that `shoal node run` runs; without one, each runs a node for as long as it works.
     """
+
+
+account.add_command(profile)
 
 
 @account.command()

@@ -91,7 +91,9 @@ async def list_(
         if as_json:
             emit("contact", **each)
         else:
-            click.echo(f"{each['id']}  {_standing(each)}  since {when(each['wall_added'])}")
+            since = when(each["wall_added"])
+            name = printable(each["name"])
+            click.echo(f"{each['id']}  {_standing(each)}  since {since}  {name}".rstrip())
     for each in requests:
         if as_json:
             emit("request", **each)

@@ -21,7 +21,7 @@ from shoal.node.driver.api.registry import METHODS, Last
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.paths import trace_to_json
 from shoal.node.errors import ParametersError
-from shoal.node.plain import event_to_json
+from shoal.node.plain import event_to_json, plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -270,9 +270,10 @@ async def device_add(node: Node, account: str, uri: str) -> None:
 
 
 @method("contact.list", is_local=True)
-async def contact_list(node: Node, account: str) -> tuple[Contact, ...]:
-    """List contacts, and those who are blocked."""
-    return node.accounts[account].contacts.list()
+async def contact_list(node: Node, account: str) -> list[dict[str, object]]:
+    """List contacts, and those who are blocked, with the names that they gave themselves."""
+    own = node.accounts[account]
+    return [{**plain(each), **plain(own.profiles[each.id])} for each in own.contacts.list()]
 
 
 @method("contact.requests", is_local=True)
