@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shoal.core import AccountId, CommitId, ConversationId, DeviceId
-    from shoal.swarm.conversation import Refused, Taken
+    from shoal.swarm.conversation import Taken
     from shoal.swarm.errors import SwarmError
     from shoal.swarm.preferences import Preferences
     from shoal.swarm.records import ConversationRequest
+    from shoal.swarm.refusals import Refused
     from shoal.swarm.roles import Role
 
 

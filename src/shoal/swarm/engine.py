@@ -366,7 +366,7 @@ class SwarmEngine:
             return [CloseChannel(channel)]
         if name.startswith("git:"):
             return session.serve(channel, account, device)
-        return session.neighbour(channel, device, now)
+        return session.neighbour_came(channel, account, device, now)
 
     def channel_opened(self, op: int, channel: int, now: float) -> list[Effect]:
         """A channel that we asked for is open."""

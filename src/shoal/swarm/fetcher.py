@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from shoal.swarm.store import GitStore
     from shoal.swarm.view import SessionStats
 
-TIMEOUT: Final = 60.0  # seconds without a byte; ours
+TIMEOUT: Final = 60.0  # seconds, ours: a minute has to bring something, each further one enough
+PROGRESS_MIN: Final = 4_096  # bytes, ours: that is enough
+PATIENCE: Final = 300.0  # seconds, ours: of a fetch while others have news; after failures less
+FAILURES_MAX: Final = 6  # ours: 2^6 times less
+SUSPECTS_MAX: Final = 1_024  # ours: devices whose failures are remembered
 QUEUE_MAX: Final = 256  # ours: devices that have news while we fetch
 HAVES: Final = 256  # libgit2's
 
@@ -68,7 +72,10 @@ class _Fetch:
     device: DeviceId
     engine: FetchEngine
     deadline: float
+    started: float
     channel: int | None = None
+    bytes_taken: int = 0
+    minutes: int = 0
 
 
 class Fetcher:
@@ -83,6 +90,7 @@ class Fetcher:
         self._taker = taker
         self._fetch: _Fetch | None = None
         self._queue: dict[DeviceId, CommitId | None] = {}
+        self._failures: dict[DeviceId, int] = {}
 
     @property
     def is_busy(self) -> bool:
@@ -101,8 +109,9 @@ class Fetcher:
 
     def add(self, device: DeviceId, commit: CommitId | None, now: float) -> list[Effect]:
         """Fetch from a device that has *commit*, or may have something."""
-        if len(self._queue) < QUEUE_MAX:
-            self._queue[device] = commit
+        self._queue[device] = commit
+        if len(self._queue) > QUEUE_MAX:
+            del self._queue[max(self._queue, key=self._count_failures)]
         return self._next(now)
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
@@ -110,7 +119,7 @@ class Fetcher:
         fetch = self._fetch
         if fetch is None:
             return []
-        fetch.deadline = now + TIMEOUT
+        fetch.bytes_taken += len(data)
         return [self._job(fetch, lambda: fetch.engine.receive(data, now))]
 
     def closed(self, now: float) -> list[Effect]:
@@ -121,10 +130,20 @@ class Fetcher:
         return [self._job(fetch, lambda: fetch.engine.receive_eof(now))]
 
     def advance(self, now: float) -> list[Effect]:
-        """Give up a device that says nothing."""
-        if self._fetch is None or self._fetch.deadline > now:
+        """Give up a device that says nothing, or next to nothing, or keeps others waiting."""
+        fetch = self._fetch
+        if fetch is None or fetch.deadline > now:
             return []
-        return self._end("the device fell silent", now)
+        fetch.minutes += 1
+        if not fetch.bytes_taken:
+            return self._end("the device fell silent", now)
+        if fetch.bytes_taken < (fetch.minutes - 1) * PROGRESS_MIN:
+            return self._end(f"{fetch.bytes_taken} bytes in {fetch.minutes} minutes", now)
+        patience = PATIENCE / 2 ** self._count_failures(fetch.device)
+        if self._queue and self._taker.conversation is not None and now - fetch.started > patience:
+            return self._end("it takes too long, and others have news", now)
+        fetch.deadline = now + TIMEOUT
+        return []
 
     def stop(self) -> list[Effect]:
         """Fetch no more."""
@@ -137,7 +156,7 @@ class Fetcher:
     def _next(self, now: float) -> list[Effect]:
         """Ask the next device that has something new."""
         while self._fetch is None and self._queue:
-            device = next(iter(self._queue))
+            device = min(self._queue, key=self._count_failures)
             commit = self._queue.pop(device)
             is_known = commit is not None and self._taker.knows(commit)
             if not is_known and device != self._context.me.device_id:
@@ -146,7 +165,7 @@ class Fetcher:
 
     def _begin(self, device: DeviceId, now: float) -> Effect:
         engine = FetchEngine(self._id, device, self._store)
-        self._fetch = fetch = _Fetch(device, engine, now + TIMEOUT)
+        self._fetch = fetch = _Fetch(device, engine, now + TIMEOUT, now)
         self._taker.stats.fetches += 1
 
         def opened(channel: int, now: float) -> list[Effect]:
@@ -233,6 +252,17 @@ class Fetcher:
             events += join(conversation, wall_now)
         return Outcome(tuple(events), View.of(conversation), conversation)
 
+    def _count_failures(self, device: DeviceId) -> int:
+        return self._failures.get(device, 0)
+
+    def _judge(self, device: DeviceId, *, failed: bool) -> None:
+        """Whom fetches failed from comes after the others, until some go well."""
+        failures = self._failures.pop(device, 0) + (1 if failed else -1)
+        if failures > 0:
+            self._failures[device] = min(failures, FAILURES_MAX)
+        if len(self._failures) > SUSPECTS_MAX:
+            del self._failures[next(iter(self._failures))]
+
     def _end(self, reason: str, now: float) -> list[Effect]:
         """Close the channel and go on with the next device."""
         fetch, self._fetch = self._fetch, None
@@ -241,6 +271,7 @@ class Fetcher:
         effects: list[Effect] = []
         if fetch.channel is not None:
             effects.append(CloseChannel(fetch.channel))
+        self._judge(fetch.device, failed=bool(reason))
         if reason:
             self._taker.stats.failed += 1
             effects.append(FetchEnded(self._id, fetch.device, reason))

@@ -58,12 +58,13 @@ class Inviting:
     def _news(
         self, account: AccountId, device: DeviceId, notice: CommitNotice, now: float
     ) -> list[Effect]:
+        # Fetched from who says so, whatever device it names: it could name any that is not there.
         identifier = notice.conversation
         session = self._sessions.get(identifier)
         if session is not None:
-            return session.news(account, notice.device, notice.commit, now)
+            return session.news(account, device, notice.commit, now)
         if self._book.is_in(identifier):
-            return self._clones.fetch(None, identifier, [notice.device], now)
+            return self._clones.fetch(None, identifier, [device], now)
         left = self._book.infos.get(identifier)
         if left is not None and left.mode is not Mode.ONE_TO_ONE:
             return []

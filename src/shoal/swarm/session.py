@@ -6,12 +6,11 @@ decided here is decided by the `View` that the last job left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, CommitId, DeviceId
 from shoal.swarm.contents import MemberAction, MemberEvent, Merge, Mode
-from shoal.swarm.conversation import Refused, Taken
+from shoal.swarm.conversation import Taken
 from shoal.swarm.drt import Dial, Drop, DrtEngine, Tell
 from shoal.swarm.effects import (
     CloseChannel,
@@ -26,8 +25,10 @@ from shoal.swarm.effects import (
 from shoal.swarm.errors import CloneFailedError
 from shoal.swarm.fetcher import Fetcher
 from shoal.swarm.fetching import Send
+from shoal.swarm.guests import Guest, Guests
 from shoal.swarm.messenger import Dialect
 from shoal.swarm.notices import CommitNotice, Invitation
+from shoal.swarm.refusals import Refused
 from shoal.swarm.roles import Role
 from shoal.swarm.serving import SendPack, Served, ServeEngine, ServeFailed
 from shoal.swarm.view import Outcome, SessionStats, View
@@ -47,14 +48,8 @@ if TYPE_CHECKING:
 SMALL_GROUP: Final = 16  # ours: devices; all of them are told, of larger groups the neighbours
 EXTRA_TOLD: Final = 2  # Jami: random members that are no neighbours
 RECENT_MAX: Final = 4_096  # ours: commits that we know we have without looking
-SERVED_MAX: Final = 64  # ours: channels on which devices fetch from us
-
-
-@dataclass(slots=True)
-class _Serving:
-    engine: ServeEngine
-    account: AccountId
-    device: DeviceId
+DEVICES_MAX: Final = 16_384  # ours: of which we remember what they have
+NEIGHBOURS_PER_ACCOUNT: Final = 16  # ours: channels of the DRT that one account may open
 
 
 class Session:
@@ -75,7 +70,7 @@ class Session:
         self._invited: dict[DeviceId, int] = {}  # devices that have our invitation, and which
         self._invited_ms: dict[AccountId, int] = {}  # who was invited when, since we run
         self._without_drt: set[DeviceId] = set()
-        self._serving: dict[int, _Serving] = {}
+        self._guests = Guests()
         self._swarm: dict[int, DeviceId] = {}  # channels of the DRT
         self._swarm_of: dict[DeviceId, int] = {}
         self._on_clone: Callable[[CloneFailedError | None, float], list[Effect]] | None = None
@@ -192,6 +187,7 @@ class Session:
     def has(self, device: DeviceId, head: CommitId) -> None:
         """Take note of what a device has."""
         self._has[device] = head
+        self._bound()
 
     def took(self, outcome: Outcome, device: DeviceId, head: CommitId, now: float) -> list[Effect]:
         """Take what a fetch brought."""
@@ -202,9 +198,11 @@ class Session:
         refused = tuple(event for event in outcome.events if isinstance(event, Refused))
         if refused:
             self.stats.refused += len(refused)
-            for event in refused:
-                self._remember(event.commit)  # asking again would bring the same
-            self._remember(head)
+            final = [event.commit for event in refused if event.is_final]
+            for commit in final:
+                self._remember(commit)  # asking again would bring the same
+            if len(final) == len(refused):
+                self._remember(head)
             effects.append(MessagesRefused(self.id, device, refused))
         effects += self._changed(outcome, now)
         giver = self._owners.get(device) or outcome.view.devices.get(device)
@@ -223,17 +221,27 @@ class Session:
 
     def has_channel(self, channel: int) -> bool:
         """Whether a channel belongs to this conversation."""
-        is_serving = channel in self._serving
-        return is_serving or channel in self._swarm or channel == self._fetcher.channel
+        is_guest = channel in self._guests
+        return is_guest or channel in self._swarm or channel == self._fetcher.channel
 
     def serve(self, channel: int, account: AccountId, device: DeviceId) -> list[Effect]:
         """A device opened a channel to fetch from us."""
         conversation = self.conversation
-        if conversation is None or len(self._serving) >= SERVED_MAX:
+        if conversation is None:
             return [CloseChannel(channel)]
         engine = ServeEngine(self.id, conversation.store, conversation.graph)
-        self._serving[channel] = _Serving(engine, account, device)
-        return []
+        gone = self._guests.admit(channel, Guest(engine, account, device))
+        return [CloseChannel(number) for number in gone]
+
+    def neighbour_came(
+        self, channel: int, account: AccountId, device: DeviceId, now: float
+    ) -> list[Effect]:
+        """A device of *account* opened a `swarm://` channel."""
+        others = [each for each in self._swarm_of if self._owners.get(each) == account]
+        if len(others) >= NEIGHBOURS_PER_ACCOUNT and device not in others:
+            return [CloseChannel(channel)]
+        self._owners[device] = account
+        return self.neighbour(channel, device, now)
 
     def neighbour(self, channel: int, device: DeviceId, now: float) -> list[Effect]:
         """A `swarm://` channel with a device is open, whoever opened it."""
@@ -250,21 +258,21 @@ class Session:
         """Take what came on a channel of ours."""
         if (device := self._swarm.get(channel)) is not None:
             return self._drt(self.drt.receive(device, data, now))
-        serving = self._serving.get(channel)
-        if serving is None:
+        guest = self._guests.heard(channel)
+        if guest is None:
             return self._fetcher.receive(data, now)
         return [
             self._context.work(
                 self.id,
-                lambda: serving.engine.receive(data, now),
-                lambda result, now: self._served(channel, serving, result, now),
+                lambda: guest.engine.receive(data, now),
+                lambda result, now: self._served(channel, guest, result, now),
                 lambda error, now: self._stop_serving(channel),
             )
         ]
 
     def channel_closed(self, channel: int, now: float) -> list[Effect]:
         """A channel of ours is gone."""
-        self._serving.pop(channel, None)
+        self._guests.drop(channel)
         device = self._swarm.pop(channel, None)
         if device is not None:
             del self._swarm_of[device]
@@ -273,8 +281,8 @@ class Session:
 
     def close(self) -> list[Effect]:
         """End all channels."""
-        channels = [*self._serving, *self._swarm]
-        self._serving, self._swarm, self._swarm_of = {}, {}, {}
+        channels = [*self._guests.clear(), *self._swarm]
+        self._swarm, self._swarm_of = {}, {}
         return [*self._fetcher.stop(), *(CloseChannel(channel) for channel in channels)]
 
     def next_deadline(self) -> float | None:
@@ -288,15 +296,16 @@ class Session:
 
     # --- Serving ------------------------------------------------------------------------------
 
-    def _served(self, channel: int, serving: _Serving, result: object, now: float) -> list[Effect]:
+    def _served(self, channel: int, guest: Guest, result: object, now: float) -> list[Effect]:
         assert isinstance(result, list)
         effects: list[Effect] = []
         for effect in result:
-            effects += self._serve_effect(channel, serving, effect, now)
+            if channel in self._guests:
+                effects += self._serve_effect(channel, guest, effect, now)
         return effects
 
     def _serve_effect(
-        self, channel: int, serving: _Serving, effect: ServeEffect, now: float
+        self, channel: int, guest: Guest, effect: ServeEffect, now: float
     ) -> list[Effect]:
         match effect:
             case Send(data):
@@ -306,13 +315,13 @@ class Session:
             case Served(head):
                 self.stats.served += 1
                 if self.role(self._context.me.account) not in (Role.ADMIN, Role.MEMBER):
-                    self._context.farewells.heard(self.id, serving.account)
-                return self._has_come(serving.account, serving.device, head, now)
+                    self._context.farewells.heard(self.id, guest.account)
+                return self._has_come(guest.account, guest.device, head, now)
             case ServeFailed():
                 return self._stop_serving(channel)
 
     def _stop_serving(self, channel: int) -> list[Effect]:
-        return [] if self._serving.pop(channel, None) is None else [CloseChannel(channel)]
+        return [CloseChannel(channel)] if self._guests.drop(channel) else []
 
     # --- Who has what -------------------------------------------------------------------------
 
@@ -327,7 +336,15 @@ class Session:
         if self._has.get(device) == commit:
             return []
         self._has[device], self._owners[device] = commit, account
+        self._bound()
         return [DeviceHas(self.id, account, device, commit)]
+
+    def _bound(self) -> None:
+        """Forget what the devices that we heard of first have."""
+        while len(self._has) > DEVICES_MAX:
+            del self._has[next(iter(self._has))]
+        while len(self._owners) > 2 * DEVICES_MAX:
+            del self._owners[next(iter(self._owners))]
 
     def _has_come(
         self, account: AccountId, device: DeviceId, commit: CommitId, now: float
@@ -429,8 +446,10 @@ class Session:
     # --- The DRT ------------------------------------------------------------------------------
 
     def _update_drt(self, before: View | None, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        for device, account in () if before is None else before.devices.items():
+        gone = self._guests.expel(self.may_fetch)  # who was banned reads on no open channel
+        effects: list[Effect] = [CloseChannel(channel) for channel in gone]
+        devices = {} if before is None else before.devices
+        for device, account in (self._owners | devices).items():
             if not self.may_fetch(account):
                 effects += self._drt(self.drt.forget(device, now))
         known = [

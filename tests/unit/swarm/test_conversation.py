@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shoal.core import AccountId, CommitId
 from shoal.swarm import Commit, Conversation, MemoryStore, ObjectKind
 from shoal.swarm.contents import Edit, Mode, Text, Unknown, write_content
-from shoal.swarm.conversation import HeadMoved, Refused, Taken
+from shoal.swarm.conversation import HeadMoved, Taken
 from shoal.swarm.errors import (
     ConversationEndedError,
     InvalidCommitError,
@@ -21,6 +21,7 @@ from shoal.swarm.errors import (
     ObjectMissingError,
 )
 from shoal.swarm.membership import ban, invite, join, leave
+from shoal.swarm.refusals import Refused
 from shoal.swarm.roles import Role
 from shoal.swarm.trees import write_tree
 from tests.unit.swarm.people import (

@@ -22,8 +22,8 @@ from shoal.swarm.contents import (
     Vote,
     write_content,
 )
-from shoal.swarm.conversation import Refused
 from shoal.swarm.membership import ban, invite
+from shoal.swarm.refusals import Refused
 from shoal.swarm.rules import EMPTY_BLOB
 from shoal.swarm.trees import write_tree
 from tests.unit.swarm.people import (
