@@ -91,6 +91,7 @@ TESTED_BY: Final = {
     "web/application": "web/test_methods",
     "web/callers": "web/test_methods",
     "web/endpoints": "web/test_methods",
+    "web/jami_shapes": "web/test_jami_routes",
     "web/protocol": "web/test_server",
 }
 

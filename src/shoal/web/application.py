@@ -12,11 +12,12 @@ from starlette.routing import Route, WebSocketRoute
 
 from shoal.core import ShoalError
 from shoal.node.errors import TooMuchAskedError
-from shoal.web import methods
+from shoal.web import jami_events, methods
 from shoal.web.answers import problem
 from shoal.web.endpoints import answering
 from shoal.web.errors import NoSuchPageError, NoSuchVerbError
 from shoal.web.guard import Guard
+from shoal.web.jami_routes import JamiRoutes, check_scope
 from shoal.web.openapi import description
 from shoal.web.pages import page
 from shoal.web.sessions import Sessions
@@ -40,7 +41,7 @@ class Application:
     """
 
     def __init__(self, node: Node, callers: Callers) -> None:
-        self.sockets: set[Caller] = set()
+        self.sockets: set[WebSocket] = set()
         self._node = node
         self._callers = callers
         sessions = Sessions(node, callers)
@@ -54,6 +55,8 @@ class Application:
                 Route("/v1/qr", answering(sessions.draw), methods=["GET"]),
                 Route("/v1/backup", answering(sessions.back_up), methods=["POST"]),
                 WebSocketRoute("/v1/socket", self._socket),
+                WebSocketRoute("/api", self._events),
+                *JamiRoutes(node, callers).routes(),
                 Route("/v1/{method}", answering(self._call), methods=["GET", "POST"]),
             ],
             exception_handlers={HTTPException: _refuse},
@@ -77,12 +80,28 @@ class Application:
         except ShoalError as error:
             await websocket.send_denial_response(problem(error))
             return
-        caller = Caller(websocket, self._node, self._callers, token)
-        self.sockets.add(caller)
+        self.sockets.add(websocket)
         try:
-            await caller.serve()
+            await Caller(websocket, self._node, self._callers, token).serve()
         finally:
-            self.sockets.discard(caller)
+            self.sockets.discard(websocket)
+
+    async def _events(self, websocket: WebSocket) -> None:
+        """Tell what happens, as Jami's app access does."""
+        try:
+            now = asyncio.get_running_loop().time()
+            token = self._callers.check(websocket.query_params.get("accessToken", ""), now)
+            check_scope(token, "conversations:read")
+            if len(self.sockets) >= self._callers.limits.sockets:
+                raise TooMuchAskedError
+        except ShoalError as error:
+            await websocket.send_denial_response(problem(error))
+            return
+        self.sockets.add(websocket)
+        try:
+            await jami_events.follow(websocket, self._node, self._callers.tokens, token)
+        finally:
+            self.sockets.discard(websocket)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

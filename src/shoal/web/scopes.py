@@ -21,8 +21,9 @@ READ: Final = "read"
 WRITE: Final = "write"
 READING: Final = frozenset(  # verbs that change nothing
     {
-        *("events", "list", "lookup", "messages", "methods", "requests", "resolve", "reverse"),
-        *("search", "show", "status", "statuses", "traces"),
+        *("entries", "events", "export", "info", "list", "lookup", "messages", "methods"),
+        *("profile", "received", "requests", "resolve", "reverse", "search", "show", "state"),
+        *("status", "statuses", "traces", "unread", "map"),
     }
 )
 FILE_PARAMETERS: Final = frozenset({"path", "file", "folder", "archive_path"})

@@ -81,7 +81,7 @@ class Sessions:
         name, password = text_of(fields, "account"), fields.get("password")
         if password is not None and not isinstance(password, str):
             raise ParametersError("password is text", "ParametersError")
-        check_permitted(token.scopes, token.account, "account.export", fields)
+        check_permitted(token.scopes, token.account, "account.back_up", fields)
         account = self._node.accounts[name]
         with tempfile.TemporaryDirectory(dir=self._node.home, prefix="backup-") as folder:
             path = Path(folder) / "archive"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
+GUESS = "shoal_guess"
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -200,8 +201,7 @@ async def test_too_many_requests_are_told_to_wait(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         site = await make_site(stack, tmp_path / "home", WebConfig(port=0, limits=few))
         seen = [
-            (await site.ask("GET", "/v1/account.list", token="shoal_guess")).status_code
-            for _ in range(3)
+            (await site.ask("GET", "/v1/account.list", token=GUESS)).status_code for _ in range(3)
         ]
         assert seen == [401, 401, 429]
         code = await site.ask("POST", "/v1/session", json={"code": "guess"}, token="")

@@ -21,6 +21,8 @@ from tests.unit.web.conftest import Site, hear, make_site, say
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from websockets.asyncio.client import ClientConnection
+
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -78,6 +80,12 @@ async def test_ids_are_used_once_at_a_time(site: Site) -> None:
     assert (await hear(opened))["item"] == {"event": "subscribed"}
     await say(opened, id=1, method="node.events")
     with pytest.raises(ConnectionClosed):
+        await read_to_the_end(opened)
+
+
+async def read_to_the_end(opened: ClientConnection) -> None:
+    """Receive until that fails."""
+    while True:
         await opened.recv()
 
 
@@ -205,5 +213,4 @@ async def test_closing_the_server_ends_a_client_that_does_not_read(tmp_path: Pat
             await site.server.close()
         assert site.server.sockets == 0
         with contextlib.suppress(ConnectionClosed):
-            while True:
-                await opened.recv()
+            await read_to_the_end(opened)
