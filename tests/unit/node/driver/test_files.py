@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shoal.node.events import TransferChanged
+from shoal.node.events import Lagged, TransferChanged
 from shoal.swarm import FileOffer
-from shoal.transfer.effects import Direction, TransferState
+from shoal.transfer.effects import TransferState
 from shoal.transfer.errors import FileMissingError, InvalidOfferError, NoSuchTransferError
 from tests.unit.node.driver.conftest import PATIENCE, eventually
 from tests.unit.node.driver.test_conversations import become_contacts
@@ -63,6 +63,7 @@ async def test_a_large_file_is_fetched_when_asked_for(both: Pair, tmp_path: Path
         assert [path.name for path in (tmp_path / "here").iterdir()] == ["large film.bin"]
         states = []
         async for numbered in events:
+            assert not isinstance(numbered, Lagged)
             if isinstance(event := numbered.event, TransferChanged):
                 states.append(event.transfer)
                 if event.transfer.is_over:
