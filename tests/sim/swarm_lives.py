@@ -54,7 +54,8 @@ class Lives:
         self.world = SwarmWorld(seed)
         self.devices: list[Device] = []
         self.said: dict[str, tuple[AccountId, CommitId]] = {}  # what was acknowledged
-        self.forgiven: set[AccountId] = set()  # who was out at times: their word may be lost
+        self.left: set[AccountId] = set()
+        self.banned: set[AccountId] = set()
         self.crash_rate = 0.0
         self.crash_count = 0
         number = 0
@@ -160,14 +161,14 @@ class Lives:
         """Somebody leaves, but for the only administrator."""
         device = self._somebody()
         if device is not None and device.account != self.founder.account:
-            self.forgiven.add(device.account)
+            self.left.add(device.account)
             self._ask(device, lambda engine, op, now: engine.leave(op, self.group, now))
 
     def act_ban(self) -> None:
         """The administrator bans somebody."""
         guest = self.chance.choice(self.devices)
         if guest.account != self.founder.account and self._is_there(self.founder):
-            self.forgiven.add(guest.account)
+            self.banned.add(guest.account)
             self._change(self.founder, membership.ban, guest.account)
 
     def act_unban(self) -> None:
@@ -221,6 +222,8 @@ class Lives:
             role = members.get(device.account)
             if role is None or not role.is_inside:
                 continue
+            if device.account in self.left & self.banned and not self._is_there(device):
+                continue  # they left while they were banned, and were unbanned: merged, they stay
             assert self._is_there(device), f"{device.name}/{device.number} lacks the conversation"
             assert self._view(device) == members, f"{device.name}/{device.number}: other members"
             history = self._history(device)
@@ -231,13 +234,18 @@ class Lives:
         lost = [
             text
             for text, (account, _) in self.said.items()
-            if text not in words and account not in self.forgiven and account in members
+            if text not in words
+            and account in members
+            # Who was out at times may have spoken to nobody.
+            and account not in self.left | self.banned
         ]
         assert not lost, f"acknowledged and lost: {lost}"
         heads = {
             self._head(device)
             for device in self.devices
-            if (role := members.get(device.account)) is not None and role.is_inside
+            if (role := members.get(device.account)) is not None
+            and role.is_inside
+            and self._is_there(device)
         }
         assert len(heads) == 1, f"{len(heads)} heads"
 

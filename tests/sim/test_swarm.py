@@ -186,7 +186,7 @@ def test_declined_and_left() -> None:
     assert who(BOB).account not in view.members
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_all_end_equal(seed: int) -> None:  # noqa: C901 - a life has many turns
     """Partitions, crashes at any write: nothing acknowledged is lost, and all end equal."""
     chance = random.Random(seed)  # noqa: S311 - seeded chance is the point
