@@ -171,22 +171,24 @@ class RegistrationEngine:
         if (answer := self.judge(record)) is not None:
             return [Reply(request, answer)]
         waiter = _Waiter(request, record, now + self._config.answer_patience)
-        effects: list[Effect] = []
+        given_up: list[Effect] = []
         while (before := self._before(record)) is not None:
             if not _is_superseded(before, record):
-                return [*effects, *self._wait(before, waiter)]
-            effects += self._give_up(before, "the account asked for something else since")
+                return [*given_up, *self._wait(before, waiter)]
+            given_up += self._give_up(before, "the account asked for something else since")
             self.stats.superseded += 1
         if len(self._entries) >= self._config.limits.pending:
             busy = answers.busy("too many registrations wait for the chain", RETRY_MAX)
-            return [*effects, Reply(request, busy)]
+            return [*given_up, Reply(request, busy)]
         self.stats.accepted += 1
         entry = _Entry(Intent(record, IntentState.WAITING, wall_now))
         self._add(entry)
         self._refusals.pop(record.name, None)
-        effects += self._send_queued(wall_now)
+        effects = self._send_queued(wall_now)
         if not entry.is_sent:
             effects.append(KeepIntent(entry.intent))
+        # Only now: after a crash in between the account has both wishes rather than none.
+        effects += [each for each in given_up if each != DropIntent(record.name)]
         return [*effects, *self._wait(entry, waiter)]
 
     # What the chain says
@@ -298,7 +300,8 @@ class RegistrationEngine:
     def _remove(self, entry: _Entry) -> None:
         name = entry.record.name
         del self._entries[name]
-        self._by_account.pop(entry.record.account, None)
+        if self._by_account.get(entry.record.account) == name:
+            del self._by_account[entry.record.account]
         if entry.is_sent:
             self._sent -= 1
         else:
