@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.workers import serve
 from shoal.node import Node, NodeConfig
-from shoal.node.config import AccountSettings, DhtSettings, NetSettings
+from shoal.node.config import AccountSettings, DhtSettings, NamesSettings, NetSettings
 from tests.peers.netns import enter_named
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class NodeEnd:
         self._config = NodeConfig(
             dht=DhtSettings(bootstrap=(bootstrap,)),
             net=NetSettings(turn=(), upnp=False, ipv6=False),
+            names=NamesSettings(ask_own=False),
             accounts={"": AccountSettings(public=True)},
         )
         self._node: Node | None = None

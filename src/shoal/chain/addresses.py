@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Self
 
 from shoal.chain.errors import InvalidAddressError
-from shoal.core import FixedBytes
+from shoal.core import DecodeError, FixedBytes
 from shoal.crypto.secp256k1 import keccak256
 
 __all__ = ["BlockHash", "ChainAddress", "TransactionHash", "keccak256"]
@@ -33,7 +33,7 @@ class ChainAddress(FixedBytes):
             address = cls(bytes.fromhex(digits))
         except ValueError:
             raise InvalidAddressError(f"no address: {text[:80]!r}") from None
-        except Exception as error:
+        except DecodeError as error:
             raise InvalidAddressError(str(error)) from error
         has_case = digits not in (digits.lower(), digits.upper())
         if has_case and str(address) != "0x" + digits:

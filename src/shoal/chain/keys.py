@@ -113,7 +113,7 @@ def recover(digest: bytes, signature: Signature) -> ChainAddress:
     library = _library()
     try:
         point = library.PublicKey.from_signature_and_message(packed, digest, hasher=None)
-    except Exception as error:
+    except Exception as error:  # coincurve raises no narrower one
         raise DecodeError("a signature that nobody made") from error
     return ChainAddress.of_public_key(point.format(compressed=False)[1:])
 

@@ -45,7 +45,6 @@ from shoal.core.driver import SystemEntropy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from shoal.chain.addresses import BlockHash, ChainAddress, TransactionHash
     from shoal.chain.backend import Topics
@@ -149,12 +148,7 @@ class EmbeddedChain:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         await self.close()
 
     # Reading.

@@ -25,7 +25,6 @@ from shoal.core import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from shoal.chain.addresses import ChainAddress
     from shoal.chain.backend import Topics
@@ -74,12 +73,7 @@ class RpcChain:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         await self.close()
 
     # What a chain shows.

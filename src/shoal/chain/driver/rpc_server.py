@@ -12,8 +12,6 @@ from shoal.chain.driver.serving import RpcMethods
 from shoal.chain.errors import ChainFileError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from shoal.chain.driver.embedded import EmbeddedChain
 
 _log = logging.getLogger(__name__)
@@ -81,12 +79,7 @@ class RpcServer:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         await self.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

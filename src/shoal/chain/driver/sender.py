@@ -42,7 +42,6 @@ from shoal.core import DecodeError, Persist
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from shoal.chain.addresses import ChainAddress
     from shoal.chain.backend import Chain
@@ -146,12 +145,7 @@ class TransactionSender:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         await self.close()
 
     @property

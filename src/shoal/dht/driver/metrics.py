@@ -20,7 +20,6 @@ from shoal.dht.errors import BindError, DhtError, PortTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
     from typing import Self
 
     from prometheus_client.core import Metric
@@ -68,12 +67,7 @@ class MetricsServer:
             ) from error
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         assert self._server is not None, "entered before"
         self._server.close()
         await self._server.wait_closed()

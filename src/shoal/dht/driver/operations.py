@@ -18,7 +18,6 @@ from shoal.dht.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Sequence
-    from types import TracebackType
     from typing import Self
 
     from shoal.dht.effects import Done
@@ -168,12 +167,7 @@ class Operation(Generic[Item]):
         self._start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         self.close()
 
     def __del__(self) -> None:

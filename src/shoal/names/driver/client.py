@@ -28,7 +28,6 @@ from shoal.names.wire import ANSWER_SIZE_MAX, decode_object
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, Self
 
     from shoal.chain import ChainAddress
@@ -104,12 +103,7 @@ class NameClient:
         )
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         assert self._http is not None, "entered before"
         await self._http.aclose()
 

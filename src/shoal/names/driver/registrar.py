@@ -12,7 +12,6 @@ from shoal.chain.errors import ChainClosedError, ChainFileError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
     from shoal.chain import Chain, ChainAddress
@@ -59,12 +58,7 @@ class ChainRegistrar:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         await self.close()
 
     async def reserve(self, record: NameRecord) -> None:

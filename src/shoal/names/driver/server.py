@@ -36,7 +36,6 @@ from shoal.names.wire import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
-    from types import TracebackType
     from typing import Any, Self
 
     from shoal.chain import Chain, ChainAddress, Registry
@@ -129,12 +128,7 @@ class NameServer:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         await self.close()
 
     async def open(self) -> None:

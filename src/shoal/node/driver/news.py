@@ -31,7 +31,6 @@ from shoal.swarm.effects import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
     from typing import Self
 
     from shoal.node.driver.bus import Subscription
@@ -122,12 +121,7 @@ class AccountEvents:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *unused: object) -> None:
         self.close()
 
     def __aiter__(self) -> Self:

@@ -21,7 +21,6 @@ from shoal.node.errors import NodeStoppedError
 if TYPE_CHECKING:
     import os
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
     from shoal.dht import DhtNode
@@ -73,12 +72,7 @@ class Node:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         await self.close()
 
     async def start(self) -> None:

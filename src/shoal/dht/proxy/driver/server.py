@@ -25,7 +25,6 @@ from shoal.dht.proxy.server_engine import ProxyServerEngine
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
-    from types import TracebackType
     from typing import Self
 
     from shoal.core import InfoHash
@@ -78,12 +77,7 @@ class ProxyServer:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *unused: object) -> None:
         await self.close()
 
     async def open(self) -> None:
