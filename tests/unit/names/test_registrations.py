@@ -524,7 +524,7 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def what_is_kept_is_not_lost(self) -> None:
-        """What a client was told is kept is in the journal, decided, or followed by a newer wish."""
+        """What a client was told is kept is in the journal, or decided, or outdated."""
         for record in self.kept:
             accounts = {each.account for each in self.chain.values()}
             is_decided = record.name in self.chain or record.account in accounts
