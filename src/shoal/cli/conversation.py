@@ -9,6 +9,7 @@ import click
 from shoal.cli import history, profile
 from shoal.cli.common import Exit, counted, emit, runs_async
 from shoal.cli.contact import common_options, which
+from shoal.cli.file import send_file
 from shoal.cli.home import api_of, printable, when
 
 if TYPE_CHECKING:
@@ -194,23 +195,41 @@ async def log(
 
 @click.command()
 @click.argument("to")
-@click.argument("text")
+@click.argument("text", default="")
+@click.option("--file", "path", default="", metavar="PATH", help="A file, instead of a text.")
+@click.option("--wait", is_flag=True, help="Stay until a device has fetched the file.")
 @click.option("--reply-to", default="", metavar="ID", help="The message that this answers.")
 @common_options
 @runs_async
 async def send(
-    to: str, text: str, reply_to: str, account: str | None, home: str | None, *, as_json: bool
+    to: str,
+    text: str,
+    path: str,
+    wait: bool,
+    reply_to: str,
+    account: str | None,
+    home: str | None,
+    *,
+    as_json: bool,
 ) -> int:
     """Say something in a conversation, or to a contact.
 
     TO is the id of a conversation, or the id or the registered name of a contact. What is said is
     on disk when the command ends; it reaches the others while a node runs: `shoal node run`.
+    A file is fetched from where it is: leave it there.
     """
+    if bool(text) == bool(path):
+        raise click.UsageError("say TEXT, or --file PATH")
     async with api_of(home) as api:
         own = await which(api, account)
-        sent = await api.call(
-            "conversation.send", account=own["id"], to=to, text=text, reply_to=reply_to
-        )
+        if path:
+            sent = await send_file(
+                api, own["id"], to, path, reply_to, wait=wait, as_json=as_json
+            )
+        else:
+            sent = await api.call(
+                "conversation.send", account=own["id"], to=to, text=text, reply_to=reply_to
+            )
     if as_json:
         emit("sent", **sent)
     else:

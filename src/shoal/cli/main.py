@@ -35,6 +35,7 @@ Exit status of every command:
             "shoal.cli.conversation:conversation", "Begin, invite, read, leave."
         ),
         "dht": Source("shoal.cli.dht:dht", "Run a DHT node; put, get, listen, query, scan."),
+        "file": Source("shoal.cli.file:file", "Fetch, pause, resume, cancel files."),
         "name": Source("shoal.cli.name:name", "Register and look up names.", extra="names"),
         "names": Source("shoal.cli.name_server:names", "Serve names.", extra="names"),
         "node": Source("shoal.cli.running:node", "Run the node that holds your accounts."),
