@@ -29,6 +29,7 @@ from shoal.swarm.guests import Guest, Guests
 from shoal.swarm.messenger import Dialect
 from shoal.swarm.notices import CommitNotice, Invitation
 from shoal.swarm.refusals import Refused
+from shoal.swarm.reminders import EarlyNews, Reminders
 from shoal.swarm.roles import Role
 from shoal.swarm.serving import SendPack, Served, ServeEngine, ServeFailed
 from shoal.swarm.view import Outcome, SessionStats, View
@@ -69,6 +70,8 @@ class Session:
         self._owners: dict[DeviceId, AccountId] = {}  # of those in `_has`
         self._invited: dict[DeviceId, int] = {}  # devices that have our invitation, and which
         self._invited_ms: dict[AccountId, int] = {}  # who was invited when, since we run
+        self._reminders = Reminders()
+        self._early = EarlyNews()
         self._without_drt: set[DeviceId] = set()
         self._guests = Guests()
         self._swarm: dict[int, DeviceId] = {}  # channels of the DRT
@@ -154,8 +157,18 @@ class Session:
             if commit in self._recent:
                 return effects
         if is_stranger:
-            return []
+            return self._news_came_early(account, device, now)
         return [*effects, *self._fetcher.add(device, commit, now)]
+
+    def _news_came_early(self, account: AccountId, device: DeviceId, now: float) -> list[Effect]:
+        """Somebody who is no member here may be one elsewhere: ask those whom we talk to."""
+        effects: list[Effect] = []
+        if self._early.add(account, device):
+            lines = self._context.messenger.devices()
+            known = [name for owner, name in lines if self.may_fetch(owner)]
+            for name in known[:EXTRA_TOLD]:
+                effects += self._fetcher.add(name, None, now)
+        return effects
 
     def device_appeared(self, account: AccountId, device: DeviceId, now: float) -> list[Effect]:
         """A device of a member is online: tell it what it may lack."""
@@ -287,12 +300,18 @@ class Session:
 
     def next_deadline(self) -> float | None:
         """When a fetch is given up, or the DRT wants time."""
-        moments = [self.drt.next_deadline(), self._fetcher.deadline]
+        moments = [
+            *(self.drt.next_deadline(), self._fetcher.deadline, self._reminders.next_deadline()),
+        ]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def advance(self, now: float) -> list[Effect]:
         """Do what is due."""
-        return self._drt(self.drt.advance(now)) + self._fetcher.advance(now)
+        effects = self._drt(self.drt.advance(now)) + self._fetcher.advance(now)
+        for account, device in self._reminders.due(now):
+            self._told.pop(device, None)
+            effects += self._tell(account, device, now, dial=False)
+        return effects
 
     # --- Serving ------------------------------------------------------------------------------
 
@@ -335,6 +354,7 @@ class Session:
     def _device_has(self, account: AccountId, device: DeviceId, commit: CommitId) -> list[Effect]:
         if self._has.get(device) == commit:
             return []
+        self._reminders.fetched(device, commit)
         self._has[device], self._owners[device] = commit, account
         self._bound()
         return [DeviceHas(self.id, account, device, commit)]
@@ -376,6 +396,9 @@ class Session:
             effects.append(MessagesArrived(self.id, shown))
         if before is None or before.members != outcome.view.members:
             effects.append(MembersChanged(self.id, tuple(outcome.view.members.items())))
+            inside = frozenset(filter(self.may_fetch, outcome.view.members))
+            for account, device in self._early.take(inside):
+                effects += self.news(account, device, None, now)
         effects += self._context.states.taken(self, messages, now)
         effects += self._update_drt(before, now)
         if before is None or before.head != outcome.view.head:
@@ -439,6 +462,8 @@ class Session:
             return []
         else:
             self._told[device] = view.head
+            if context.messenger.dialect(device) is Dialect.SIP:
+                self._reminders.told(account, device, view.head, now)
             notice = CommitNotice(self.id, view.head, context.me.device_id)
         sent = context.messenger.send(account, device, notice, wall_now, dial=dial)
         return context.own_effects(sent)

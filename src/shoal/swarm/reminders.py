@@ -1,0 +1,87 @@
+"""News that nobody listened to: told again to devices of 13.7, and asked for once we know better.
+
+13.7 forgets a notice that comes while it fetches the same conversation, and does not ask on its
+own. So a device that was told of a head and does not fetch it is told again, a few times. The other
+way round, somebody may tell us of news before we have heard that they are a member.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from shoal.core import AccountId, CommitId, DeviceId
+
+FIRST_WAIT: Final = 3.0  # seconds; 13.7 takes one to two for a fetch
+WAIT_FACTOR: Final = 3
+TIMES_MAX: Final = 3  # ours: who has it from elsewhere does not say so
+DEVICES_MAX: Final = 64  # ours: of 13.7 in one conversation
+
+
+@dataclass(slots=True)
+class _Reminder:
+    account: AccountId
+    head: CommitId
+    due: float | None
+    times: int = 0
+
+
+class Reminders:
+    """Which devices of a conversation are to be told again, and when."""
+
+    def __init__(self) -> None:
+        self._pending: dict[DeviceId, _Reminder] = {}
+
+    def told(self, account: AccountId, device: DeviceId, head: CommitId, now: float) -> None:
+        """A device was told of *head*."""
+        known = self._pending.get(device)
+        is_new = known is None or known.head != head
+        if is_new and (device in self._pending or len(self._pending) < DEVICES_MAX):
+            self._pending[device] = _Reminder(account, head, now + FIRST_WAIT)
+
+    def fetched(self, device: DeviceId, head: CommitId) -> None:
+        """A device has *head*."""
+        known = self._pending.get(device)
+        if known is not None and known.head == head:
+            del self._pending[device]
+
+    def next_deadline(self) -> float | None:
+        """When a device is to be told again."""
+        moments = [each.due for each in self._pending.values()]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def due(self, now: float) -> list[tuple[AccountId, DeviceId]]:
+        """Return whom to tell again now."""
+        found: list[tuple[AccountId, DeviceId]] = []
+        for device, reminder in self._pending.items():
+            if reminder.due is None or reminder.due > now:
+                continue
+            found.append((reminder.account, device))
+            reminder.times += 1
+            is_last = reminder.times >= TIMES_MAX
+            reminder.due = None if is_last else now + FIRST_WAIT * WAIT_FACTOR**reminder.times
+        return found
+
+
+class EarlyNews:
+    """Devices that told us of news while we did not know that they are a member's."""
+
+    def __init__(self) -> None:
+        self._devices: dict[DeviceId, AccountId] = {}
+
+    def add(self, account: AccountId, device: DeviceId) -> bool:
+        """Remember a device; say whether it is a new one."""
+        if device in self._devices or len(self._devices) >= DEVICES_MAX:
+            return False
+        self._devices[device] = account
+        return True
+
+    def take(self, members: frozenset[AccountId]) -> list[tuple[AccountId, DeviceId]]:
+        """Return, and forget, the devices of those who are members now."""
+        found = [
+            (account, device) for device, account in self._devices.items() if account in members
+        ]
+        for _, device in found:
+            del self._devices[device]
+        return found

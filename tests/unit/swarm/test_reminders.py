@@ -1,0 +1,66 @@
+"""Who is told again, how often; and whose news came too early."""
+
+from __future__ import annotations
+
+import itertools
+
+from shoal.core import AccountId, CommitId, DeviceId
+from shoal.swarm.reminders import DEVICES_MAX, TIMES_MAX, EarlyNews, Reminders
+
+ACCOUNT, OTHER = AccountId(bytes(20)), AccountId(bytes([1]) * 20)
+DEVICE = DeviceId(bytes(32))
+FIRST, SECOND = CommitId(bytes(20)), CommitId(bytes([2]) * 20)
+
+
+def times_told(reminders: Reminders) -> list[float]:
+    """Let time pass until nothing is due any more; whoever is told again is told the same."""
+    moments: list[float] = []
+    while (deadline := reminders.next_deadline()) is not None:
+        assert not reminders.due(deadline - 0.1)
+        assert reminders.due(deadline) == [(ACCOUNT, DEVICE)]
+        reminders.told(ACCOUNT, DEVICE, FIRST, deadline)
+        moments.append(deadline)
+    return moments
+
+
+def test_told_again_with_growing_waits() -> None:
+    """A few times, until nothing more is to be hoped for."""
+    reminders = Reminders()
+    reminders.told(ACCOUNT, DEVICE, FIRST, 0.0)
+
+    moments = times_told(reminders)
+    assert len(moments) == TIMES_MAX
+    waits = [after - before for before, after in itertools.pairwise(moments)]
+    assert waits == sorted(waits)
+
+
+def test_who_fetches_is_left_alone() -> None:
+    """Until there is something new."""
+    reminders = Reminders()
+    reminders.told(ACCOUNT, DEVICE, SECOND, 0.0)
+    reminders.fetched(DEVICE, FIRST)  # an older one
+    assert reminders.next_deadline() is not None
+    reminders.fetched(DEVICE, SECOND)
+    assert reminders.next_deadline() is None
+    reminders.told(ACCOUNT, DEVICE, FIRST, 9.0)
+    assert reminders.next_deadline() == 12.0
+
+
+def test_bounded() -> None:
+    """Neither list grows without end."""
+    reminders, early = Reminders(), EarlyNews()
+    for number in range(DEVICES_MAX + 9):
+        device = DeviceId(number.to_bytes(32))
+        reminders.told(ACCOUNT, device, FIRST, 0.0)
+        assert early.add(ACCOUNT, device) is (number < DEVICES_MAX)
+    assert len(reminders.due(100.0)) == DEVICES_MAX
+
+
+def test_early_news() -> None:
+    """Remembered once, until its account is a member."""
+    early = EarlyNews()
+    assert early.add(ACCOUNT, DEVICE)
+    assert not early.add(ACCOUNT, DEVICE)
+    assert early.take(frozenset({OTHER})) == []
+    assert early.take(frozenset({OTHER, ACCOUNT})) == [(ACCOUNT, DEVICE)]
+    assert early.take(frozenset({ACCOUNT})) == []
