@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+import time
+from typing import TYPE_CHECKING
 
 import pytest
 
-from shoal.core import AccountId
-from shoal.swarm.contents import Edit, Text
-from shoal.swarm.roles import Role
-from tests.peers.town import GENERATIONS
+from tests.peers.histories import check_by_git, check_encoded_anew
+from tests.peers.talks import PATIENCE, JamiTalk, ShoalTalk
+from tests.peers.town import GENERATIONS, NEW, OLD
 from tests.peers.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shoal.node import Account
-    from shoal.node.driver.conversations import Conversation, Message
     from tests.peers.jami import JamiAccount
     from tests.peers.shoal_node import ShoalHost
+    from tests.peers.talks import Talk
     from tests.peers.town import Town
 
-PATIENCE: Final = 90.0  # seconds, on a busy machine
+pytestmark = pytest.mark.timeout(300)  # Jami takes its time on a busy machine
 
 
 @pytest.fixture(params=GENERATIONS)
@@ -35,81 +36,90 @@ def account(ours: ShoalHost) -> Account:
     return ours.create("Ada")
 
 
-def messages(ours: ShoalHost, conversation: Conversation) -> tuple[Message, ...]:
-    """What we have of a conversation, oldest first."""
-    return ours.run(conversation.messages(1_000))
-
-
-def wait_text(ours: ShoalHost, conversation: Conversation, text: str) -> Message:
-    """Wait until we have a text."""
-    return until(
-        lambda: next(
-            (
-                message
-                for message in messages(ours, conversation)
-                if isinstance(message.content, Text | Edit) and message.content.body == text
-            ),
-            None,
-        ),
-        f"{text!r} at {ours.namespace.host}",
-        PATIENCE,
-    )
-
-
-def bodies(signal: Any) -> str:
-    """All that a signal of Jami says about a message, as text."""
-    return json.dumps([str(part) for part in signal.body])
-
-
-def wait_said(theirs: JamiAccount, text: str) -> None:
-    """Wait until the daemon has shown a text to its user."""
-    names = ("messageReceived", "swarmMessageReceived", "swarmMessageUpdated")
-    until(
-        lambda: any(
-            text in bodies(signal)
-            for name in names
-            for signal in theirs.daemon.announced(name)
-            if theirs.name in signal.body[:1]
-        ),
-        f"{text!r} at {theirs.daemon.process.name}",
-        PATIENCE,
-    )
-
-
-def become_contacts(ours: ShoalHost, account: Account, theirs: JamiAccount) -> Conversation:
-    """We ask, they accept; return the conversation of both, of which they are a member."""
+def become_contacts(
+    ours: ShoalHost, account: Account, theirs: JamiAccount
+) -> tuple[ShoalTalk, JamiTalk]:
+    """We ask, they accept; return the conversation of both, seen from each side."""
     ours.run(account.contacts.add(theirs.uri))
     theirs.daemon.wait_request(theirs.name, account.id.hex())
     assert theirs.daemon.accept(theirs.name, account.id.hex())
     contact = account.contacts.get(theirs.uri)
     assert contact is not None
-    conversation = account.conversations[contact.conversation_id]
-    wait_member(conversation, theirs.uri)
-    return conversation
+    here = ShoalTalk(ours, account, contact.conversation_id)
+    here.wait_role(theirs.uri, "member")
+    return here, JamiTalk(theirs, here.id)
 
 
-def wait_member(conversation: Conversation, uri: str) -> None:
-    """Wait until somebody has joined."""
-    name = AccountId.from_hex(uri)
-    until(lambda: conversation.members.get(name) is Role.MEMBER, f"{uri} a member", PATIENCE)
+def join(here: ShoalTalk, there: JamiTalk) -> None:
+    """We invite, they accept."""
+    here.host.run(here.conversation.invite(there.uri))
+    there.wait_invited()
+    there.accept()
+    here.wait_role(there.uri, "member")
 
 
-def test_we_begin(ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
-    """Our conversation is cloned by Jami, who joins; texts go both ways; so do edits."""
-    conversation = become_contacts(ours, account, theirs)
-    sent = ours.run(conversation.send("hello from the reef, é✓"))
-    wait_said(theirs, "hello from the reef")
+def new_group(ours: ShoalHost, account: Account) -> ShoalTalk:
+    """A group that we begin."""
+    return ShoalTalk(ours, account, str(ours.run(account.conversations.create()).id))
 
-    theirs.daemon.say(theirs.name, str(conversation.id), "hello reef")
-    heard = wait_text(ours, conversation, "hello reef")
-    assert str(heard.author) == theirs.uri
-    assert heard.is_verified
 
-    ours.run(conversation.edit(sent.id, "edited by the reef"))
-    wait_said(theirs, "edited by the reef")
-    ours.run(conversation.react(heard.id, "👍"))
-    ours.run(conversation.send("and a reply", reply_to=heard.id))
-    wait_said(theirs, "and a reply")
+def talk(speaker: Talk, others: Sequence[Talk], subject: str) -> None:
+    """One says everything that there is to say, and the others see all of it."""
+    first = speaker.say(f"{subject}: hello, é✓ 🐟")
+    for other in others:
+        other.wait_text(f"{subject}: hello, é✓ 🐟")
+    for other in others:
+        speaker.wait_sent(other.uri, first)
+        other.show(first)
+        speaker.wait_shown(other.uri, first)
+    speaker.reply(f"{subject}: and a reply", first)
+    speaker.edit(first, f"{subject}: hello again")
+    speaker.react(first, f"👍 {subject}")
+    second = speaker.say(f"{subject}: said in error")
+    for other in others:
+        other.wait_text(f"{subject}: and a reply", first)
+        other.wait_text(f"{subject}: hello again", first)
+        other.wait_text(f"👍 {subject}", first)
+        other.wait_text(f"{subject}: said in error")
+    speaker.edit(second, "")
+    speaker.type()
+    for other in others:
+        other.wait_deleted(second)
+
+
+def next_second() -> None:
+    """Wait until git's clock has moved: who is older is to be certain."""
+    began = int(time.time())
+    until(lambda: int(time.time()) > began, "the next second")
+
+
+def check_repositories(*sides: Talk) -> None:
+    """Stock git and our codecs accept what everybody has."""
+    for side in sides:
+        assert check_by_git(side.repository) > 0
+        assert check_encoded_anew(side.repository) > 0
+
+
+def test_of_two(ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
+    """We begin: all that can be said, both ways, and what was said while they were away."""
+    here, there = become_contacts(ours, account, theirs)
+    talk(here, [there], "the reef")
+    talk(there, [here], "the tide")
+    here.wait_typing(there.uri)
+    there.wait_typing(here.uri)
+
+    theirs.daemon.set_active(theirs.name, False)
+    here.say("while you were away")
+    next_second()
+    there.say("while nobody heard me")
+    theirs.daemon.set_active(theirs.name, True)
+    here.wait_text("while nobody heard me")
+    there.wait_text("while you were away")
+    last = here.say("and all is well")
+    there.wait_text("and all is well")
+    until(lambda: there.order()[-1] == last, "the last message at Jami", PATIENCE)
+    assert here.order() == there.order()
+    check_repositories(here, there)
 
 
 def test_they_begin(ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
@@ -119,32 +129,128 @@ def test_they_begin(ours: ShoalHost, account: Account, theirs: JamiAccount) -> N
     theirs.daemon.ask_for_trust(theirs.name, me)
     until(account.contacts.requests, "their request", PATIENCE)
     ours.run(account.contacts.accept(theirs.uri))
-    conversation = until(
+    found = until(
         lambda: next((each for each in account.conversations.list() if each.is_ready), None),
         "their conversation",
         PATIENCE,
     )
-    ours.run(conversation.send("thank you for asking"))
-    wait_said(theirs, "thank you for asking")
-    theirs.daemon.say(theirs.name, str(conversation.id), "you are welcome")
-    wait_text(ours, conversation, "you are welcome")
-    assert all(message.is_verified for message in messages(ours, conversation))
+    here, there = ShoalTalk(ours, account, str(found.id)), JamiTalk(theirs, str(found.id))
+    here.say("thank you for asking")
+    there.wait_text("thank you for asking")
+    there.say("you are welcome")
+    here.wait_text("you are welcome")
+    assert all(message.is_verified for message in here.messages())
 
 
-def test_a_group(ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
-    """Our group: Jami is invited, sees it, joins; texts go both ways."""
-    become_contacts(ours, account, theirs)
-    group = ours.run(account.conversations.create())
-    ours.run(group.invite(theirs.uri))
+def test_a_group_of_theirs(ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
+    """Jami invites two of us; one is voted out and taken back; invitations are declined, too."""
+    bob = ours.create("Bob")
+    for each in (account, bob):
+        become_contacts(ours, each, theirs)
+    there = JamiTalk(theirs, theirs.daemon.call("startConversation", theirs.name))
+    ada_here, bob_here = ShoalTalk(ours, account, there.id), ShoalTalk(ours, bob, there.id)
+    for guest in (ada_here, bob_here):
+        there.invite(guest.uri)
+        guest.wait_invited()
+        guest.accept()
+        there.wait_role(guest.uri, "member")
+    bob_here.say("a guest's words")
+    sides: Sequence[Talk] = (ada_here, there)
+    for side in sides:
+        side.wait_text("a guest's words")
 
-    def is_invited() -> bool:
-        requests = theirs.daemon.call("getConversationRequests", theirs.name)
-        return any(request.get("id") == str(group.id) for request in requests)
+    there.ban(bob_here.uri)
+    ada_here.wait_role(bob_here.uri, "banned")
+    bob_here.say("to nobody")  # who bans does not tell the banned
+    there.say("among us")
+    ada_here.wait_text("among us")
+    assert "to nobody" not in ada_here.texts()
+    assert "among us" not in bob_here.texts()
 
-    until(is_invited, "the invitation", PATIENCE)
-    theirs.daemon.call("acceptConversationRequest", theirs.name, str(group.id))
-    wait_member(group, theirs.uri)
-    ours.run(group.send("welcome to the reef"))
-    wait_said(theirs, "welcome to the reef")
-    theirs.daemon.say(theirs.name, str(group.id), "glad to be here")
-    wait_text(ours, group, "glad to be here")
+    there.invite(bob_here.uri)
+    for guest in (ada_here, bob_here):
+        guest.wait_role(bob_here.uri, "member")
+        guest.wait_text("to nobody")
+        guest.wait_text("among us")
+    bob_here.say("back again")
+    for side in sides:
+        side.wait_text("back again")
+    check_repositories(ada_here, bob_here, there)
+
+    there = JamiTalk(theirs, theirs.daemon.call("startConversation", theirs.name))
+    declined = ShoalTalk(ours, account, there.id)
+    there.invite(declined.uri)
+    declined.wait_invited()
+    declined.decline()
+    there.wait_role(declined.uri, "invited")  # nobody hears of it
+    assert all(str(each.id) != there.id for each in account.conversations.list())
+
+
+def test_both_generations_in_one_group(town: Town, ours: ShoalHost, account: Account) -> None:
+    """Shoal carries between Jami of 2023 and of 2026, who cannot tell each other anything."""
+    old, new = town.account(OLD), town.account(NEW)
+    for each in (old, new):
+        become_contacts(ours, account, each)
+    here = new_group(ours, account)
+    there_old, there_new = JamiTalk(old, here.id), JamiTalk(new, here.id)
+    here.host.run(here.conversation.invite(new.uri))
+    there_new.wait_invited()
+    there_new.decline()
+    here.wait_role(new.uri, "invited")  # nobody hears of it
+    group = new_group(ours, account)
+    here, there_old, there_new = group, JamiTalk(old, group.id), JamiTalk(new, group.id)
+    join(here, there_new)  # first: 13.7 takes no commits of devices that it never met
+    join(here, there_old)
+    talk(here, [there_old, there_new], "from the reef")
+    here.say("now you")
+    for listener in (there_old, there_new):
+        listener.wait_text("now you")
+    said_old, said_new = there_old.say("from 2023"), there_new.say("from 2026")
+    here.wait_text("from 2023")
+    there_new.wait_text("from 2023")
+    here.wait_text("from 2026")
+    there_old.wait_text("from 2026")
+    there_new.reply("2026 to 2023", said_old)
+    there_old.wait_text("2026 to 2023", said_old)
+    there_old.react(said_new, "🐚")
+    there_new.wait_text("🐚", said_new)
+    merge_all(here, there_old, there_new)
+    for banned, other in ((there_old, there_new), (there_new, there_old)):
+        vote_out_and_back(here, banned, other)
+    check_repositories(here, there_old, there_new)
+
+
+def merge_all(here: ShoalTalk, there_old: JamiTalk, there_new: JamiTalk) -> None:
+    """All three speak while they cannot hear each other; then each has the same history."""
+    sides: Sequence[Talk] = (here, there_old, there_new)
+    theirs = (there_old.account, there_new.account)
+    for each in theirs:
+        each.daemon.set_active(each.name, False)
+    for turn in range(2):
+        for side in sides:
+            side.say(f"alone {turn}")
+            next_second()
+    for each in theirs:
+        each.daemon.set_active(each.name, True)
+    until(lambda: sum(t.startswith("alone") for t in here.texts()) == 6, "all six", PATIENCE)
+    last = here.say("together")
+    until(lambda: all(side.order()[-1] == last for side in sides), "one end", PATIENCE)
+    assert here.order() == there_old.order() == there_new.order()
+
+
+def vote_out_and_back(here: ShoalTalk, banned: JamiTalk, other: JamiTalk) -> None:
+    """We vote somebody out, who goes on speaking, and take them back."""
+    kind = banned.account.daemon.kind
+    here.host.run(here.conversation.ban(banned.uri))
+    other.wait_role(banned.uri, "banned")
+    banned.say(f"{kind} is out")
+    other.say(f"without {kind}")
+    here.wait_text(f"without {kind}")
+    assert f"{kind} is out" not in here.texts()
+    here.host.run(here.conversation.unban(banned.uri))
+    other.wait_role(banned.uri, "member")
+    here.wait_text(f"{kind} is out")
+    banned.wait_text(f"without {kind}")
+    banned.say(f"{kind} is back")
+    here.wait_text(f"{kind} is back")
+    other.wait_text(f"{kind} is back")

@@ -43,12 +43,13 @@ class ShoalHost:
         net: NetSettings = QUIET,
         dht: DhtSettings | None = None,
         accounts: Mapping[str, AccountSettings] | None = None,
+        config: NodeConfig | None = None,
     ) -> None:
         self.namespace = namespace
         self.home = home
         self.events: list[NodeEvent] = []
         dht = dht or DhtSettings(bootstrap=(bootstrap,) if bootstrap else ())
-        self.config = NodeConfig(dht=dht, net=net, accounts=accounts or {})
+        self.config = config or NodeConfig(dht=dht, net=net, accounts=accounts or {})
         self._started: Future[Node] = Future()
         self._is_over: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._live, name=f"node at {namespace.host}")

@@ -67,11 +67,17 @@ class Town:
         return self._rest.enter_context(successor)
 
     def account(self, kind: str) -> JamiAccount:
-        """Return the account that all tests of a module share, announced."""
+        """Return the account that all tests of a module share, announced.
+
+        A daemon that died takes only the test with it that it died in.
+        """
         if kind not in self._accounts:
             daemon = self.jami(kind)
             self._accounts[kind] = JamiAccount(daemon, daemon.add_account(self.bootstrap))
         account = self._accounts[kind]
+        if not account.daemon.process.is_running:
+            account = JamiAccount(self.again(account.daemon), account.name)
+            self._accounts[kind] = account
         account.daemon.wait_announced(account.name)
         return account
 
@@ -82,6 +88,11 @@ class Town:
         return self._rest.enter_context(
             ShoalHost(host, home, **{"bootstrap": self.bootstrap, **wishes})
         )
+
+    def back(self, host: ShoalHost) -> ShoalHost:
+        """Start a node of ours anew, which may have been closed, with its accounts."""
+        host.close()
+        return self._rest.enter_context(ShoalHost(host.namespace, host.home, config=host.config))
 
     def keep(self, thing: contextlib.AbstractContextManager[_T]) -> _T:
         """Close *thing* together with the town."""
