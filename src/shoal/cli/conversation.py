@@ -223,9 +223,7 @@ async def send(
     async with api_of(home) as api:
         own = await which(api, account)
         if path:
-            sent = await send_file(
-                api, own["id"], to, path, reply_to, wait=wait, as_json=as_json
-            )
+            sent = await send_file(api, own["id"], to, path, reply_to, wait=wait, as_json=as_json)
         else:
             sent = await api.call(
                 "conversation.send", account=own["id"], to=to, text=text, reply_to=reply_to
