@@ -11,6 +11,7 @@ from shoal.cli.common import Exit, counted, emit, runs_async
 from shoal.cli.contact import common_options, which
 from shoal.cli.file import send_file
 from shoal.cli.home import api_of, printable, when
+from shoal.cli.progress import sized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -296,6 +297,11 @@ def _words(message: Mapping[str, Any]) -> str:
             return f"edits {message['edited'][:8]}: {message['body']}"
         case "member_event":
             return f"{message['action']} {message['account'][:8]}"
+        case "file_offer" if message["transfer_id"]:
+            size = sized(message["size"])
+            return f"file {message['display_name']} ({size})  {message['id'][:12]}"
+        case "file_offer":
+            return f"deletes file {message['edited'][:12]}"
         case "initial":
             return "begins the conversation"
         case kind:
