@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.core import Persist
 from shoal.swarm.effects import ConversationGone, RequestArrived, RequestGone
-from shoal.swarm.records import REQUESTS_MAX, ConversationInfo, pack_infos, pack_requests
+from shoal.swarm.records import (
+    REQUESTS_BYTES_MAX,
+    REQUESTS_MAX,
+    REQUESTS_PER_SENDER,
+    ConversationInfo,
+    pack_infos,
+    pack_requests,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,12 +95,18 @@ class ConversationBook:
         is_known = identifier in self.requests or self.is_in(identifier)
         if is_known or len(self.requests) >= REQUESTS_MAX:
             return []
+        by_sender = [key for key, each in self.requests.items() if each.sender == request.sender]
         declined = self.declined.get(identifier)
         if declined is not None and request.received_ms <= declined.declined_ms:
             return []
         self.declined.pop(identifier, None)
-        self.requests[identifier] = request
-        return [self._keep_requests(), RequestArrived(request)]
+        effects: list[Effect] = []
+        if len(by_sender) >= REQUESTS_PER_SENDER:
+            del self.requests[by_sender[0]]
+            effects.append(RequestGone(by_sender[0]))
+        room = REQUESTS_BYTES_MAX - sum(each.size for each in self.requests.values())
+        self.requests[identifier] = request if request.size <= room else request.trimmed()
+        return [self._keep_requests(), *effects, RequestArrived(self.requests[identifier])]
 
     def decline(self, conversation: ConversationId, now_ms: int) -> list[Effect]:
         """Say no to an invitation, if there is one."""

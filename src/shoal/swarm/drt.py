@@ -32,6 +32,8 @@ DIAL_TIMEOUT: Final = 90.0  # seconds; ours: an offer waits 30 s for its answer,
 RETRY_FIRST: Final = 30.0  # seconds until a device that could not be reached is tried again; ours
 RETRY_MAX: Final = 600.0
 KNOWN_MAX: Final = 16_384  # ours: devices; those that we heard of first go first
+TOLD_MAX: Final = 16  # ours: devices that one answer may name; we ask for two
+HEARSAY_MAX: Final = 32  # ours: of one bucket, known from answers only
 DIALS_MAX: Final = 8  # ours: at a time
 _FAILURES_MAX: Final = 8
 _ID_BITS: Final = 256
@@ -74,6 +76,7 @@ class _Known:
     failures: int = 0
     not_before: float = 0.0  # when it may be dialled again
     is_mobile: bool = False
+    is_sure: bool = False  # known from the repository or its presence, not from an answer
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ class _Bucket:
 
     known: dict[DeviceId, _Known] = field(default_factory=dict)
     served: int = 0  # neighbours and dials
+    hearsay: dict[DeviceId, None] = field(default_factory=dict)  # known from answers only, or were
 
 
 class DrtEngine:
@@ -111,13 +115,14 @@ class DrtEngine:
     def know(self, devices: Iterable[DeviceId], now: float) -> list[DrtEffect]:
         """Learn of members' devices: from the repository, from presence."""
         for device in devices:
-            self._learn(device)
+            if (known := self._learn(device)) is not None:
+                known.is_sure = True
         return self._maintain(now)
 
     def appeared(self, device: DeviceId, now: float) -> list[DrtEffect]:
         """A member's device is online: whatever failed before, it may be dialled now."""
         if (known := self._learn(device)) is not None:
-            known.failures, known.not_before = 0, now
+            known.failures, known.not_before, known.is_sure = 0, now, True
         return self._maintain(now)
 
     def forget(self, device: DeviceId, now: float) -> list[DrtEffect]:
@@ -193,10 +198,10 @@ class DrtEngine:
     ) -> list[DrtEffect]:
         neighbour.is_mobile = message.is_mobile
         if message.found is not None:
-            for node in message.found.nodes:
-                self._learn(node)
-            for node in message.found.mobile_nodes:
-                self._learn(node, is_mobile=True)
+            for node in message.found.nodes[:TOLD_MAX]:
+                self._hear(node)
+            for node in message.found.mobile_nodes[:TOLD_MAX]:
+                self._hear(node, is_mobile=True)
         if message.find is None:
             return []
         found = self._closest(message.find.target, message.find.count, besides=device)
@@ -225,6 +230,19 @@ class DrtEngine:
             self._known_count += 1
         found.is_mobile = is_mobile
         return found
+
+    def _hear(self, device: DeviceId, *, is_mobile: bool = False) -> None:
+        """Note a device that a neighbour names, who may make it up: only so many."""
+        bucket = self._bucket_of(device)
+        if device in bucket.known:
+            return
+        while len(bucket.hearsay) >= HEARSAY_MAX:
+            oldest = next(iter(bucket.hearsay))
+            del bucket.hearsay[oldest]
+            if oldest in bucket.known and not bucket.known[oldest].is_sure:
+                self._unlearn(oldest)
+        if self._learn(device, is_mobile=is_mobile) is not None:
+            bucket.hearsay[device] = None
 
     def _unlearn(self, device: DeviceId) -> None:
         if self._bucket_of(device).known.pop(device, None) is not None:
@@ -256,14 +274,17 @@ class DrtEngine:
             bucket = self._buckets[depth]
             if not bucket.known or bucket.served >= NEIGHBOURS_PER_BUCKET:
                 continue
-            candidates = []
+            candidates: list[DeviceId] = []
+            sure: list[DeviceId] = []
             for device, known in bucket.known.items():
                 if known.is_mobile:
                     continue
                 if known.not_before <= now:
-                    candidates.append(device)
+                    (sure if known.is_sure else candidates).append(device)
                 elif self._look_at is None or known.not_before < self._look_at:
                     self._look_at = known.not_before
+            # Those that surely are members' come first: the others may be anybody's invention.
+            candidates = sure or candidates
             if candidates and len(self._dials) < DIALS_MAX:  # each that ends leads back here
                 effects.append(self._dial(candidates, now))
         return effects

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shoal.swarm.notices import Notice
 
 WAITING_MAX: Final = 64  # ours: notices for one device while its channel is being opened
+CHANNELS_MAX: Final = 4  # ours: from one device; it opens another when it has lost one
 LINES_MAX: Final = 4_096  # ours: devices that we remember the dialect of
 TOKENS_MAX: Final = 4_096  # ours: message ids of SIP that are not treated twice
 MSG_SCHEME: Final = "msg:"
@@ -237,9 +238,12 @@ class Messenger:
         reader = SipReader() if dialect is Dialect.SIP else MessageReader()
         self._channels[channel] = (line, reader)
         waiting, line.waiting = list(line.waiting.values()), {}
-        effects: list[MessengerEffect] = [
-            self._write(line, channel, notice, wall_now) for notice in waiting
-        ]
+        effects: list[MessengerEffect] = []
+        if len(line.channels) > CHANNELS_MAX:
+            oldest = next(iter(line.channels))
+            self.closed(oldest)
+            effects.append(CloseChannel(oldest))
+        effects += [self._write(line, channel, notice, wall_now) for notice in waiting]
         if is_first:
             effects.append(LineOpened(line.account, line.device, dialect))
         return effects

@@ -26,8 +26,12 @@ R = TypeVar("R")
 RECORDS_SIZE_MAX: Final = 67_108_864  # bytes, ours: of a file
 RECORDS_MAX: Final = 100_000  # ours: conversations of one account
 REQUESTS_MAX: Final = 1_024  # ours: invitations that wait for an answer
+REQUESTS_PER_SENDER: Final = 16  # ours: of these, by one account; its oldest go first
+REQUESTS_BYTES_MAX: Final = 4_194_304  # ours: of all that wait; beyond it they have no pictures
+TRIMMED_SIZE_MAX: Final = 1_024  # ours, in bytes of UTF-8: a field of those
 MEMBERS_MAX: Final = 10_000  # ours: of one record
 METADATA_SIZE_MAX: Final = 131_072  # ours: of one invitation, a picture included
+FIELDS_MAX: Final = 16  # ours: of one invitation; Jami's have title, description, picture, mode
 _SECOND: Final = 1_000
 _TIME_MAX: Final = 2**53  # milliseconds; beyond it is not a time
 
@@ -119,6 +123,16 @@ class ConversationRequest:
         """The conversation's title, or the inviter's name."""
         return dict(self.metadata).get("title", "")
 
+    def trimmed(self) -> ConversationRequest:
+        """Return what is kept of it where many wait: names, not pictures."""
+        kept = [each for each in self.metadata if sum(map(_size, each)) <= TRIMMED_SIZE_MAX]
+        return replace(self, metadata=tuple(kept[:FIELDS_MAX]))
+
+    @property
+    def size(self) -> int:
+        """How many bytes its description has."""
+        return sum(_size(key) + _size(value) for key, value in self.metadata)
+
     def to_map(self) -> dict[str, object]:
         """Return the record as both generations read it."""
         return {
@@ -156,6 +170,10 @@ class ConversationRequest:
             _time(fields, "received"),
             _time(fields, "declined"),
         )
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def pack_infos(infos: Mapping[ConversationId, ConversationInfo]) -> bytes:
