@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from shoal.cli.chat.orders import Order, OrderError, help_lines, read_order
+from shoal.cli.chat.talk import SETTLE_TIME
 from shoal.cli.chat.text import plain_lines
 from shoal.cli.common import emit, explain
 from shoal.core.errors import ShoalError
@@ -24,38 +26,62 @@ LINES_WAITING: Final = 256  # typed lines that wait to be said; whoever pipes mo
 
 async def chat_in_lines(talk: Talk, *, as_json: bool, is_terminal: bool) -> bool:
     """Show a conversation until the input ends or /quit; return whether all could be said."""
-    shown = asyncio.Event()
+    shown = _Shown()
     lines = _Lines()
-    failures = [0]
+    failures = 0
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(_follow(talk, shown, as_json=as_json))
-        await shown.wait()
+        await shown.history.wait()
         if is_terminal and not as_json:
             click.echo(f"- {talk.title}; /help shows what you can do, /quit ends", err=True)
         while (line := await lines.get()) is not None:
             order = _order(line)
             if order is None:
-                failures[0] += 1
+                failures += 1
                 continue
             if order.verb == "quit":
                 break
             if not await _obey(talk, order, as_json=as_json):
-                failures[0] += 1
+                failures += 1
+        await shown.wait_for(talk.last_said)
         following.cancel()
-    return not failures[0]
+    return not failures
 
 
-async def _follow(talk: Talk, shown: asyncio.Event, *, as_json: bool) -> None:
+class _Shown:
+    """What was printed."""
+
+    def __init__(self) -> None:
+        self.history = asyncio.Event()
+        self.latest = ""
+        self._is_new = asyncio.Event()
+
+    def add(self, message: str) -> None:
+        """Take note of what came."""
+        self.latest = message
+        self._is_new.set()
+
+    async def wait_for(self, message: str) -> None:
+        """Return once a message was printed; or soon, where that does not come."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_TIME):
+                while message and self.latest != message:
+                    self._is_new.clear()
+                    await self._is_new.wait()
+
+
+async def _follow(talk: Talk, shown: _Shown, *, as_json: bool) -> None:
     """Print what is said, from the history on."""
     async for change in talk.follow():
         if change == "anew":
-            for entry in [] if shown.is_set() else talk.transcript.entries:
+            for entry in [] if shown.history.is_set() else talk.transcript.entries:
                 _print(talk, entry, as_json=as_json)
-            shown.set()
+            shown.history.set()
         elif change == "gone":
             click.echo("- you are no longer in this conversation", err=True)
         elif not isinstance(change, str):
             _print(talk, change, as_json=as_json)
+            shown.add(change.id)
         if not isinstance(change, str) or change == "anew":
             await talk.seen()
 

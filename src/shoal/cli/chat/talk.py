@@ -35,6 +35,7 @@ class Talk:
         info: what the API says about it: title, members, mode.
         me: our account, 40 hex digits.
         typing: who types, and until when that counts, by a monotonic clock.
+        last_said: the id of what we said last here, or "".
     """
 
     def __init__(self, api: ApiClient, account: str, conversation: str) -> None:
@@ -50,7 +51,7 @@ class Talk:
         self._fetched: dict[str, str] = {}
         self._told_displayed = ""
         self._told_typing = 0.0
-        self._last_said = ""
+        self.last_said = ""
         self._obeying = asyncio.Lock()  # orders one after the other, as they were typed
         self._orders: dict[str, Callable[[Order], Awaitable[list[str]]]] = {
             "say": self._say,
@@ -198,7 +199,7 @@ class Talk:
         return []
 
     async def _delete(self, order: Order) -> list[str]:
-        await self._about("conversation.edit", await self._meant(order, by=self.me), text="")
+        await self._about("conversation.delete", await self._meant(order, by=self.me))
         return []
 
     async def _react(self, order: Order) -> list[str]:
@@ -252,13 +253,13 @@ class Talk:
     async def _send(self, text: str, **params: str) -> None:
         sent = await self._call("conversation.send", to=self.id, text=text, **params)
         self._told_typing = 0.0
-        self._last_said = str(sent["id"])
+        self.last_said = str(sent["id"])
 
     async def _settled(self) -> None:
         """Wait until what we said last is in the transcript, so that it can be meant."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_TIME):
-                while self._last_said and self._last_said not in self.transcript:  # noqa: ASYNC110
+                while self.last_said and self.last_said not in self.transcript:  # noqa: ASYNC110
                     await asyncio.sleep(LOOK)
 
     async def _about(self, method: str, entry: Entry, **params: Any) -> None:
@@ -277,6 +278,8 @@ class Talk:
         if not found:
             which = order.label or ("of yours" if by else "of others")
             raise OrderError(f"no message {which} is loaded; /older loads more")
+        if by and found[0].author != by:
+            raise OrderError("only your own messages can be edited or deleted")
         return found[0]
 
     async def _reload(self) -> None:

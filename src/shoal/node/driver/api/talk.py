@@ -53,6 +53,15 @@ async def conversation_edit(
     return message_to_json(await found.edit(about, text))
 
 
+@method("conversation.delete")
+async def conversation_delete(
+    node: Node, account: str, conversation: str, message: str
+) -> dict[str, Any]:
+    """Take a message of ours back, a text or a file."""
+    found, about = await _message(node.accounts[account], conversation, message)
+    return message_to_json(await found.delete(about))
+
+
 @method("conversation.react")
 async def conversation_react(
     node: Node, account: str, conversation: str, message: str, emoji: str
