@@ -39,11 +39,15 @@ def bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _ignore
+        return
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[words]}", markup=False),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     ) as progress:
         task = progress.add_task("", total=None, words="")
@@ -58,6 +62,10 @@ def bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
             )
 
         yield show
+
+
+def _ignore(transfer: Mapping[str, Any]) -> None:
+    """Show nothing."""
 
 
 def words_of(transfer: Mapping[str, Any]) -> str:

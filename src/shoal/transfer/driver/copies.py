@@ -38,7 +38,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise FileMissingError(path) from error
+        raise FileMissingError(path, "there is no such file") from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         if error.errno in _FULL:
