@@ -50,8 +50,8 @@ peers: $(STAMPS)/dev  ## install the real peers that the tests talk to
 # --- What it is for. ---
 
 .PHONY: run
-run: $(STAMPS)/run $(STAMPS)/editable  ## a private DHT of several nodes, live in this terminal
-	$(BIN)/shoal dht demo $(ARGS)
+run: $(STAMPS)/run $(STAMPS)/editable  ## a private network with people in it, each with a page to talk in
+	$(BIN)/shoal lab $(ARGS)
 
 # --- Checks and tests. ---
 

@@ -35,6 +35,7 @@ Exit status of every command:
             "shoal.cli.conversation:conversation", "Begin, invite, read, leave."
         ),
         "dht": Source("shoal.cli.dht:dht", "Run a DHT node; put, get, listen, query, scan."),
+        "lab": Source("shoal.cli.lab:lab", "A whole private network on this machine."),
         "file": Source("shoal.cli.file:file", "Fetch, pause, resume, cancel files."),
         "name": Source("shoal.cli.name:name", "Register and look up names.", extra="names"),
         "names": Source("shoal.cli.name_server:names", "Serve names.", extra="names"),

@@ -1,0 +1,122 @@
+"""`shoal lab`: a whole private network on this machine."""
+
+# ruff: noqa: PLC0415 - commands load what they use
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shoal.cli.common import Exit, emit, json_option, runs_async
+
+if TYPE_CHECKING:
+    from shoal.lab import Lab, Person
+
+
+@click.command()
+@click.option(
+    "--people",
+    default="Alice,Bob",
+    show_default=True,
+    metavar="NAME,NAME…",
+    help="Who is there.",
+)
+@click.option(
+    "--folder",
+    metavar="DIR",
+    help="Keep their homes in DIR, for the next time; without it all goes when the lab does.",
+)
+@click.option("--no-pages", is_flag=True, help="No pages to talk in, only nodes.")
+@click.option("--no-names", is_flag=True, help="No name server.")
+@click.option("--no-bot", is_flag=True, help="No echo bot.")
+@click.option("--once", is_flag=True, help="End when the first message was read.")
+@json_option
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@runs_async
+async def lab(
+    people: str,
+    folder: str | None,
+    *,
+    no_pages: bool,
+    no_names: bool,
+    no_bot: bool,
+    once: bool,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """Open a private network on this machine, with people in it, until Ctrl-C or SIGTERM.
+
+    Two bootstrap nodes, a name server on a chain of its own, people each with a node and a page to
+    talk in, and an echo bot. All are contacts of each other already, and their names are
+    registered. Nothing leaves this machine, and nothing stays of it.
+    """
+    from shoal.cli.node import stop_event
+    from shoal.lab import Lab, LabConfig
+
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(message)s",
+        stream=sys.stderr,
+    )
+    config = LabConfig(
+        people=tuple(name.strip() for name in people.split(",") if name.strip()),
+        folder=None if folder is None else Path(folder),
+        has_pages=not no_pages,
+        has_names=not no_names,
+        has_bot=not no_bot,
+    )
+    if not as_json:
+        click.echo("A private network on this machine; nothing leaves it.")
+    async with Lab(config) as opened:
+        stop = stop_event()  # before that, both signals end the command as any other
+        _tell(opened, as_json=as_json)
+        if not once:
+            await stop.wait()
+            if not as_json:
+                click.echo("stopping", err=True)
+    if as_json:
+        emit("stopped")
+    return Exit.OK
+
+
+def _tell(opened: Lab, *, as_json: bool) -> None:
+    if as_json:
+        network = {"bootstrap": list(opened.bootstrap), "network": opened.network}
+        emit("network", **network, name_server=opened.name_server)
+        for person in opened.everybody:
+            emit("bot" if person is opened.bot else "person", **_facts(person))
+        emit("ready", seconds=opened.seconds, message_seconds=opened.message_seconds)
+        return
+    click.echo(f"DHT network {opened.network}, joined by {', '.join(opened.bootstrap)}")
+    if opened.name_server:
+        click.echo(f"names at {opened.name_server}")
+    click.echo("")
+    for person in opened.everybody:
+        name = f"{person.name:<10}"
+        click.echo(f"{name} {person.link() or person.address}")
+    click.echo("")
+    for person in opened.people:
+        click.echo(f"{person.name:<10} {person.address}, or shoal chat --home {person.home}")
+    click.echo(
+        f"\nThe first message was read {opened.seconds:.1f} seconds after the start,"
+        f" and took {1e3 * opened.message_seconds:.0f} ms."
+    )
+    if any(person.page for person in opened.people):
+        click.echo("A link works once; shoal up --home DIR prints another. Ctrl-C ends all.")
+    else:
+        click.echo("Ctrl-C ends all.")
+
+
+def _facts(person: Person) -> dict[str, str]:
+    return {
+        "name": person.name,
+        "id": str(person.account.id),
+        "address": person.address,
+        "registered": person.registered,
+        "home": str(person.home),
+        "link": person.link(),
+    }
