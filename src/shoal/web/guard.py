@@ -14,13 +14,15 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from shoal.web.answers import problem
 from shoal.web.errors import ForeignHostError, ForeignOriginError
+from shoal.web.pages import script_hashes
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OUR_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+    f"default-src 'none'; script-src 'self' {script_hashes()};"
+    " style-src 'self'; img-src 'self' blob: data:;"
     " media-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )

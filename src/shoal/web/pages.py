@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Final
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 INDEX: Final = "index.html"
+_INLINE: Final = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 _KINDS: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -46,6 +49,14 @@ def pages() -> Mapping[str, Page]:
     found: dict[str, Page] = {}
     _collect(resources.files("shoal.web") / "static", "", found)
     return found
+
+
+@functools.cache
+def script_hashes() -> str:
+    """Return what the policy needs to let the one script in our page through: a map of imports."""
+    inline = _INLINE.findall(pages()[INDEX].data)
+    digests = (base64.b64encode(hashlib.sha256(each).digest()).decode() for each in inline)
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
 async def page(request: Request) -> Response:

@@ -72,5 +72,5 @@ def test_nothing_from_elsewhere_runs_in_our_page() -> None:
     """No inline script, no other site, no frame around it."""
     assert "unsafe" not in POLICY
     assert "*" not in POLICY
-    for rule in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"):
+    for rule in ("default-src 'none'", "script-src 'self' 'sha256-", "frame-ancestors 'none'"):
         assert rule in POLICY

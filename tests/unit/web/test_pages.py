@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shoal.web.guard import POLICY
 from shoal.web.pages import pages
 
 if TYPE_CHECKING:
@@ -47,8 +49,31 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline() -> None:
         assert [each for each in addresses if "w3.org" not in each] == [], name
         assert not re.search(r"\son\w+=\"", text), name
         assert 'style="' not in text, name
-    scripts = re.findall(r"<script([^>]*)>([^<]*)</script>", pages()["index.html"].data.decode())
-    assert all("src=" in attributes and not inside for attributes, inside in scripts)
+    index = pages()["index.html"].data.decode()
+    scripts = re.findall(r"<script([^>]*)>([^<]*)</script>", index)
+    inline = [inside for attributes, inside in scripts if "src=" not in attributes]
+    assert len(inline) == 1
+    targets = json.loads(inline[0])["imports"].values()
+    assert all(each.removeprefix("/static/") in pages() for each in targets)
+    digest = base64.b64encode(hashlib.sha256(inline[0].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in POLICY
+
+
+LANGUAGES = sorted(each for each in pages() if each.startswith("lang/"))
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_every_language_has_every_text(name: str) -> None:
+    """With the same names in braces; and the page uses no text that there is not."""
+    english = json.loads(pages()["lang/en.json"].data)
+    texts = json.loads(pages()[name].data)
+    assert set(texts) == set(english)
+    for key, text in texts.items():
+        assert text.strip()
+        assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", english[key])), key
+    scripts = [page.data.decode() for path, page in pages().items() if path.startswith("js/")]
+    used = {key for script in scripts for key in re.findall(r"\bt\(\"([\w.]+)\"", script)}
+    assert used <= set(english)
 
 
 def vendored() -> dict[str, dict[str, str]]:

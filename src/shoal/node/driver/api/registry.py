@@ -100,6 +100,7 @@ METHODS_MODULES: Final = (  # they know this one; so they are named here
     "shoal.node.driver.api.history",
     "shoal.node.driver.api.files",
     "shoal.node.driver.api.names",
+    "shoal.node.driver.api.network",
     "shoal.node.driver.api.states",
     "shoal.node.driver.api.news",
     "shoal.node.driver.api.talk",

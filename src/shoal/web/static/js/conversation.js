@@ -1,0 +1,126 @@
+// A conversation: its head, its messages, and where to write.
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Composer } from "./composer.js";
+import { html } from "./html.js";
+import { t } from "./i18n.js";
+import { MessageView } from "./message.js";
+import { Act } from "./parts.js";
+import { go, route } from "./route.js";
+import { account, ask, attempt, entries, nameOf, open, openId, readLatest, readOlder, seen, typing } from "./state.js";
+
+export function Conversation() {
+  const id = openId.value;
+  const [reply, setReply] = useState(null);
+  const [edited, setEdited] = useState(null);
+  useEffect(() => {
+    setReply(null);
+    setEdited(null);
+    attempt(() => readLatest(id));
+    const look = () => attempt(() => seen(id));
+    addEventListener("focus", look);
+    return () => removeEventListener("focus", look);
+  }, [id, open.value?.is_ready]);
+  if (!open.value) return html`<main id="main"><p class="empty">${t("conversation.gone")}</p></main>`;
+  const ours = entries.value[id]?.list.filter((each) => each.author === account.value.id && isText(each)) ?? [];
+  return html`<main class="conversation" id="main">
+    <${Head} conversation=${open.value} />
+    <${Messages} id=${id} onReply=${setReply} onEdit=${setEdited} />
+    <${Composer}
+      key=${id}
+      id=${id}
+      reply=${reply}
+      edited=${edited}
+      onEditLast=${() => ours.length && setEdited(ours.at(-1))}
+      onDone=${() => {
+        setReply(null);
+        setEdited(null);
+      }}
+    />
+  </main>`;
+}
+
+const isText = (entry) => entry.kind === "text" && !entry.is_deleted;
+
+function Head({ conversation }) {
+  const others = conversation.members.filter((each) => each.id !== account.value.id && each.role !== "left");
+  const isGroup = conversation.mode !== "one_to_one";
+  const presence = others[0]?.presence ?? "offline";
+  const leave = async () => {
+    if (!confirm(t("leave.sure"))) return;
+    await ask("conversation.leave", { conversation: conversation.id });
+    go("contacts");
+  };
+  return html`<header>
+    <a class="back" href="#/" aria-label=${t("back")}>←</a>
+    <div>
+      <h1>${conversation.title}</h1>
+      <p class="hint">
+        ${isGroup
+          ? t("members.count", { count: conversation.members.length })
+          : html`<span class=${`presence ${presence}`}>${t(`presence.${presence}`)}</span>`}
+      </p>
+    </div>
+    ${isGroup && html`<${Invite} conversation=${conversation} />`}
+    <${Act} class="small" onPress=${leave}>${t("leave")}<//>
+  </header>`;
+}
+
+function Invite({ conversation }) {
+  const invite = async () => {
+    const contact = prompt(t("invite.whom"));
+    if (contact) await ask("conversation.invite", { conversation: conversation.id, contact: contact.trim() });
+  };
+  return html`<${Act} class="small" onPress=${invite}>${t("invite")}<//>`;
+}
+
+function Messages({ id, onReply, onEdit }) {
+  const { list, hasMore } = entries.value[id] ?? { list: [], hasMore: false };
+  const box = useRef(null);
+  const place = useRef({ isAtEnd: true, height: 0, first: "" });
+  const last = list.at(-1)?.id;
+  const wanted = route.value[2];
+  useLayoutEffect(() => {
+    const { isAtEnd, height, first } = place.current;
+    if (isAtEnd) box.current.scrollTop = box.current.scrollHeight;
+    else if (first !== list[0]?.id) box.current.scrollTop += box.current.scrollHeight - height;
+    place.current = { ...place.current, height: box.current.scrollHeight, first: list[0]?.id };
+  });
+  useEffect(() => {
+    place.current.isAtEnd = !wanted;
+    if (wanted) document.getElementById(`message-${wanted}`)?.scrollIntoView({ block: "center" });
+  }, [id, wanted, list.length > 0]);
+  const scrolled = () => {
+    const { scrollTop, scrollHeight, clientHeight } = box.current;
+    place.current.isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
+    place.current.height = scrollHeight;
+  };
+  const byId = Object.fromEntries(list.map((each) => [each.id, each]));
+  return html`<div
+    class="messages"
+    role="log"
+    aria-label=${t("messages")}
+    tabindex="0"
+    ref=${box}
+    onScroll=${scrolled}
+    data-last=${last}
+  >
+    ${hasMore && html`<${Act} class="older" onPress=${() => readOlder(id)}>${t("older")}<//>`}
+    ${list.map(
+      (each) =>
+        html`<${MessageView}
+          key=${each.id}
+          entry=${each}
+          answered=${each.reply_to && (byId[each.reply_to] ?? null)}
+          isWanted=${each.id === wanted}
+          onReply=${onReply}
+          onEdit=${onEdit}
+        />`,
+    )}
+    <${Typing} id=${id} />
+  </div>`;
+}
+
+function Typing({ id }) {
+  const names = Object.keys(typing.value[id] ?? {}).map(nameOf);
+  return html`<p class="typing" aria-live="polite">${names.length > 0 && t("typing", { names: names.join(", ") })}</p>`;
+}

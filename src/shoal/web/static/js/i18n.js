@@ -1,0 +1,50 @@
+// What people read, one JSON per language. A text that a language lacks is shown in English.
+import { signal } from "@preact/signals";
+
+export const LANGUAGES = { en: "English", de: "Deutsch" };
+const KEY = "shoal.language";
+const texts = signal({});
+const english = signal({});
+
+async function load(language) {
+  const response = await fetch(`/static/lang/${language}.json`);
+  return response.json();
+}
+
+export function language() {
+  const wanted = [localStorage.getItem(KEY), ...navigator.languages.map((each) => each.slice(0, 2))];
+  return wanted.find((each) => each in LANGUAGES) ?? "en";
+}
+
+export async function setLanguage(code) {
+  localStorage.setItem(KEY, code);
+  await loadTexts();
+}
+
+export async function loadTexts() {
+  const code = language();
+  english.value = await load("en");
+  texts.value = code === "en" ? english.value : await load(code);
+  document.documentElement.lang = code;
+}
+
+// The text called *key*, with {names} replaced; of counted ones, `key.one` where `count` is 1.
+export function t(key, values = {}) {
+  const chosen = values.count === 1 && `${key}.one` in english.value ? `${key}.one` : key;
+  const text = texts.value[chosen] ?? english.value[chosen] ?? chosen;
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+export function clock(wall) {
+  const moment = new Date(wall * 1000);
+  const isToday = moment.toDateString() === new Date().toDateString();
+  const options = isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
+  return new Intl.DateTimeFormat(language(), options).format(moment);
+}
+
+export function size(bytes) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const style = { style: "unit", unit: units[step], maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(language(), style).format(bytes / 1000 ** step);
+}

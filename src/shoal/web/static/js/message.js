@@ -1,0 +1,94 @@
+// One message: what it says, who reacts, how far it has come, and what can be done with it.
+import { html } from "./html.js";
+import { clock, size, t } from "./i18n.js";
+import { Act } from "./parts.js";
+import { to } from "./route.js";
+import { account, ask, entries, nameOf, open, openId } from "./state.js";
+
+const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
+
+export function MessageView({ entry, answered, isWanted, onReply, onEdit }) {
+  if (entry.kind !== "text" && entry.kind !== "file_offer") return html`<${Note} entry=${entry} />`;
+  const isOurs = entry.author === account.value.id;
+  const classes = ["message", isOurs && "ours", isWanted && "wanted"].filter(Boolean).join(" ");
+  return html`<article class=${classes} id=${`message-${entry.id}`} aria-label=${labelOf(entry, isOurs)}>
+    ${!isOurs && html`<p class="author">${nameOf(entry.author)}</p>`}
+    ${entry.reply_to &&
+    html`<blockquote>
+      <a href=${to("conversation", openId.value, entry.reply_to)}>${answered ? answered.text : t("older.message")}</a>
+    </blockquote>`}
+    ${entry.is_deleted
+      ? html`<p class="deleted">${t("deleted")}</p>`
+      : entry.kind === "file_offer"
+        ? html`<p class="file">📎 ${entry.display_name} <span class="hint">${size(entry.size)}</span></p>`
+        : html`<p class="text"><${Text} text=${entry.text} /></p>`}
+    <${Reactions} entry=${entry} />
+    <p class="meta">
+      <time datetime=${new Date(entry.wall_time * 1000).toISOString()}>${clock(entry.wall_time)}</time>
+      ${entry.is_edited && !entry.is_deleted && html` · ${t("edited")}`} ${isOurs && html`<${Receipt} entry=${entry} />`}
+    </p>
+    ${!entry.is_deleted && html`<${Actions} ...${{ entry, isOurs, onReply, onEdit }} />`}
+  </article>`;
+}
+
+const labelOf = (entry, isOurs) =>
+  t("message.by", { name: isOurs ? t("you") : nameOf(entry.author), time: clock(entry.wall_time) });
+
+const LINK = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)])/;
+
+// Links in a text can be followed; nothing else of it is taken for markup.
+const Text = ({ text }) =>
+  text.split(LINK).map((part, index) =>
+    index % 2 ? html`<a href=${part} target="_blank" rel="noopener noreferrer nofollow">${part}</a>` : part,
+  );
+
+function Reactions({ entry }) {
+  if (!entry.reactions.length) return null;
+  const by = Map.groupBy(entry.reactions, (each) => each.emoji);
+  return html`<ul class="reactions" aria-label=${t("reactions")}>
+    ${[...by].map(
+      ([emoji, those]) =>
+        html`<li title=${those.map((each) => nameOf(each.author)).join(", ")}>${emoji} ${those.length > 1 && those.length}</li>`,
+    )}
+  </ul>`;
+}
+
+// How far a message of ours has come with the others: the furthest that all have.
+function Receipt({ entry }) {
+  const list = entries.value[openId.value]?.list ?? [];
+  const at = list.findIndex((each) => each.id === entry.id);
+  const reached = (mark) => mark && list.findIndex((each) => each.id === mark) >= at;
+  const others = open.value?.members.filter((each) => each.id !== account.value.id && each.role !== "left") ?? [];
+  const members = others.filter((each) => each.role !== "invited");
+  const has = (name) => members.length > 0 && members.every((each) => reached(each[name]));
+  const state = has("displayed") ? "displayed" : has("fetched") ? "fetched" : "stored";
+  const marks = { stored: "✓", fetched: "✓✓", displayed: "✓✓" };
+  return html` <span class=${`receipt ${state}`} role="img" aria-label=${t(`receipt.${state}`)} title=${t(`receipt.${state}`)}
+    >${marks[state]}</span
+  >`;
+}
+
+function Actions({ entry, isOurs, onReply, onEdit }) {
+  const about = { conversation: openId.value, message: entry.id };
+  const react = (emoji) => () => ask("conversation.react", { ...about, emoji });
+  const remove = async () => {
+    if (confirm(t("delete.sure"))) await ask("conversation.edit", { ...about, text: "" });
+  };
+  return html`<div class="actions" role="group" aria-label=${t("actions")}>
+    <button type="button" class="small" onClick=${() => onReply(entry)}>${t("reply")}</button>
+    <details class="emoji">
+      <summary>${t("react")}</summary>
+      ${EMOJI.map((each) => html`<${Act} class="small" aria-label=${t("react.with", { emoji: each })} onPress=${react(each)}>${each}<//>`)}
+    </details>
+    ${isOurs && entry.kind === "text" && html`<button type="button" class="small" onClick=${() => onEdit(entry)}>${t("edit")}</button>`}
+    ${isOurs && html`<${Act} class="small" onPress=${remove}>${t("delete")}<//>`}
+  </div>`;
+}
+
+// What is no message of somebody, but happened.
+function Note({ entry }) {
+  const name = nameOf(entry.account ?? entry.author);
+  const words =
+    entry.kind === "member_event" ? t(`member.${entry.action}`, { name }) : t(`note.${entry.kind}`, { name: nameOf(entry.author) });
+  return html`<p class="note">${words}</p>`;
+}

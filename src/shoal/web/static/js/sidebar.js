@@ -1,0 +1,112 @@
+// The list on the left: who we are, conversations, search, ways to the other pages.
+import { useState } from "preact/hooks";
+import { isConnected } from "./api.js";
+import { html } from "./html.js";
+import { clock, t } from "./i18n.js";
+import { Avatar } from "./parts.js";
+import { route, to } from "./route.js";
+import {
+  account,
+  accounts,
+  ask,
+  attempt,
+  choose,
+  conversations,
+  invitations,
+  openId,
+  requests,
+  typing,
+  unread,
+} from "./state.js";
+
+const PAGES = ["contacts", "devices", "network", "settings"];
+
+export function Sidebar() {
+  const [found, setFound] = useState(null);
+  return html`<nav class="sidebar" aria-label=${t("navigation")}>
+    <${Me} />
+    <${Search} setFound=${setFound} />
+    ${found ? html`<${Found} found=${found} />` : html`<${Conversations} />`}
+    <ul class="pages">
+      ${PAGES.map(
+        (each) =>
+          html`<li>
+            <a href=${to(each)} aria-current=${route.value[0] === each ? "page" : undefined}>
+              ${t(each)} ${each === "contacts" && html`<${Count} count=${waiting()} what="requests.count" />`}
+            </a>
+          </li>`,
+      )}
+    </ul>
+  </nav>`;
+}
+
+const waiting = () => requests.value.length + invitations.value.length;
+
+const Count = ({ count, what }) =>
+  count ? html`<span class="count" aria-label=${t(what, { count })}>${count}</span>` : null;
+
+function Me() {
+  const own = account.value;
+  const state = isConnected.value ? own.state : "away";
+  return html`<div class="me">
+    <${Avatar} id=${own.id} name=${own.name} />
+    ${accounts.value.length > 1
+      ? html`<select
+          aria-label=${t("account")}
+          value=${own.id}
+          onChange=${(event) => attempt(() => choose(event.currentTarget.value))}
+        >
+          ${accounts.value.map((each) => html`<option value=${each.id}>${each.name || each.id.slice(0, 8)}</option>`)}
+        </select>`
+      : html`<strong>${own.name || own.id.slice(0, 8)}</strong>`}
+    <span class=${`state ${state}`} role="status">${t(`state.${state}`)}</span>
+  </div>`;
+}
+
+function Search({ setFound }) {
+  const search = (event) => {
+    const text = event.currentTarget.value.trim();
+    if (!text) setFound(null);
+    else attempt(async () => setFound(await ask("conversation.search", { text })));
+  };
+  return html`<input
+    type="search"
+    class="search"
+    placeholder=${t("search")}
+    aria-label=${t("search.messages")}
+    onInput=${search}
+  />`;
+}
+
+const Found = ({ found }) => html`<ul class="list" aria-label=${t("found")}>
+  ${found.length === 0 && html`<li class="empty" role="status">${t("found.nothing")}</li>`}
+  ${found.map(
+    (each) =>
+      html`<li>
+        <a href=${to("conversation", each.conversation, each.id)}>
+          <span class="line"><strong>${each.author_name}</strong><time>${clock(each.wall_time)}</time></span>
+          <span class="preview">${each.text}</span>
+        </a>
+      </li>`,
+  )}
+</ul>`;
+
+function Conversations() {
+  const list = conversations.value;
+  if (!list.length) return html`<p class="empty">${t("conversations.none")}</p>`;
+  return html`<ul class="list" aria-label=${t("conversations")}>
+    ${list.map((each) => {
+      const count = unread.value[each.id] ?? 0;
+      const isTyping = Object.keys(typing.value[each.id] ?? {}).length > 0;
+      return html`<li key=${each.id}>
+        <a href=${to("conversation", each.id)} aria-current=${openId.value === each.id ? "page" : undefined}>
+          <${Avatar} id=${each.id} name=${each.title} />
+          <span class="title">${each.title}</span>
+          ${isTyping && html`<span class="hint">${t("typing.short")}</span>`}
+          ${!each.is_ready && html`<span class="hint">${t("fetching")}</span>`}
+          <${Count} count=${count} what="unread.count" />
+        </a>
+      </li>`;
+    })}
+  </ul>`;
+}

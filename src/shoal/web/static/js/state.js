@@ -1,0 +1,189 @@
+// What is known about the account that is shown, kept fresh by what happens.
+import { batch, computed, signal } from "@preact/signals";
+import { api } from "./api.js";
+import { route } from "./route.js";
+
+const KEY = "shoal.account";
+const PAGE = 40; // messages that are read at once
+const TYPING = 12_000; // milliseconds that a sign of typing holds
+
+export const accounts = signal(null); // null: not read yet
+export const current = signal(localStorage.getItem(KEY) ?? "");
+export const account = computed(
+  () => accounts.value?.find((each) => each.id === current.value) ?? accounts.value?.[0] ?? null,
+);
+export const conversations = signal([]);
+export const contacts = signal([]);
+export const requests = signal([]); // who asks to become a contact
+export const invitations = signal([]); // to groups
+export const unread = signal({}); // by conversation
+export const people = signal({}); // by id
+export const entries = signal({}); // by conversation: { list, hasMore }
+export const typing = signal({}); // by conversation: { account: until }
+export const notice = signal(null); // { text, isError }
+
+export const openId = computed(() => (route.value[0] === "conversation" ? route.value[1] : ""));
+export const open = computed(() => conversations.value.find((each) => each.id === openId.value) ?? null);
+export const nameOf = (id) =>
+  people.value[id]?.shown || (id === account.value?.id && account.value.name) || id.slice(0, 8);
+
+let following = null;
+
+export async function readAccounts() {
+  accounts.value = await api.call("account.list");
+}
+
+export function choose(id) {
+  localStorage.setItem(KEY, id);
+  current.value = id;
+  return begin();
+}
+
+// Read everything about the account, and follow it.
+export async function begin() {
+  following?.cancel();
+  await readAccounts();
+  if (!account.value) return;
+  batch(() => {
+    conversations.value = [];
+    entries.value = {};
+  });
+  following = api.stream("conversation.events", { account: account.value.id }, happened);
+  following.done.catch(() => {}); // the connection is gone; it begins again with the next one
+  await readAll();
+}
+
+async function readAll() {
+  await Promise.all([readPeople(), readContacts(), readConversations()]);
+  if (openId.value) await readLatest(openId.value);
+}
+
+const ask = (method, params = {}) => api.call(method, { account: account.value.id, ...params });
+
+export async function readPeople() {
+  const found = await ask("person.list");
+  people.value = Object.fromEntries(found.map((each) => [each.id, each]));
+}
+
+export async function readContacts() {
+  [contacts.value, requests.value] = await Promise.all([ask("contact.list"), ask("contact.requests")]);
+}
+
+export async function readConversations() {
+  const [list, invited, counts] = await Promise.all([
+    ask("conversation.list"),
+    ask("conversation.requests"),
+    ask("conversation.unread"),
+  ]);
+  batch(() => {
+    conversations.value = list;
+    invitations.value = invited;
+    unread.value = Object.fromEntries(counts.map((each) => [each.conversation, each.unread]));
+  });
+}
+
+// The latest messages; those that were read before stay.
+export async function readLatest(id) {
+  if (!conversations.value.find((each) => each.id === id)?.is_ready) return;
+  const known = entries.value[id];
+  const latest = await ask("conversation.entries", { conversation: id, count: PAGE });
+  const first = latest[0]?.id;
+  const at = known?.list.findIndex((each) => each.id === first) ?? -1;
+  const older = at > 0 ? known.list.slice(0, at) : [];
+  const hasMore = at >= 0 ? known.hasMore : latest.length === PAGE;
+  entries.value = { ...entries.value, [id]: { list: [...older, ...latest], hasMore } };
+  if (document.hasFocus() && openId.value === id) await seen(id);
+}
+
+export async function readOlder(id) {
+  const known = entries.value[id];
+  if (!known?.hasMore || !known.list.length) return;
+  const before = known.list[0].id;
+  const older = await ask("conversation.entries", { conversation: id, count: PAGE, before });
+  const hasMore = older.length === PAGE;
+  entries.value = { ...entries.value, [id]: { list: [...older, ...known.list], hasMore } };
+}
+
+// Tell the others that we have seen all there is.
+export async function seen(id) {
+  const last = entries.value[id]?.list.at(-1);
+  if (!last || !unread.value[id]) return;
+  unread.value = { ...unread.value, [id]: 0 };
+  await ask("conversation.set_displayed", { conversation: id, message: last.id });
+}
+
+const later = new Map();
+
+// Do *action* soon, and once, however often it is asked for meanwhile.
+function soon(name, action) {
+  if (later.has(name)) return;
+  later.set(
+    name,
+    setTimeout(() => {
+      later.delete(name);
+      action().catch(() => {});
+    }, 30),
+  );
+}
+
+function happened(event) {
+  switch (event.event) {
+    case "message_taken":
+    case "message_edited":
+    case "message_reacted":
+      stoppedTyping(event.conversation, event.message.author);
+      soon(`latest ${event.conversation}`, async () => {
+        await readConversations();
+        if (entries.value[event.conversation] || openId.value === event.conversation) {
+          await readLatest(event.conversation);
+        }
+      });
+      break;
+    case "composing":
+      if (event.is_active) startedTyping(event.conversation, event.account);
+      else stoppedTyping(event.conversation, event.account);
+      break;
+    case "lagged":
+      soon("all", readAll);
+      break;
+    case "account_state_changed":
+    case "account_named":
+    case "backup_due":
+      soon("accounts", readAccounts);
+      break;
+    case "conversation_ready":
+      soon("conversations", async () => {
+        await Promise.all([readConversations(), readPeople()]);
+        if (openId.value === event.conversation) await readLatest(event.conversation);
+      });
+      break;
+    default:
+      soon("lists", () => Promise.all([readContacts(), readConversations(), readPeople()]));
+  }
+}
+
+function startedTyping(conversation, who) {
+  const until = Date.now() + TYPING;
+  typing.value = { ...typing.value, [conversation]: { ...typing.value[conversation], [who]: until } };
+  setTimeout(() => {
+    if (typing.value[conversation]?.[who] === until) stoppedTyping(conversation, who);
+  }, TYPING);
+}
+
+function stoppedTyping(conversation, who) {
+  if (!typing.value[conversation]?.[who]) return;
+  const { [who]: _, ...others } = typing.value[conversation];
+  typing.value = { ...typing.value, [conversation]: others };
+}
+
+// Do something, and say what went wrong if it did.
+export async function attempt(action) {
+  try {
+    return await action();
+  } catch (error) {
+    notice.value = { isError: true, text: [error.message, error.advice].filter(Boolean).join(". ") };
+    return undefined;
+  }
+}
+
+export { ask };
