@@ -9,6 +9,7 @@ from bench.dht.command import dht
 from bench.dht_scale import dht_scale
 from bench.names.command import names
 from bench.paths.command import paths
+from bench.transfer.command import files
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,6 +23,7 @@ def bench() -> None:
 bench.add_command(connect)
 bench.add_command(dht)
 bench.add_command(dht_scale)
+bench.add_command(files)
 bench.add_command(names)
 bench.add_command(paths)
 

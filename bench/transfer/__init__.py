@@ -1,0 +1,1 @@
+"""File throughput: two nodes of Shoal beside two `jamid`."""
