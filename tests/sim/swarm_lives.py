@@ -335,4 +335,4 @@ def conversations(seed: int) -> None:
 
 def crowds(seed: int) -> None:
     """Fifty devices of two dozen people."""
-    group_of(50, 60, 0.002, seed)
+    group_of(50, 40, 0.002, seed)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shoal.swarm.history import Graph
     from shoal.swarm.store import GitStore
 
+TREES_COMPARED: Final = 8  # ours: of the peer's latest commits; what older ones had is sent again
 LINES_MAX: Final = 4_096  # ours: haves in one request; libgit2 sends 256
 _CAPABILITIES: Final = b"side-band side-band-64k shallow no-progress include-tag"
 _REQUEST: Final = re.compile(
@@ -190,14 +191,15 @@ class ServeEngine:
     def _missing(self, head: CommitId, haves: tuple[CommitId, ...]) -> Iterator[bytes]:
         """Yield the ids of what *head* reaches and *haves* do not, commits first."""
         commits = self._graph.since(head, haves)
-        known = {self._graph[have].tree for have in haves}
-        seen: set[bytes] = set()
-        for tree in known:
-            self._collect(tree, seen)
         yield from (commit for commit in self._graph.linear(head) if commit in commits)
+        known = [self._graph[have].tree for have in haves]
+        trees = {self._graph[commit].tree for commit in commits}.difference(known)
+        seen: set[bytes] = set()
+        for tree in dict.fromkeys(known[:TREES_COMPARED]) if trees else ():
+            self._collect(tree, seen)
         before = set(seen)
-        for commit in commits:
-            self._collect(self._graph[commit].tree, seen)
+        for tree in trees:
+            self._collect(tree, seen)
         yield from sorted(seen - before)
 
     def _collect(self, tree: bytes, seen: set[bytes]) -> None:
