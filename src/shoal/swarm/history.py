@@ -30,6 +30,7 @@ class Node(NamedTuple):
     parents: tuple[CommitId, ...]
     wall_time: int
     tree: bytes
+    generation: int  # one more than the greatest of its parents': children are above parents
 
 
 class Graph:
@@ -60,7 +61,8 @@ class Graph:
 
     def add(self, commit: Commit) -> None:
         """Add a commit whose parents are there."""
-        self._nodes[commit.id] = Node(commit.parents, commit.wall_time, commit.tree)
+        generation = 1 + max((self[each].generation for each in commit.parents), default=0)
+        self._nodes[commit.id] = Node(commit.parents, commit.wall_time, commit.tree, generation)
 
     def forget(self) -> None:
         """Hold nothing in memory: all is where *find* finds it."""
@@ -87,12 +89,7 @@ class Graph:
 
     def merge_bases(self, first: CommitId, second: CommitId) -> list[CommitId]:
         """Return the best common ancestors, in the order of their ids."""
-        found = sorted(self._common(first, second))
-        return [
-            base
-            for base in found
-            if not any(self.is_ancestor(base, other) for other in found if other != base)
-        ]
+        return sorted(self._common(first, second))
 
     def linear(self, tip: CommitId) -> Iterator[CommitId]:
         """Yield *tip* and what came before it, newest first."""
@@ -136,73 +133,76 @@ class Graph:
         return tuple(sorted(found))
 
     def _common(self, first: CommitId, second: CommitId) -> list[CommitId]:
-        """Return common ancestors, all of the best among them, visiting little of the rest.
-
-        Both sides are walked together, newest first, until all that is left is below what both
-        have. Dates may lie, so a mark that comes late is carried on.
-        """
+        """Return the best common ancestors, visiting little of what is below them."""
         ours, theirs, below = 1, 2, 4
-        both = ours | theirs
-        marks: dict[CommitId, int] = {}
-        heap: list[tuple[int, CommitId, bool]] = []
-        found: dict[CommitId, None] = {}
-        open_count = 0  # entries of the heap that were not below when they were put there
-
-        def mark(commit: CommitId, flag: int) -> None:
-            nonlocal open_count
-            before = marks.get(commit, 0)
-            if before | flag == before:
-                return
-            marks[commit] = before | flag
-            is_open = not (before | flag) & below
-            open_count += is_open
-            heapq.heappush(heap, (-self[commit].wall_time, commit, is_open))
-
-        mark(first, ours)
-        mark(second, theirs)
-        while open_count:
-            _, commit, was_open = heapq.heappop(heap)
-            open_count -= was_open
-            flag = marks[commit]
-            if flag & both == both:
-                if not flag & below:
-                    found[commit] = None
-                flag |= below
-            for parent in self[commit].parents:
-                mark(parent, flag)
-        return [commit for commit in found if not marks[commit] & below]
+        found: list[CommitId] = []
+        walk = _Walk(self, {first: ours}, {second: theirs}, is_open=lambda flag: not flag & below)
+        for commit, flag in walk:
+            if flag == ours | theirs:
+                found.append(commit)
+                flag |= below  # noqa: PLW2901 - so are those that it stands on
+            walk.mark_parents(commit, flag)
+        return found
 
     def _difference(self, tips: tuple[CommitId, ...], known: tuple[CommitId, ...]) -> set[CommitId]:
-        """Return ancestors of *tips* that are none of *known*, visiting little of what both have.
-
-        Both sides are walked together, newest first. Dates may lie, so the walk ends only when
-        nothing is left that one side alone has reached.
-        """
+        """Return ancestors of *tips* that are none of *known*, visiting little of the rest."""
         ours, theirs = 1, 2
-        marks: dict[CommitId, int] = {}
-        heap: list[tuple[int, CommitId]] = []
-        open_count = 0  # commits in the heap that only `tips` have reached
+        found: set[CommitId] = set()
+        walk = _Walk(
+            self,
+            dict.fromkeys(tips, ours),
+            dict.fromkeys(known, theirs),
+            is_open=lambda flag: flag != ours | theirs,
+        )
+        for commit, flag in walk:
+            if flag == ours:
+                found.add(commit)
+            walk.mark_parents(commit, flag)
+        return found
 
-        def mark(commit: CommitId, flag: int) -> None:
-            nonlocal open_count
-            before = marks.get(commit, 0)
-            if before | flag == before:
-                return
-            marks[commit] = before | flag
-            heapq.heappush(heap, (-self[commit].wall_time, commit))
-            open_count += 1
 
-        for commit in tips:
-            mark(commit, ours)
-        for commit in known:
-            mark(commit, theirs)
-        while heap and open_count:
-            _, commit = heapq.heappop(heap)
-            open_count -= 1
-            flag = marks[commit]
-            for parent in self[commit].parents:
-                mark(parent, flag)
-        return {commit for commit, flag in marks.items() if flag == ours}
+class _Walk:
+    """Walks from two sides at once, children before parents, while a mark is open.
+
+    Marks are handed down to parents by who walks. As no parent comes before its children, whatever
+    their dates say, each commit comes once and with all its marks.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *sides: dict[CommitId, int],
+        is_open: Callable[[int], bool],
+    ) -> None:
+        self._graph = graph
+        self._is_open = is_open
+        self._marks: dict[CommitId, int] = {}
+        self._heap: list[tuple[int, CommitId]] = []
+        self._open_count = 0
+        for side in sides:
+            for commit, flag in side.items():
+                self._mark(commit, flag)
+
+    def __iter__(self) -> Iterator[tuple[CommitId, int]]:
+        while self._open_count:
+            _, commit = heapq.heappop(self._heap)
+            flag = self._marks.pop(commit)
+            self._open_count -= self._is_open(flag)
+            yield commit, flag
+
+    def mark_parents(self, commit: CommitId, flag: int) -> None:
+        """Hand marks down."""
+        for parent in self._graph[commit].parents:
+            self._mark(parent, flag)
+
+    def _mark(self, commit: CommitId, flag: int) -> None:
+        before = self._marks.get(commit)
+        if before is None:
+            heapq.heappush(self._heap, (-self._graph[commit].generation, commit))
+        else:
+            self._open_count -= self._is_open(before)
+        self._marks[commit] = flag = flag | (before or 0)
+        self._open_count += self._is_open(flag)
 
 
 def collect(

@@ -46,6 +46,7 @@ CREATE TABLE node (
     parents BLOB NOT NULL,
     wall_time INTEGER NOT NULL,
     tree BLOB NOT NULL,
+    generation INTEGER NOT NULL,
     children INTEGER NOT NULL,
     standing INTEGER NOT NULL,
     kind INTEGER NOT NULL,

@@ -109,10 +109,10 @@ class IndexLedger:
         self._sync()
         if head == self._head and not fresh:
             return True
-        graph = Graph(self._node)
-        for each in fresh:
-            graph.add(each.commit)
         try:
+            graph = Graph(self._node)
+            for each in fresh:
+                graph.add(each.commit)
             with self._index.writing() as database:
                 is_there = self._generation == self._index.generation
                 if is_there:
@@ -220,13 +220,14 @@ class IndexLedger:
         values: tuple[object, ...] = (commit,)
         if row[0] is not None:
             which, values = f"place BETWEEN ? - {BLOCK} AND ?", (row[0], row[0])
-        for name, parents, wall_time, tree, standing in database.execute(
-            "SELECT id, parents, wall_time, tree, standing FROM node"  # noqa: S608
+        for name, parents, wall_time, tree, generation, standing in database.execute(
+            "SELECT id, parents, wall_time, tree, generation, standing FROM node"  # noqa: S608
             f" WHERE conversation = ? AND {which}",
             (self._number, *values),
         ).fetchall():
             self._cache[CommitId(name)] = Judged(
-                Node(commit_ids(parents), wall_time, tree), self._index.standing(standing)
+                Node(commit_ids(parents), wall_time, tree, generation),
+                self._index.standing(standing),
             )
 
     def _from(self, place: int) -> Iterator[CommitId]:
@@ -271,7 +272,9 @@ class IndexLedger:
         for commit, count in change.children.items():
             if commit not in new:
                 self._update(database, commit, "children = ?", count)
-        self._insert(database, [each for each in fresh if each.commit.id in new], places, change)
+        self._insert(
+            database, graph, [each for each in fresh if each.commit.id in new], places, change
+        )
         targets = {target for each in fresh if (target := describe(each.content)[1]) is not None}
         targets |= self._edited(database, {*change.lost, *change.line} - new)
         for target in targets:
@@ -305,6 +308,7 @@ class IndexLedger:
     def _insert(
         self,
         database: sqlite3.Connection,
+        graph: Graph,
         fresh: Iterable[Fresh],
         places: dict[CommitId, int],
         change: Change,
@@ -313,11 +317,13 @@ class IndexLedger:
             kind, target, body = describe(content)
             shown = body if kind in (Kind.MESSAGE, Kind.REACTION) else None
             made = database.execute(
-                "INSERT INTO node (conversation, id, place, parents, wall_time, tree, children,"
-                " standing, kind, target, body, shown) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO node (conversation, id, place, parents, wall_time, tree,"
+                " generation, children, standing, kind, target, body, shown)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(self._number, commit.id, places.get(commit.id), b"".join(commit.parents)),
-                    *(commit.wall_time, commit.tree, change.children.get(commit.id, 0)),
+                    *(commit.wall_time, commit.tree, graph[commit.id].generation),
+                    *(change.children.get(commit.id, 0),),
                     *(self._index.number_of(standing), int(kind), target, body, shown),
                 ),
             )
