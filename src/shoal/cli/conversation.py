@@ -1,28 +1,35 @@
 """`shoal conversation` and `shoal send`: what people say to each other."""
 
+# ruff: noqa: ASYNC109 - a timeout is an option here
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from shoal.cli import history, profile
-from shoal.cli.common import Exit, counted, emit, runs_async
+from shoal.cli.common import Exit, counted, emit, runs_async, timeout_option
 from shoal.cli.contact import common_options, which
 from shoal.cli.file import send_file
 from shoal.cli.home import api_of, printable, when
 from shoal.cli.progress import sized
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+DIGITS: Final = 12  # of an id, that tell conversations apart; ours
+SHORT: Final = 8  # digits of a message's id, and of who has no name; ours
+RECEIVE_TIME: Final = 60.0  # seconds; ours: to find devices, connect, and be fetched from
 
 
 @click.group()
 def conversation() -> None:
     """Conversations: begin, invite, read, leave.
 
-    CONVERSATION is an id of 40 hexadecimal digits; CONTACT is an account's. A conversation with
-    one contact begins when you add it: `shoal contact add`.
+    CONVERSATION is its id or the first digits of it, its title, or the name of the contact that it
+    is with; CONTACT is an account's id or registered name. A conversation with one contact begins
+    when you add it: `shoal contact add`.
     """
 
 
@@ -34,25 +41,33 @@ profile.add_to(conversation)
 @common_options
 @runs_async
 async def list_(account: str | None, home: str | None, *, as_json: bool) -> int:
-    """List your conversations, and the invitations that wait for an answer."""
+    """List your conversations, what is new in them, and the invitations that wait.
+
+    The digits in front are enough to name a conversation; --json has the whole ids.
+    """
     async with api_of(home, is_local=True) as api:
         own = await which(api, account)
         found = await api.call("conversation.list", account=own["id"])
         requests = await api.call("conversation.requests", account=own["id"])
+        counts = await api.call("conversation.unread", account=own["id"])
+    unread = {each["conversation"]: each["unread"] for each in counts}
     for each in found:
+        news = unread.get(each["id"], 0)
         if as_json:
-            emit("conversation", **each)
-        else:
-            state = "" if each["is_ready"] else "  still being fetched"
-            click.echo(f"{each['id']}  {counted(len(each['members']), 'member')}{state}")
+            emit("conversation", **each, unread=news)
+            continue
+        marks = [counted(len(each["members"]), "member")]
+        marks += [f"{news:,} new"] * bool(news) + ["still being fetched"] * (not each["is_ready"])
+        click.echo(f"{each['id'][:DIGITS]}  {printable(each['title'])}  ({', '.join(marks)})")
     for each in requests:
         if as_json:
             emit("request", **each)
         else:
+            who = f"{printable(each['sender_name'])} ({each['sender'][:DIGITS]})"
             title = printable(each["title"])
-            click.echo(f"{each['id']}  invitation by {each['sender']}  {title}".rstrip())
-    if requests and not as_json:
-        click.echo("shoal conversation accept CONVERSATION, or decline", err=True)
+            click.echo(f"{each['id'][:DIGITS]}  invitation by {who}  {title}".rstrip())
+    if not as_json:
+        _say_next(found, requests)
     return Exit.OK
 
 
@@ -86,9 +101,11 @@ async def show(
     if as_json:
         emit("conversation", **found)
         return Exit.OK
+    click.echo(printable(found["title"]))
     click.echo(f"{found['id']}  {found['mode'].replace('_', ' ')}")
     for member in found["members"]:
-        click.echo(f"  {member['id']}  {member['role']}")
+        mark = ", you" if member["id"] == own["id"] else f", {member['presence']}"
+        click.echo(f"  {member['id']}  {printable(member['name'])}  ({member['role']}{mark})")
     return Exit.OK
 
 
@@ -176,7 +193,10 @@ async def log(
     *,
     as_json: bool,
 ) -> int:
-    """Show what was said, oldest first."""
+    """Show what was said, oldest first: when, the message's id, who, what.
+
+    The first digits of a message's id do for --before, and for `shoal send --reply-to`.
+    """
     async with api_of(home, is_local=True) as api:
         own = await which(api, account)
         messages = await api.call(
@@ -186,11 +206,13 @@ async def log(
             count=count,
             before=before,
         )
+        people = await api.call("person.list", account=own["id"], conversation=conversation_id)
+    names = {each["id"]: printable(each["shown"]) for each in people}
     for message in messages:
         if as_json:
-            emit("message", **message)
+            emit("message", **message, author_name=_name(names, message["author"]))
         else:
-            click.echo(_line(message))
+            click.echo(_line(message, names))
     return Exit.OK if messages else Exit.FAILED
 
 
@@ -200,6 +222,13 @@ async def log(
 @click.option("--file", "path", default="", metavar="PATH", help="A file, instead of a text.")
 @click.option("--wait", is_flag=True, help="Stay until a device has fetched the file.")
 @click.option("--reply-to", default="", metavar="ID", help="The message that this answers.")
+@click.option(
+    "--received-by",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="Stay until so many devices of others have the text.",
+)
+@timeout_option(RECEIVE_TIME, "How long to stay for --received-by.")
 @common_options
 @runs_async
 async def send(
@@ -208,6 +237,8 @@ async def send(
     path: str,
     wait: bool,
     reply_to: str,
+    received_by: int | None,
+    timeout: float,
     account: str | None,
     home: str | None,
     *,
@@ -215,10 +246,14 @@ async def send(
 ) -> int:
     """Say something in a conversation, or to a contact.
 
-    TO is the id of a conversation, or the id or the registered name of a contact. What is said is
-    on disk when the command ends; it reaches the others while a node runs: `shoal node run`.
+    TO is a conversation or a contact, as `shoal conversation list` shows them: by first digits, by
+    title or by name; or a registered name. What is said is on disk when the command ends; it
+    reaches the others while a node runs: `shoal node run`. With --received-by the command stays
+    until others have it; the exit status is 3 if that takes too long.
     A file is fetched from where it is: leave it there.
     """
+    if path and received_by is not None:
+        raise click.UsageError("--received-by is for texts; --wait is for files")
     if bool(text) == bool(path):
         raise click.UsageError("say TEXT, or --file PATH")
     async with api_of(home) as api:
@@ -229,11 +264,43 @@ async def send(
             sent = await api.call(
                 "conversation.send", account=own["id"], to=to, text=text, reply_to=reply_to
             )
+        if as_json:
+            emit("sent", **sent)
+        else:
+            click.echo(sent["id"])
+        if received_by is None:
+            return Exit.OK
+        devices = await api.call(
+            "conversation.received",
+            account=own["id"],
+            conversation=sent["conversation"],
+            message=sent["id"],
+            devices=received_by,
+            timeout=timeout,
+        )
+    _tell_received(devices, as_json=as_json)
+    return Exit.OK if len(devices) >= received_by else Exit.NOT_CONNECTED
+
+
+def _tell_received(devices: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Say who has what was said."""
     if as_json:
-        emit("sent", **sent)
-    else:
-        click.echo(sent["id"])
-    return Exit.OK
+        emit("received", devices=devices)
+        return
+    who = ", ".join(sorted({printable(each["name"]) for each in devices}))
+    click.echo(f"received by {counted(len(devices), 'device')}{f' of {who}' if who else ''}")
+    if not devices:
+        click.echo("it is kept, and goes out by itself while a node runs: shoal node run", err=True)
+
+
+def _say_next(found: Sequence[object], requests: Sequence[object]) -> None:
+    """Name the commands that are of use now."""
+    if requests:
+        click.echo("shoal conversation accept CONVERSATION, or decline", err=True)
+    if found:
+        click.echo("shoal chat CONVERSATION, or shoal send CONVERSATION TEXT", err=True)
+    elif not requests:
+        click.echo("none yet: shoal contact add CONTACT, or shoal conversation new", err=True)
 
 
 async def _about(
@@ -280,14 +347,22 @@ async def _on(
     return Exit.OK
 
 
-def _line(message: Mapping[str, Any]) -> str:
-    """Return a message as a line: when, who, what."""
+def _line(message: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return a message as a line: when, its id, who, what."""
     mark = "" if message["is_verified"] else "  (unverified)"
-    head = f"{when(message['wall_time'])}  {message['author'][:8]}"
-    return f"{head}  {printable(_words(message))}{mark}"
+    head = f"{when(message['wall_time'])}  {message['id'][:SHORT]}"
+    said = printable(_words(message, names))
+    return f"{head}  {_name(names, message['author'])}  {said}{mark}"
 
 
-def _words(message: Mapping[str, Any]) -> str:
+def _name(names: Mapping[str, str], account: str) -> str:
+    """Return what to call somebody: they may have left long ago."""
+    return names.get(account) or account[:SHORT]
+
+
+def _words(  # noqa: PLR0911 - one line per kind
+    message: Mapping[str, Any], names: Mapping[str, str]
+) -> str:
     match message["kind"]:
         case "text" if message["react_to"]:
             return f"reacts to {message['react_to'][:8]}: {message['body']}"
@@ -296,7 +371,7 @@ def _words(message: Mapping[str, Any]) -> str:
         case "edit":
             return f"edits {message['edited'][:8]}: {message['body']}"
         case "member_event":
-            return f"{message['action']} {message['account'][:8]}"
+            return f"{message['action']} {_name(names, message['account'])}"
         case "file_offer" if message["transfer_id"]:
             size = sized(message["size"])
             return f"file {message['display_name']} ({size})  {message['id'][:12]}"

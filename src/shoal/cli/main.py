@@ -29,12 +29,17 @@ Exit status of every command:
         "account": Source("shoal.cli.account:account", "Accounts, their backups and devices."),
         "chain": Source("shoal.cli.chain:chain", "A chain for names.", extra="chain"),
         "chat": Source("shoal.cli.chat.command:chat", "Talk in the terminal."),
+        "completion": Source("shoal.cli.completion:completion", "Let a shell complete commands."),
+        "config": Source("shoal.cli.config:config", "Show, edit and check settings."),
         "connect": Source("shoal.cli.connect:connect", "Reach a device, and show how."),
         "contact": Source("shoal.cli.contact:contact", "Ask, accept, decline, block."),
         "conversation": Source(
             "shoal.cli.conversation:conversation", "Begin, invite, read, leave."
         ),
         "dht": Source("shoal.cli.dht:dht", "Run a DHT node; put, get, listen, query, scan."),
+        "doctor": Source(
+            "shoal.cli.doctor.command:doctor", "See whether this machine reaches others."
+        ),
         "lab": Source("shoal.cli.lab:lab", "A whole private network on this machine."),
         "file": Source("shoal.cli.file:file", "Fetch, pause, resume, cancel files."),
         "name": Source("shoal.cli.name:name", "Register and look up names.", extra="names"),
@@ -42,6 +47,7 @@ Exit status of every command:
         "node": Source("shoal.cli.running:node", "Run the node that holds your accounts."),
         "send": Source("shoal.cli.conversation:send", "Say something."),
         "sim": Source("shoal.cli.sim:sim", "Whole networks in virtual time.", extra="sim"),
+        "status": Source("shoal.cli.status:status", "Accounts, DHT, and ways to peers."),
         "token": Source("shoal.cli.token:token", "Tokens for the HTTP API."),
         "up": Source("shoal.cli.up:up", "Run your node, and open its page.", extra="web"),
     },

@@ -41,6 +41,17 @@ def test_a_contact_is_told_something(pair: Pair) -> None:
     conversation = become_contacts(pair)
     sent = shoal(*pair.as_alice("send", pair.bob_id, "hello bob"))
     assert sent.status == Exit.OK
+    words = ("send", conversation[:8], "again", "--received-by", "1")
+    kept = shoal(*pair.as_alice(*words))
+    assert kept.status == Exit.OK
+    assert "received by 1 device of " in kept.out
+    late = shoal(*pair.as_alice(*words[:-1], "2", "--timeout", "0.3", "--json"))
+    assert late.status == Exit.NOT_CONNECTED
+    assert [each["event"] for each in late.events] == ["sent", "received"]
+    listed = shoal(*pair.as_bob("conversation", "list"))
+    assert f"{conversation[:12]}  " in listed.out
+    assert " new)" in listed.out
+    assert "shoal chat CONVERSATION" in listed.err
     alice, bob = accounts(pair)
     wait(pair.bob, lambda: heads(bob, conversation) == heads(alice, conversation))
     assert "hello bob" in lines(pair, conversation)
@@ -68,11 +79,12 @@ def test_a_group(pair: Pair) -> None:
     alice, bob = accounts(pair)
     wait(pair.bob, lambda: bool(bob.conversations.requests()))
     listed = shoal(*pair.as_bob("conversation", "list"))
-    assert f"{group}  invitation by {pair.alice_id}" in listed.out
+    assert f"{group[:12]}  invitation by" in listed.out
     assert shoal(*pair.as_bob("conversation", "accept", group)).out == "joined\n"
     wait(pair.alice, lambda: len(alice.conversations[group].members) == 2)
     shown = shoal(*pair.as_alice("conversation", "show", group))
-    assert f"{pair.alice_id}  admin" in shown.out
+    assert f"{pair.alice_id}" in shown.out
+    assert "(admin, you)" in shown.out
 
     banned = shoal(*pair.as_alice("conversation", "ban", group, pair.bob_id))
     assert banned.out == "banned\n"

@@ -336,10 +336,11 @@ class ChatApp(App[None]):
             entries = await talk.load()
             if talk is not self.talk:
                 return
-            before = history.virtual_size.height
             if entries:
+                top = next(iter(history.query(MessageView)), None)
                 await history.mount_all([self._view(each) for each in entries], before=0)
-                self.call_after_refresh(self._keep_place, before)
+                if top is not None:  # what was read stays in sight
+                    self.call_after_refresh(self._keep_in_sight, top)
             else:
                 self._tell("this is the beginning")
         except OrderError as error:
@@ -349,9 +350,10 @@ class ChatApp(App[None]):
         finally:
             self._is_loading = False
 
-    def _keep_place(self, before: int) -> None:
+    def _keep_in_sight(self, view: MessageView) -> None:
+        """Scroll to a message, once those above it have their places."""
         history = self.query_one(History)
-        history.scroll_to(y=history.scroll_y + history.virtual_size.height - before, animate=False)
+        self.call_after_refresh(history.scroll_to_widget, view, top=True, animate=False)
 
     def _show_receipt(self) -> None:
         """Show below our latest message who has it, and only there."""

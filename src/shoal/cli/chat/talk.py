@@ -219,7 +219,7 @@ class Talk:
             offers = [each for each in self.transcript.entries if each.file is not None][-1:]
         if not offers or offers[0].file is None:
             raise OrderError("no file was offered there")
-        await self._about("file.get", offers[0])
+        await self._about("file.get", offers[0], wait=False)
         return []
 
     async def _invite(self, order: Order) -> list[str]:
