@@ -1,0 +1,1 @@
+"""Conversations beside jamid's: a text, a first clone, opening, memory."""

@@ -1,0 +1,85 @@
+"""Histories of any length, written with the production code where who is measured finds them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+from shoal.core import ConversationId
+from shoal.swarm import (
+    INFOS_NAME,
+    Conversation,
+    ConversationInfo,
+    Self,
+    Text,
+    pack_infos,
+    unpack_infos,
+)
+from shoal.swarm.driver import DiskStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shoal.core import CommitId
+    from shoal.crypto import Identity
+
+WALL_BEGIN: Final = 1_750_000_000  # a day of 2025
+WORDS: Final = tuple(["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "says", "hello", "to", "all"])
+SHOWN_WORDS: Final = 8
+
+
+class UnsyncedStore(DiskStore):
+    """A repository whose head reaches the disk once, at the end."""
+
+    def set_head(self, commit: CommitId) -> None:
+        """Move the tip in memory."""
+        self._head = commit
+
+    def finish(self) -> None:
+        """Write everything."""
+        assert self._head is not None, "something was said"
+        super().set_head(self._head)
+
+
+def write_history(path: Path, device: Identity, count: int, wall_now: float) -> ConversationId:
+    """Write a group's bare repository in which *device* has said *count* texts; return its id."""
+    made = path / "made"
+    begin = min(WALL_BEGIN, int(wall_now) - count - 10)
+    begin = max(begin, int(device.certificate.wall_not_before) + 1)
+    with UnsyncedStore(made) as store:
+        conversation = Conversation.create(store, Self(device, "bench"), wall_now=begin)
+        for number in range(count):
+            start = number % len(WORDS)
+            words = " ".join([*WORDS[start:], *WORDS][:SHOWN_WORDS])
+            conversation.say(Text(f"{number} {words}"), begin + number)
+        store.finish()
+    made.rename(path / str(conversation.id))
+    return conversation.id
+
+
+def plant_for_shoal(account: Path, source: Path, wall_now: float) -> None:
+    """Put a repository into the folder of an account whose node is stopped."""
+    shutil.copytree(source, account / "conversations" / source.name)
+    _enlist(account / INFOS_NAME, source.name, wall_now)
+
+
+def plant_for_jamid(account: Path, source: Path, wall_now: float) -> None:
+    """Put a repository into the folder of an account whose daemon is stopped.
+
+    Jami's repositories have their files beside them.
+    """
+    target = account / "conversations" / source.name
+    target.mkdir(parents=True)
+    shutil.copytree(source, target / ".git")
+    for command in (("config", "core.bare", "false"), ("reset", "--hard", "-q")):
+        subprocess.run(["git", "-C", str(target), *command], check=True)  # noqa: S603, S607
+    _enlist(account / INFOS_NAME, source.name, wall_now)
+
+
+def _enlist(path: Path, name: str, wall_now: float) -> None:
+
+    infos = unpack_infos(path.read_bytes()) if path.exists() else {}
+    identifier = ConversationId.from_hex(name)
+    infos[identifier] = ConversationInfo(identifier, int(wall_now * 1_000))
+    path.write_bytes(pack_infos(infos))
