@@ -22,6 +22,7 @@ LIBJAMI_FOLDER: Final = (  # as tools/install-libjami has it
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoal/peers/libjami-0.5.2"
 )
 ANVIL_PATH: Final = LIBJAMI_FOLDER.parent / "anvil-1.7.1" / "anvil"  # as tools/install-anvil has it
+AXE_PATH: Final = LIBJAMI_FOLDER.parent / "axe-4.14.1" / "axe.min.js"  # as tools/install-axe has it
 CONTRACTS_VENV: Final = (  # as tools/compile-contracts has it
     Path(__file__).parents[2] / ".venv" / "contracts"
 )
@@ -50,6 +51,8 @@ class Need(enum.Enum):
     NAMESPACES = "namespaces"
     ANVIL = "anvil"
     VYPER = "vyper"
+    CHROMIUM = "chromium"
+    AXE = "axe-core"
 
 
 _PROGRAMS: Final = {Need.COTURN: "turnserver"}  # where it is not the need's own name
@@ -63,6 +66,8 @@ _REMEDIES: Final = {
     Need.ANVIL: "run tools/install-anvil",
     Need.VYPER: "run tools/compile-contracts --check",
     Need.NFT: "install Debian's package nftables",
+    Need.CHROMIUM: "install Debian's package chromium",
+    Need.AXE: "run tools/install-axe",
 }
 
 
@@ -91,6 +96,8 @@ def missing(need: Need) -> str | None:
         is_here = JAMID_PATH.exists() and _has_program("dbus-daemon")
     elif need is Need.ANVIL:
         is_here = ANVIL_PATH.exists()
+    elif need is Need.AXE:
+        is_here = AXE_PATH.exists()
     elif need is Need.VYPER:
         is_here = (CONTRACTS_VENV / "installed").exists()
     elif need is Need.LIBJAMI:

@@ -1,0 +1,189 @@
+"""Our page in a real browser: two people, each with a node, from onboarding to a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from shoal.node import Node
+from shoal.web import WebConfig, WebServer
+from tests.peers.browser import PATIENCE, Person, chromium
+from tests.peers.presence import Need, require
+from tests.unit.node.driver.conftest import add_account, loopback
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from playwright.async_api import Locator
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[tuple[Person, Person, str]]:
+    """Ada, whose node is new, and Bob, who has an account; and Bob's id."""
+    require(Need.CHROMIUM, Need.AXE)
+    expect.set_options(timeout=PATIENCE)
+    async with AsyncExitStack() as stack:
+        browser = await stack.enter_async_context(chromium())
+        second = await stack.enter_async_context(Node(tmp_path / "bob", config=loopback()))
+        bob = await add_account(second, "bob")
+        await bob.rename("Bob")
+        first = await stack.enter_async_context(Node(tmp_path / "ada", config=loopback(second)))
+        people = []
+        for name, node in (("ada", first), ("bob", second)):
+            server = await stack.enter_async_context(WebServer(node, WebConfig(port=0)))
+            size = {"width": 1100, "height": 720} if name == "ada" else {"width": 390, "height": 780}
+            scheme = "light" if name == "ada" else "dark"
+            people.append(
+                await Person.open(
+                    browser, name, server.new_link(), viewport=size, color_scheme=scheme,
+                    locale="en-GB",
+                )
+            )  # fmt: skip
+        yield people[0], people[1], bob.id.hex()
+
+
+async def test_from_onboarding_to_a_conversation(two: tuple[Person, Person, str]) -> None:
+    """An account is made, a contact asked by id; they talk, edit, react, answer, delete, search."""
+    ada, bob, bob_id = two
+    await onboard(ada)
+    await ask(ada, bob_id)
+    await answer(bob)
+    await talk(ada, bob)
+    await change_what_was_said(ada, bob)
+    await find(ada)
+    await look_around(ada)
+    assert ada.complaints == []
+    assert bob.complaints == []
+
+
+async def onboard(ada: Person) -> None:
+    """Make an account, and keep a backup of it."""
+    page = ada.page
+    await expect(page.get_by_role("heading", name="Welcome to Shoal")).to_be_visible()
+    assert "link=" not in page.url
+    await ada.photograph("1-welcome")
+    assert await ada.barriers() == []
+    await page.get_by_label("Your name").fill("Ada")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Welcome, Ada")).to_be_visible()
+    await expect(page.get_by_role("img", name="QR code of your id")).to_be_visible()
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name="Save a backup").click()
+    assert (await download.value).suggested_filename == "Ada.jac"
+    await ada.photograph("2-backup")
+    assert await ada.barriers() == []
+    await page.get_by_role("button", name="Go on").click()
+
+
+async def ask(ada: Person, who: str) -> None:
+    """Add a contact by id, as a QR code has it."""
+    page = ada.page
+    await expect(page.get_by_text("online", exact=True).first).to_be_visible()
+    await page.get_by_label("Who?").fill(f"jami:{who}")
+    await page.get_by_role("button", name="Ask", exact=True).click()
+    await expect(page.get_by_text("asked, not answered yet")).to_be_visible()
+    await ada.photograph("3-contacts")
+    assert await ada.barriers() == []
+
+
+async def answer(bob: Person) -> None:
+    """Accept the request."""
+    page = bob.page
+    await page.get_by_role("link", name="Contacts").click()
+    await bob.photograph("1-request")
+    await page.get_by_role("button", name="Accept").click()
+    await expect(page.get_by_role("heading", name="Requests")).to_be_hidden()
+    assert await bob.barriers() == []
+
+
+async def talk(ada: Person, bob: Person) -> None:
+    """Say something, both ways."""
+    await ada.page.get_by_role("list", name="Conversations").get_by_role("link").first.click()
+    await ada.page.get_by_label("Message", exact=True).fill("Hello Bob, see https://example.org/x.")
+    await ada.page.keyboard.press("Enter")
+    await expect(message(ada, "Hello Bob")).to_be_visible()
+    await bob.page.goto(bob.page.url.partition("#")[0] + "#/")
+    await bob.page.get_by_role("list", name="Conversations").get_by_role("link").first.click()
+    await expect(message(bob, "Hello Bob")).to_be_visible()
+    link = bob.page.get_by_role("link", name="https://example.org/x")
+    assert await link.get_attribute("rel") == "noopener noreferrer nofollow"
+    await bob.page.get_by_label("Message", exact=True).press_sequentially("Hel")
+    await expect(ada.page.get_by_role("log").get_by_text("typing…")).to_be_visible()
+    await bob.page.get_by_label("Message", exact=True).fill("<b>Hello Ada</b>\nwith a line")
+    await bob.page.keyboard.press("Enter")
+    await expect(message(ada, "<b>Hello Ada</b>")).to_be_visible()
+    await expect(ada.page.get_by_role("img", name="Read").first).to_be_visible()
+    await bob.photograph("2-conversation")
+    assert await bob.barriers() == []
+
+
+async def change_what_was_said(ada: Person, bob: Person) -> None:
+    """React, answer, edit by the keyboard, delete."""
+    await choose(ada, "Hello Ada", "React")
+    await message(ada, "Hello Ada").get_by_role("button", name="React with 👍").click()
+    await expect(message(bob, "Hello Ada").get_by_text("👍").first).to_be_visible()
+    await choose(ada, "Hello Ada", "Reply")
+    await ada.page.get_by_label("Message", exact=True).fill("An answer")
+    await ada.page.keyboard.press("Enter")
+    await expect(message(bob, "An answer").locator("blockquote")).to_contain_text("Hello Ada")
+    await ada.page.keyboard.press("ArrowUp")
+    await expect(ada.page.get_by_label("Message", exact=True)).to_have_value("An answer")
+    await ada.page.get_by_label("Message", exact=True).fill("A better answer")
+    await ada.page.keyboard.press("Enter")
+    await expect(message(bob, "A better answer")).to_contain_text("edited")
+    await ada.photograph("4-conversation")
+    assert await ada.barriers() == []
+    ada.page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await choose(ada, "A better answer", "Delete")
+    await expect(bob.page.get_by_role("log").get_by_text("Deleted")).to_be_visible()
+
+
+async def find(ada: Person) -> None:
+    """Search for a word."""
+    search = ada.page.get_by_label("Search in messages")
+    await search.fill("bob")
+    await expect(ada.page.get_by_role("list", name="Found messages")).to_contain_text("Hello Bob")
+    await search.fill("nowhere")
+    await expect(ada.page.get_by_text("Nothing found.")).to_be_visible()
+    await search.fill("")
+
+
+async def look_around(ada: Person) -> None:
+    """The other pages are alive, too; the language and the colours change."""
+    page = ada.page
+    await page.get_by_role("link", name="Network").click()
+    await expect(page.get_by_role("img", name="Ring of the DHT with 1 nodes")).to_be_visible()
+    connections = page.get_by_role("region", name="Connections")
+    await expect(connections.get_by_text("local network").first).to_be_visible()
+    await ada.photograph("5-network")
+    assert await ada.barriers() == []
+    await page.get_by_role("link", name="Devices").click()
+    await expect(page.get_by_text("(this device)")).to_be_visible()
+    assert await ada.barriers() == []
+    await page.get_by_role("link", name="Settings").click()
+    await page.get_by_label("Colours").select_option("dark")
+    await page.get_by_label("Language").select_option("de")
+    await expect(page.get_by_role("heading", name="Einstellungen")).to_be_visible()
+    await ada.photograph("6-settings")
+    assert await ada.barriers() == []
+
+
+def message(person: Person, text: str) -> Locator:
+    """Return the message that says *text*."""
+    return person.page.locator("article.message").filter(
+        has=person.page.locator("p.text", has_text=text)
+    )
+
+
+async def choose(person: Person, text: str, what: str) -> None:
+    """Do something with a message."""
+    found = message(person, text)
+    await found.hover()
+    await found.get_by_text(what, exact=True).click()
