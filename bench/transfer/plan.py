@@ -60,8 +60,7 @@ class Bench:
                                median(loopback), True),
                         Figure("a file hashed and offered", "MB/s", None, median(sending), True),
                     ],
-                    [f"Aim: {AIM_ALONE:.0f} MB/s fetched. A file has"
-                     f" {self._plan.size // MEGABYTE} MB."],
+                    [f"Aim: {AIM_ALONE:.0f} MB/s. A file has {self._plan.size // MEGABYTE} MB."],
                 )
             ]  # fmt: skip
             if has_jamid:

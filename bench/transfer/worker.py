@@ -95,7 +95,7 @@ class TransferEnd:
             return any(str(each.id) == message for each in await conversation.messages())
 
         async with asyncio.timeout(PATIENCE):
-            while not await is_here():
+            while not await is_here():  # noqa: ASYNC110 - there is no event for all of it
                 await asyncio.sleep(_PAUSE)
         begin = time.perf_counter()
         await account.transfers.download(conversation.id, message, folder=folder)
