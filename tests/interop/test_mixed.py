@@ -186,12 +186,12 @@ def test_expirations_are_heard(network: Network, key: str) -> None:
         for kind, listening in listeners.items():
             until(is_heard(listening, b"brief"), f"{kind} hears it")
         for kind, listening in listeners.items():
-            until(is_heard(listening, b"brief", expired=True), f"{kind} hears its end", 10.0)
+            until(is_heard(listening, b"brief", expired=True), f"{kind} hears its end")
     finally:
         for listening in listeners.values():
             listening.cancel()
     for kind, other in network.peers.items():  # whole seconds: some nodes end it a little later
-        until(lambda other=other: other.get(key) == [], f"nothing for {kind}", 3.0)  # type: ignore[misc]
+        until(lambda other=other: other.get(key) == [], f"nothing for {kind}")  # type: ignore[misc]
 
 
 def test_cancelled_listen_is_silent(network: Network, key: str) -> None:
