@@ -52,6 +52,7 @@ class Context:
     waiting: dict[int, Waiting] = field(default_factory=dict)
     channels: dict[int, WaitingChannel] = field(default_factory=dict)
     last_op: int = 0
+    wall_begun: int = 0  # when we began a conversation last
     farewells: Farewells = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +66,11 @@ class Context:
     def wall_now(self, now: float) -> float:
         """Return the time of day."""
         return now + self.wall_offset
+
+    def wall_begin(self, now: float) -> float:
+        """Return a time to begin a conversation at: in one second two would be the same one."""
+        self.wall_begun = max(int(self.wall_now(now)), self.wall_begun + 1)
+        return self.wall_begun
 
     def work(
         self,

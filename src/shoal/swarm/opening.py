@@ -46,7 +46,7 @@ class Opening:
 
     def create(self, op: int, now: float, mode: Mode, other: AccountId | None) -> list[Effect]:
         """Begin a conversation; `Done` gives its id."""
-        me, wall_now = self._context.me, self._context.wall_now(now)
+        me, wall_now = self._context.me, self._context.wall_begin(now)
 
         def job() -> Outcome:
             store = self._open_store(None)

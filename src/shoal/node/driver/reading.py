@@ -110,10 +110,16 @@ async def search_all(
     with suppress(sqlite3.DatabaseError):  # it is damaged: it is made anew below
         found = await asyncio.to_thread(search, talking.index, text, count, conversation)
         if not _lost(talking):
-            return found
+            return _of_ours(talking, found)
     for each, ledger in _lost(talking):
         await talking.read(each, partial(ledger.line, None))
-    return await asyncio.to_thread(search, talking.index, text, count, conversation)
+    found = await asyncio.to_thread(search, talking.index, text, count, conversation)
+    return _of_ours(talking, found)
+
+
+def _of_ours(talking: Talking, found: tuple[Hit, ...]) -> tuple[Hit, ...]:
+    """Leave out what we left: it is here until the others have heard of that."""
+    return tuple(hit for hit in found if talking.engine.book.is_in(hit.conversation))
 
 
 def _lost(talking: Talking) -> list[tuple[ConversationId, IndexLedger]]:

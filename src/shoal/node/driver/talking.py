@@ -203,11 +203,6 @@ class Talking:
         assert isinstance(ledger, IndexLedger), "each store that is placed has one"
         return ledger
 
-    async def _forget(self, conversation: ConversationId) -> None:
-        """Take what we are out of out of the index."""
-        if conversation in self._stores and not self._is_closed:
-            await self._jobs.submit(conversation, self.ledger(conversation).forget)
-
     # Effects
 
     def _apply(self, effects: Sequence[Effect]) -> None:
@@ -255,8 +250,6 @@ class Talking:
             case _:
                 if isinstance(effect, _SHARED):
                     self._share()
-                if isinstance(effect, fx.ConversationGone):
-                    self._tasks.start(self._forget(effect.conversation))
                 if isinstance(effect, fx.ConversationReady):
                     self._ready.pop(effect.conversation, asyncio.Event()).set()
                 self._bus.publish(ConversationEvent(self._account.id, effect))
