@@ -24,6 +24,7 @@ from tests.fuzz import (
     identity_codecs,
     name_codecs,
     node_codecs,
+    transfer_codecs,
 )
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
@@ -155,4 +156,5 @@ TARGETS: Final[dict[str, tuple[Target, Callable[[], list[bytes]]]]] = {
     **identity_codecs.TARGETS,
     **name_codecs.TARGETS,
     **node_codecs.TARGETS,
+    **transfer_codecs.TARGETS,
 }

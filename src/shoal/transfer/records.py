@@ -14,6 +14,7 @@ import msgpack
 
 from shoal.core import CommitId, ConversationId, DecodeError
 from shoal.transfer.channel_wire import FileId
+from shoal.transfer.naming import safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -180,7 +181,7 @@ def _unpack(data: bytes, read: Callable[[dict[Any, Any]], T]) -> list[T]:
 def _read_wanted(item: dict[Any, Any]) -> WantedFile:
     commit = CommitId(item["commit"])
     name, extension = _text(item["name"]), _text(item["extension"])
-    if not name or "/" in name or "\0" in name:
+    if name != safe_name(name):
         raise DecodeError("a name that is none")
     file = FileId.parse(str(FileId(commit, _text(item["tid"]), extension)))
     return WantedFile(
