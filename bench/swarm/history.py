@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shoal.crypto import Identity
 
 WALL_BEGIN: Final = 1_750_000_000  # a day of 2025
-WORDS: Final = tuple(["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "says", "hello", "to", "all"])
+SENTENCE: Final = "the quick brown fox jumps over the lazy dog and says hello to all"
 SHOWN_WORDS: Final = 8
 
 
@@ -44,15 +44,15 @@ class UnsyncedStore(DiskStore):
 
 def write_history(path: Path, device: Identity, count: int, wall_now: float) -> ConversationId:
     """Write a group's bare repository in which *device* has said *count* texts; return its id."""
-    made = path / "made"
+    made, words = path / "made", SENTENCE.split()
     begin = min(WALL_BEGIN, int(wall_now) - count - 10)
     begin = max(begin, int(device.certificate.wall_not_before) + 1)
     with UnsyncedStore(made) as store:
         conversation = Conversation.create(store, Self(device, "bench"), wall_now=begin)
         for number in range(count):
-            start = number % len(WORDS)
-            words = " ".join([*WORDS[start:], *WORDS][:SHOWN_WORDS])
-            conversation.say(Text(f"{number} {words}"), begin + number)
+            start = number % len(words)
+            text = " ".join([*words[start:], *words][:SHOWN_WORDS])
+            conversation.say(Text(f"{number} {text}"), begin + number)
         store.finish()
     made.rename(path / str(conversation.id))
     return conversation.id

@@ -33,6 +33,7 @@ class CertificateReader:
     def __init__(self, store: GitStore) -> None:
         self._store = store
         self._cache: OrderedDict[bytes, Certificate] = OrderedDict()
+        self._owners: OrderedDict[bytes, AccountId] = OrderedDict()
         self._bonds: OrderedDict[tuple[bytes, bytes], bool] = OrderedDict()
 
     def read(self, tree: FlatTree, path: str) -> Certificate:
@@ -71,7 +72,7 @@ class CertificateReader:
         certificate = self.read(tree, path)
         if certificate.long_id != device:
             raise DecodeError(f"{path} is the certificate of another device")
-        account = self.owner(certificate)
+        account = self._owner_of(tree[path], certificate)
         for account_path in (roles.admin_path(account), roles.member_path(account)):
             if account_path in tree:
                 break
@@ -91,6 +92,15 @@ class CertificateReader:
             DecodeError: it names none.
         """
         return AccountId.from_hex(certificate.issuer_uid)
+
+    def _owner_of(self, blob: bytes, certificate: Certificate) -> AccountId:
+        """Look for the owner once per blob."""
+        found = self._owners.get(blob)
+        if found is None:
+            found = self._owners[blob] = self.owner(certificate)
+            if len(self._owners) > CACHED_MAX:
+                self._owners.popitem(last=False)
+        return found
 
     def _is_signed_by(
         self, device: bytes, certificate: Certificate, account: bytes, owner: Certificate

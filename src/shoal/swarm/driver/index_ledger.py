@@ -84,8 +84,10 @@ class IndexLedger:
 
     def find(self, commit: CommitId) -> Judged | None:
         """Return what was found about a commit; None if it was not taken."""
+        if self.head is None:
+            return None
         found = self._cache.get(commit)
-        if found is None or self._generation != self._index.generation:
+        if found is None:
             self.ask(lambda database: self._fetch(database, commit))
             found = self._cache.get(commit)
         return found
