@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import FilePayload, expect
 
 from shoal.node import Node
 from shoal.web import WebConfig, WebServer
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Locator
 
+# What a browser does when a file is let go over the conversation.
+DROP = """() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(["dropped"], "dropped.txt"));
+    const drop = { dataTransfer: transfer, bubbles: true, cancelable: true };
+    const event = new DragEvent("drop", drop);
+    document.querySelector("main.conversation").dispatchEvent(event);
+}"""
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -38,7 +46,9 @@ async def two(tmp_path: Path) -> AsyncIterator[tuple[Person, Person, str]]:
         people = []
         for name, node in (("ada", first), ("bob", second)):
             server = await stack.enter_async_context(WebServer(node, WebConfig(port=0)))
-            size = {"width": 1100, "height": 720} if name == "ada" else {"width": 390, "height": 780}
+            size = (
+                {"width": 1100, "height": 720} if name == "ada" else {"width": 390, "height": 780}
+            )
             scheme = "light" if name == "ada" else "dark"
             people.append(
                 await Person.open(
@@ -57,6 +67,7 @@ async def test_from_onboarding_to_a_conversation(two: tuple[Person, Person, str]
     await answer(bob)
     await talk(ada, bob)
     await change_what_was_said(ada, bob)
+    await hand_over_a_file(ada, bob)
     await find(ada)
     await look_around(ada)
     assert ada.complaints == []
@@ -143,6 +154,23 @@ async def change_what_was_said(ada: Person, bob: Person) -> None:
     ada.page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
     await choose(ada, "A better answer", "Delete")
     await expect(bob.page.get_by_role("log").get_by_text("Deleted")).to_be_visible()
+
+
+async def hand_over_a_file(ada: Person, bob: Person) -> None:
+    """One that is chosen, one that is dropped; the other side saves them."""
+    data = bytes(range(256)) * 4096
+    chosen = FilePayload(name="a file.bin", mimeType="text/html", buffer=data)
+    await ada.page.get_by_label("Send files").set_input_files([chosen])
+    offer = bob.page.locator("article.message").filter(has_text="a file.bin")
+    await expect(offer).to_contain_text("1 MB")
+    async with bob.page.expect_download() as download:
+        await offer.get_by_role("button", name="Save the file").click()
+    saved = await (await download.value).path()
+    assert await asyncio.to_thread(saved.read_bytes) == data
+    await ada.page.evaluate(DROP)
+    await expect(bob.page.locator("article.message").filter(has_text="dropped.txt")).to_be_visible()
+    await ada.photograph("4-file")
+    assert await ada.barriers() == []
 
 
 async def find(ada: Person) -> None:

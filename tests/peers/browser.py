@@ -20,9 +20,7 @@ ARTIFACTS: Final = Path(__file__).parents[2] / "artifacts" / "page"
 PATIENCE: Final = 90_000  # milliseconds; a loaded machine takes its time
 # As root in a container there is no sandbox to be had; QUIC and updates would look elsewhere.
 _FLAGS: Final = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking")
-RULES: Final = {
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-}
+RULES: Final = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ from shoal.web import jami_events, methods
 from shoal.web.answers import problem
 from shoal.web.endpoints import answering
 from shoal.web.errors import NoSuchPageError, NoSuchVerbError
+from shoal.web.files import Files
 from shoal.web.guard import Guard
 from shoal.web.jami_routes import JamiRoutes, check_scope
 from shoal.web.openapi import description
@@ -45,6 +46,7 @@ class Application:
         self._node = node
         self._callers = callers
         sessions = Sessions(node, callers)
+        files = Files(node, callers)
         starlette = Starlette(
             routes=[
                 Route("/", answering(page), methods=["GET"]),
@@ -54,6 +56,8 @@ class Application:
                 Route("/v1/session", answering(sessions.close), methods=["DELETE"]),
                 Route("/v1/qr", answering(sessions.draw), methods=["GET"]),
                 Route("/v1/backup", answering(sessions.back_up), methods=["POST"]),
+                Route("/v1/files", answering(files.send), methods=["POST"]),
+                Route("/v1/files/{conversation}/{message}", answering(files.get), methods=["GET"]),
                 WebSocketRoute("/v1/socket", self._socket),
                 WebSocketRoute("/api", self._events),
                 *JamiRoutes(node, callers).routes(),

@@ -14,6 +14,7 @@ class WebLimits:
 
     Attributes:
         body_size: bytes of a request's body.
+        file_size: bytes of a file that is sent.
         connections: TCP connections at the same time.
         sockets: WebSockets at the same time.
         calls_per_socket: calls of one WebSocket at the same time.
@@ -25,6 +26,7 @@ class WebLimits:
     """
 
     body_size: int = 1024 * 1024
+    file_size: int = 16 * 1024**3
     connections: int = 256
     sockets: int = 32
     calls_per_socket: int = 64

@@ -43,6 +43,8 @@ def document() -> _Schema:
             "/v1/session": _session(),
             "/v1/qr": {"get": _qr()},
             "/v1/backup": {"post": _backup()},
+            "/v1/files": {"post": _send_file()},
+            "/v1/files/{conversation}/{message}": {"get": _get_file()},
             "/openapi.json": {"get": _free(_answer("This description.", _JSON))},
         },
         "components": {
@@ -156,6 +158,40 @@ def _backup() -> _Schema:
         "summary": "Give the archive of an account, to be kept.",
         "requestBody": _body(properties, ["account"]),
         "responses": _answer("The archive.", "application/octet-stream"),
+    }
+
+
+def _send_file() -> _Schema:
+    names = {"account": True, "conversation": True, "name": True, "reply_to": False}
+    schema: _Schema = {"type": "string"}
+    return {
+        "operationId": "sendFile",
+        "summary": "Offer the body as a file in a conversation.",
+        "parameters": [
+            {"name": name, "in": "query", "required": is_required, "schema": schema}
+            for name, is_required in names.items()
+        ],
+        "requestBody": {"content": {"application/octet-stream": {"schema": schema}}},
+        "responses": _answer("The message.", _JSON),
+    }
+
+
+def _get_file() -> _Schema:
+    places = {"conversation": "path", "message": "path", "account": "query"}
+    digits: _Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$"}
+    return {
+        "operationId": "getFile",
+        "summary": "Hand out the file of a message, fetched first if it is not here.",
+        "parameters": [
+            {
+                "name": name,
+                "in": place,
+                "required": True,
+                "schema": digits if place == "path" else {"type": "string"},
+            }
+            for name, place in places.items()
+        ],
+        "responses": _answer("The file.", "application/octet-stream"),
     }
 
 

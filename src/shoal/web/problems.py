@@ -54,6 +54,7 @@ _STATUS: Final = {
     "TokenMissingError": HTTPStatus.UNAUTHORIZED,
     "TokenRefusedError": HTTPStatus.UNAUTHORIZED,
     "TooLongError": HTTPStatus.GATEWAY_TIMEOUT,
+    "FileMissingError": HTTPStatus.NOT_FOUND,
     "TooManyTokensError": HTTPStatus.CONFLICT,
     "TooMuchAskedError": HTTPStatus.TOO_MANY_REQUESTS,
     "UnknownAccountError": HTTPStatus.NOT_FOUND,

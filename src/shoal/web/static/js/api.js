@@ -90,6 +90,29 @@ class Api {
     return { blob: await answer.blob(), name: decodeURIComponent(name?.[1] ?? "account.jac") };
   }
 
+  // Offer a file; `onProgress` gets how much of it the node has.
+  sendFile(file, params, onProgress) {
+    const request = new XMLHttpRequest();
+    const query = new URLSearchParams({ ...params, name: file.name });
+    request.open("POST", `/v1/files?${query}`);
+    request.setRequestHeader("Authorization", `Bearer ${this.token}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.onprogress = (event) => onProgress(event.loaded, event.total);
+    return new Promise((resolve, reject) => {
+      request.onload = () =>
+        request.status === 200 ? resolve() : reject(new NodeError(JSON.parse(request.responseText)));
+      request.onerror = () => reject(new NodeError({ kind: "Away", message: "away" }));
+      request.send(file);
+    });
+  }
+
+  async getFile({ conversation, message, account, name }) {
+    const query = new URLSearchParams({ account, name });
+    const response = await fetch(`/v1/files/${conversation}/${message}?${query}`, { headers: this.#headers() });
+    if (!response.ok) throw new NodeError(await response.json());
+    return { blob: await response.blob(), name };
+  }
+
   #headers(token = this.token) {
     return token ? { Authorization: `Bearer ${token}` } : {};
   }

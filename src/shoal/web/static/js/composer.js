@@ -1,5 +1,6 @@
 // Where to write: Enter sends, Shift+Enter makes a line, Escape gives up, Up edits the last one.
 import { useEffect, useRef } from "preact/hooks";
+import { Sending, sendFiles } from "./files.js";
 import { html } from "./html.js";
 import { t } from "./i18n.js";
 import { ask, attempt } from "./state.js";
@@ -67,6 +68,19 @@ export function Composer({ id, reply, edited, onDone, onEditLast }) {
       <span>${t(edited ? "editing" : "replying", { text: about.text })}</span>
       <button type="button" class="quiet" aria-label=${t("give.up")} onClick=${onDone}>×</button>
     </p>`}
+    <${Sending} conversation=${id} />
+    <label class="attach">
+      <span class="hidden">${t("file.choose")}</span><span aria-hidden="true">📎</span>
+      <input
+        type="file"
+        class="hidden"
+        multiple
+        onChange=${(event) => {
+          sendFiles(id, [...event.currentTarget.files]);
+          event.currentTarget.value = "";
+        }}
+      />
+    </label>
     <label class="hidden" for="text">${t("message")}</label>
     <textarea
       id="text"

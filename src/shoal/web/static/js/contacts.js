@@ -9,7 +9,7 @@ const refresh = () => Promise.all([readContacts(), readConversations()]);
 
 export function Contacts() {
   const isActive = (each) => !each.is_banned;
-  return html`<main class="page" id="main">
+  return html`<main class="page" id="main" tabindex="0">
     <h1>${t("contacts")}</h1>
     <${Waiting} />
     <section aria-labelledby="add-title">

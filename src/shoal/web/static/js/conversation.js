@@ -1,6 +1,7 @@
 // A conversation: its head, its messages, and where to write.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Composer } from "./composer.js";
+import { sendFiles } from "./files.js";
 import { html } from "./html.js";
 import { t } from "./i18n.js";
 import { MessageView } from "./message.js";
@@ -22,7 +23,11 @@ export function Conversation() {
   }, [id, open.value?.is_ready]);
   if (!open.value) return html`<main id="main"><p class="empty">${t("conversation.gone")}</p></main>`;
   const ours = entries.value[id]?.list.filter((each) => each.author === account.value.id && isText(each)) ?? [];
-  return html`<main class="conversation" id="main">
+  const drop = (event) => {
+    event.preventDefault();
+    sendFiles(id, [...event.dataTransfer.files]);
+  };
+  return html`<main class="conversation" id="main" onDragOver=${(event) => event.preventDefault()} onDrop=${drop}>
     <${Head} conversation=${open.value} />
     <${Messages} id=${id} onReply=${setReply} onEdit=${setEdited} />
     <${Composer}

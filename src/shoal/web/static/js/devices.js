@@ -28,7 +28,7 @@ export function Devices() {
     await ask("device.revoke", { device: device.id, password });
     await read();
   };
-  return html`<main class="page" id="main">
+  return html`<main class="page" id="main" tabindex="0">
     <h1>${t("devices")}</h1>
     <ul class="rows">
       ${devices.map(

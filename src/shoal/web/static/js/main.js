@@ -36,9 +36,10 @@ function App() {
   return html`<div class=${`layout ${Page ? "on-page" : ""}`}>
     <a class="skip" href="#main" onClick=${skip}>${t("skip")}</a>
     <${Sidebar} />
+    ${Page && Page !== Conversation && html`<a class="page-back" href="#/">← ${t("back")}</a>`}
     ${Page
       ? html`<${Page} onAdd=${() => setAdding(true)} />`
-      : html`<main class="page nothing" id="main"><h1 class="hidden">Shoal</h1><p class="empty">${t("nothing.open")}</p></main>`}
+      : html`<main class="page nothing" id="main" tabindex="0"><h1 class="hidden">Shoal</h1><p class="empty">${t("nothing.open")}</p></main>`}
     ${!isConnected.value && html`<p class="away" role="status">${t("away")}</p>`}
   </div>`;
 }

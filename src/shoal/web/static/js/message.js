@@ -1,6 +1,7 @@
 // One message: what it says, who reacts, how far it has come, and what can be done with it.
+import { FileView } from "./files.js";
 import { html } from "./html.js";
-import { clock, size, t } from "./i18n.js";
+import { clock, t } from "./i18n.js";
 import { Act } from "./parts.js";
 import { to } from "./route.js";
 import { account, ask, entries, nameOf, open, openId } from "./state.js";
@@ -20,7 +21,7 @@ export function MessageView({ entry, answered, isWanted, onReply, onEdit }) {
     ${entry.is_deleted
       ? html`<p class="deleted">${t("deleted")}</p>`
       : entry.kind === "file_offer"
-        ? html`<p class="file">📎 ${entry.display_name} <span class="hint">${size(entry.size)}</span></p>`
+        ? html`<${FileView} entry=${entry} />`
         : html`<p class="text"><${Text} text=${entry.text} /></p>`}
     <${Reactions} entry=${entry} />
     <p class="meta">

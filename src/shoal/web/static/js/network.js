@@ -27,8 +27,8 @@ export function Network() {
       clearInterval(timer);
     };
   }, [account.value.id]);
-  if (!seen) return html`<main class="page" id="main"><h1>${t("network")}</h1></main>`;
-  return html`<main class="page" id="main">
+  if (!seen) return html`<main class="page" id="main" tabindex="0"><h1>${t("network")}</h1></main>`;
+  return html`<main class="page" id="main" tabindex="0">
     <h1>${t("network")}</h1>
     ${seen.nodes.length === 0 && html`<p class="empty">${t("network.none")}</p>`}
     ${seen.nodes.map((each) => html`<${Dht} key=${each.node_id} dht=${each} />`)}

@@ -21,7 +21,7 @@ export function Settings({ onAdd }) {
     await readAccounts();
     told("saved");
   };
-  return html`<main class="page" id="main">
+  return html`<main class="page" id="main" tabindex="0">
     <h1>${t("settings")}</h1>
     <section aria-labelledby="profile-title">
       <h2 id="profile-title">${t("profile")}</h2>

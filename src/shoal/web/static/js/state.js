@@ -20,6 +20,7 @@ export const unread = signal({}); // by conversation
 export const people = signal({}); // by id
 export const entries = signal({}); // by conversation: { list, hasMore }
 export const typing = signal({}); // by conversation: { account: until }
+export const transfers = signal({}); // by message
 export const notice = signal(null); // { text, isError }
 
 export const openId = computed(() => (route.value[0] === "conversation" ? route.value[1] : ""));
@@ -142,6 +143,9 @@ function happened(event) {
     case "composing":
       if (event.is_active) startedTyping(event.conversation, event.account);
       else stoppedTyping(event.conversation, event.account);
+      break;
+    case "transfer_changed":
+      transfers.value = { ...transfers.value, [event.transfer.id]: event.transfer };
       break;
     case "lagged":
       soon("all", readAll);
