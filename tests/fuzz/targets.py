@@ -24,6 +24,7 @@ from tests.fuzz import (
     identity_codecs,
     name_codecs,
     node_codecs,
+    state_codecs,
     transfer_codecs,
 )
 
@@ -156,5 +157,6 @@ TARGETS: Final[dict[str, tuple[Target, Callable[[], list[bytes]]]]] = {
     **identity_codecs.TARGETS,
     **name_codecs.TARGETS,
     **node_codecs.TARGETS,
+    **state_codecs.TARGETS,
     **transfer_codecs.TARGETS,
 }

@@ -82,6 +82,7 @@ TESTED_BY: Final = {
     "swarm/driver/index_questions": "swarm/driver/test_index_ledger",
     "swarm/engine": "../sim/test_swarm",
     "swarm/fetcher": "../sim/test_swarm",
+    "swarm/inviting": "../sim/test_swarm",
     "swarm/ledger": "swarm/driver/test_index_ledger",
     "swarm/opening": "../sim/test_swarm",
     "swarm/session": "../sim/test_swarm",

@@ -62,6 +62,27 @@ def test_changes_are_gathered_and_told_to_all(syncing: DeviceSyncing) -> None:
     assert not syncing.is_due_to_send
 
 
+def test_news_are_gathered_and_told_without_the_rest(syncing: DeviceSyncing) -> None:
+    """The whole state, where it goes out, has them, too."""
+    syncing.tell([b"lost"], 0.0)
+    assert syncing.next_deadline() is None
+    number = opened(syncing)
+    syncing.tell([], 1.0)
+    assert syncing.next_deadline() is None
+    syncing.tell([b"one"], 1.0)
+    syncing.tell([b"two"], 1.1)
+    assert syncing.next_deadline() == 1.0 + SETTLE_TIME
+    assert not syncing.is_due_to_send
+    assert syncing.advance(1.0 + SETTLE_TIME, ()) == [
+        SendPacket(number, b"one"),
+        SendPacket(number, b"two"),
+    ]
+    syncing.tell([b"three"], 2.0)
+    syncing.state_changed(2.0)
+    assert syncing.advance(2.0 + SETTLE_TIME, STATE) == [SendPacket(number, b"state")]
+    assert syncing.next_deadline() is None
+
+
 def test_only_channels_with_our_name_are_taken(syncing: DeviceSyncing) -> None:
     """And only a few of one device."""
     assert syncing.accepts(OTHER, f"sync://{OWN.device}")
