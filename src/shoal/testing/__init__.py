@@ -1,6 +1,6 @@
 """For those who write bots: a network of people on this machine, for tests.
 
-    def test_echo(shoal_network: Network) -> None:
+    def test_echo(shoal_network: LoopbackNetwork) -> None:
         echo = shoal_network.bot(bot)
         alice = shoal_network.user("Alice")
         talk = alice.meet(echo)
@@ -19,14 +19,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shoal.testing.network import BotUser, Network, Stranger
+    from shoal.testing.network import BotUser, LoopbackNetwork, Stranger
     from shoal.testing.transcript import Transcript
     from shoal.testing.users import Talk, User
 
-__all__ = ["BotUser", "Network", "Stranger", "Talk", "Transcript", "User"]
+__all__ = ["BotUser", "LoopbackNetwork", "Stranger", "Talk", "Transcript", "User"]
 
 _MODULES = {
-    "network": ("BotUser", "Network", "Stranger"),
+    "network": ("BotUser", "LoopbackNetwork", "Stranger"),
     "transcript": ("Transcript",),
     "users": ("Talk", "User"),
 }

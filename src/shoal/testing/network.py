@@ -44,7 +44,7 @@ CLOSING: Final = 30.0  # seconds, ours
 class BotUser(User):
     """A bot among the people of a test."""
 
-    def __init__(self, network: Network, bot: Bot) -> None:
+    def __init__(self, network: LoopbackNetwork, bot: Bot) -> None:
         super().__init__(network, bot.name)
         self.bot = bot
 
@@ -62,7 +62,7 @@ class BotUser(User):
 class Stranger(User):
     """Somebody whom another program runs; all that is known of them is their id."""
 
-    def __init__(self, network: Network, name: str, account: AccountId) -> None:
+    def __init__(self, network: LoopbackNetwork, name: str, account: AccountId) -> None:
         super().__init__(network, name)
         self._id = account
 
@@ -77,7 +77,7 @@ class Stranger(User):
         return True
 
 
-class Network:
+class LoopbackNetwork:
     """A network of people, as a context manager; the fixture `shoal_network` is one.
 
     Attributes:

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from shoal.testing.network import Network
+    from shoal.testing.network import LoopbackNetwork
 
 FIXTURE = "shoal_network"
 
 
 @pytest.fixture
-def shoal_network(tmp_path: Path) -> Iterator[Network]:
+def shoal_network(tmp_path: Path) -> Iterator[LoopbackNetwork]:
     """Give a network of people on this machine, for tests of bots."""
-    from shoal.testing.network import Network  # noqa: PLC0415 - most tests need none
+    from shoal.testing.network import LoopbackNetwork  # noqa: PLC0415 - most tests need none
 
-    with Network(tmp_path) as network:
+    with LoopbackNetwork(tmp_path) as network:
         yield network
 
 

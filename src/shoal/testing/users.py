@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shoal.core import AccountId, CommitId, ConversationId
     from shoal.node import Account
     from shoal.node.driver.conversations import Conversation, Message
-    from shoal.testing.network import Network
+    from shoal.testing.network import LoopbackNetwork
 
 PATIENCE: Final = 60.0  # seconds, ours: loopback takes milliseconds, a busy machine more
 LOOK: Final = 0.02  # seconds between two looks at what changes without telling
@@ -31,7 +31,7 @@ class User:
         name: what the transcript calls them.
     """
 
-    def __init__(self, network: Network, name: str) -> None:
+    def __init__(self, network: LoopbackNetwork, name: str) -> None:
         self.name = name
         self._network = network
 
@@ -151,7 +151,7 @@ class Talk:
     What others say is taken in order: `expect` waits for something, and passes what came before.
     """
 
-    def __init__(self, network: Network, user: User, conversation: Conversation) -> None:
+    def __init__(self, network: LoopbackNetwork, user: User, conversation: Conversation) -> None:
         self.user = user
         self.id = conversation.id
         self._network = network

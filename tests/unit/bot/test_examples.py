@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from shoal.testing import Network
+    from shoal.testing import LoopbackNetwork
 
 EXAMPLES: Final = Path(__file__).parents[3] / "examples"
 LOOPBACK: Final = "127.0.0.1"
@@ -38,7 +38,7 @@ def example(name: str) -> ModuleType:
     return module
 
 
-def test_echo(shoal_network: Network) -> None:
+def test_echo(shoal_network: LoopbackNetwork) -> None:
     """It says what it hears."""
     bot = shoal_network.bot(example("echo").bot)
     talk = shoal_network.user("Alice").meet(bot)
@@ -46,7 +46,7 @@ def test_echo(shoal_network: Network) -> None:
     talk.expect("hello?")
 
 
-def test_reminder(shoal_network: Network) -> None:
+def test_reminder(shoal_network: LoopbackNetwork) -> None:
     """It reminds in time, also after a restart, and not of what was forgotten."""
     bot = shoal_network.bot(example("reminder").bot)
     talk = shoal_network.user("Alice").meet(bot)
@@ -73,7 +73,7 @@ def test_reminder(shoal_network: Network) -> None:
     assert "⏰ the boat" not in [text for _, text in talk.texts()]
 
 
-def test_file_drop(shoal_network: Network, tmp_path: Path) -> None:
+def test_file_drop(shoal_network: LoopbackNetwork, tmp_path: Path) -> None:
     """It keeps files, lists them, sends them back, and drops them."""
     bot = shoal_network.bot(example("file_drop").bot)
     alice = shoal_network.user("Alice")
@@ -139,7 +139,7 @@ def web(answer: bytes = b"", said: SimpleQueue[bytes] | None = None) -> Iterator
             thread.join()
 
 
-def test_webhook_bridge(shoal_network: Network, caplog: pytest.LogCaptureFixture) -> None:
+def test_webhook_bridge(shoal_network: LoopbackNetwork, caplog: pytest.LogCaptureFixture) -> None:
     """Programs with the secret are heard where that is wanted; people are heard by a program."""
     said: SimpleQueue[bytes] = SimpleQueue()
     caplog.set_level("INFO")
@@ -169,7 +169,7 @@ def test_webhook_bridge(shoal_network: Network, caplog: pytest.LogCaptureFixture
         assert "let me in" not in [text for _, text in talk.texts()]
 
 
-def test_moderator(shoal_network: Network) -> None:
+def test_moderator(shoal_network: LoopbackNetwork) -> None:
     """It begins a group, greets, warns, and bans the third time."""
     bot = shoal_network.bot(example("moderator").bot)
     alice, bob = shoal_network.user("Alice"), shoal_network.user("Bob")
@@ -206,7 +206,7 @@ def feed(*numbers: int) -> bytes:
     return RSS.format(items="".join(ITEM.format(n=number) for number in numbers)).encode()
 
 
-def test_rss(shoal_network: Network) -> None:
+def test_rss(shoal_network: LoopbackNetwork) -> None:
     """What is new is told once, in order, after restarts, too."""
     module: Any = example("rss")
     bot = shoal_network.bot(module.bot)

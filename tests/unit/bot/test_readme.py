@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from shoal.core import AccountId
 
 if TYPE_CHECKING:
-    from shoal.testing import Network
+    from shoal.testing import LoopbackNetwork
 
 README: Final = Path(__file__).parents[3] / "README.md"
 BLOCK: Final = re.compile(r"^```python\n([^`]*?bot\.run\(\)\n)```", re.MULTILINE)
@@ -30,7 +30,7 @@ def test_it_is_ten_lines() -> None:
     assert len(readme_bot().strip().splitlines()) == 10
 
 
-def test_it_answers(shoal_network: Network, tmp_path: Path) -> None:
+def test_it_answers(shoal_network: LoopbackNetwork, tmp_path: Path) -> None:
     """It makes its account, tells its address, answers whoever asks, and stops when told."""
     home = tmp_path / "shoal"
     shoal_network.prepare_home(home / "bots" / "echo")

@@ -11,10 +11,10 @@ from shoal.swarm import Role
 
 if TYPE_CHECKING:
     from shoal.bot import Chat
-    from shoal.testing import Network
+    from shoal.testing import LoopbackNetwork
 
 
-def test_a_bot_among_people(shoal_network: Network) -> None:
+def test_a_bot_among_people(shoal_network: LoopbackNetwork) -> None:
     """Commands, filters, state, mistakes and refusals: each gets its answer, in order."""
     bot = Bot("Harbour")
 
@@ -70,7 +70,7 @@ def test_a_bot_among_people(shoal_network: Network) -> None:
     talk.expect("heard ahoy")
 
 
-def test_nothing_is_lost_or_done_twice(shoal_network: Network) -> None:
+def test_nothing_is_lost_or_done_twice(shoal_network: LoopbackNetwork) -> None:
     """A bot that is away answers when it is back, once; state and schedules are still there."""
     bot = Bot("Buoy")
     handled: list[str] = []
@@ -112,7 +112,7 @@ def test_nothing_is_lost_or_done_twice(shoal_network: Network) -> None:
     assert handled == ["one", "two", "three", "four"]
 
 
-def test_killed_between_answer_and_note(shoal_network: Network) -> None:
+def test_killed_between_answer_and_note(shoal_network: LoopbackNetwork) -> None:
     """A handler that was interrupted after it answered runs again, and does not answer again."""
     bot = Bot("Diver")
     runs: list[str] = []
@@ -139,7 +139,7 @@ def test_killed_between_answer_and_note(shoal_network: Network) -> None:
     assert [text for _, text in talk.texts()].count("seen a wreck") == 1
 
 
-def test_groups(shoal_network: Network) -> None:
+def test_groups(shoal_network: LoopbackNetwork) -> None:
     """In a group, what was said before the bot came is not its business; joining is told."""
     bot = Bot("Pilot")
 
@@ -183,7 +183,7 @@ def test_groups(shoal_network: Network) -> None:
     assert group.members[pilot.id] is Role.MEMBER
 
 
-def test_who_is_not_wanted(shoal_network: Network) -> None:
+def test_who_is_not_wanted(shoal_network: LoopbackNetwork) -> None:
     """A bot's policy declines; nothing is accepted."""
     asked: list[object] = []
 
@@ -199,7 +199,7 @@ def test_who_is_not_wanted(shoal_network: Network) -> None:
     assert alice.id not in hermit.account.contacts
 
 
-def test_many_conversations_at_once(shoal_network: Network) -> None:
+def test_many_conversations_at_once(shoal_network: LoopbackNetwork) -> None:
     """One conversation that takes its time keeps the others not waiting, up to the bound."""
     bot = Bot("Ferry", concurrency=2)
     gate = asyncio.Event()

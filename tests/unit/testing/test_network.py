@@ -9,13 +9,13 @@ import pytest
 
 from shoal.bot import Bot, Message
 from shoal.swarm import MemberAction
-from shoal.testing import Network
+from shoal.testing import LoopbackNetwork
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_people_talk(shoal_network: Network, tmp_path: Path) -> None:
+def test_people_talk(shoal_network: LoopbackNetwork, tmp_path: Path) -> None:
     """Without any bot: contacts, texts, edits, reactions, files, groups, being away."""
     alice, bob = shoal_network.user("Alice"), shoal_network.user("Bob")
     with pytest.raises(ValueError, match="called Bob"):
@@ -61,7 +61,7 @@ def test_what_does_not_happen_fails_with_the_transcript(tmp_path: Path) -> None:
     async def answer(message: Message) -> None:
         await message.say("pieces of eight")
 
-    with Network(tmp_path) as network:
+    with LoopbackNetwork(tmp_path) as network:
         talk = network.user("Alice").meet(network.bot(bot))
         talk.say("hello")
         talk.expect("pieces of eight")
