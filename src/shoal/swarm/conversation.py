@@ -194,6 +194,11 @@ class Conversation:
         return head
 
     @property
+    def tips(self) -> tuple[CommitId, ...]:
+        """The tip of the history, and those that could not be merged yet."""
+        return tuple(sorted({self.head, *self._tips}))
+
+    @property
     def mode(self) -> Mode:
         """What kind of conversation it is."""
         return self._validator.mode

@@ -83,6 +83,11 @@ class Session:
         """Whether it is there: begun, opened or cloned."""
         return self.view is not None
 
+    @property
+    def is_fetching(self) -> bool:
+        """Whether something is on its way that the history does not reach yet."""
+        return self._fetcher.is_busy
+
     # --- Beginning and commands ---------------------------------------------------------------
 
     def adopt(self, outcome: Outcome, now: float) -> list[Effect]:
@@ -309,8 +314,11 @@ class Session:
         """Do what is due."""
         effects = self._drt(self.drt.advance(now)) + self._fetcher.advance(now)
         for account, device in self._reminders.due(now):
-            self._told.pop(device, None)
-            effects += self._tell(account, device, now, dial=False)
+            speaks = self._context.messenger.dialect(device)
+            if speaks is not Dialect.MSG:  # on such a channel it surely came
+                self._told.pop(device, None)
+                is_online = self._context.is_online(account, device)
+                effects += self._tell(account, device, now, dial=is_online)
         return effects
 
     # --- Serving ------------------------------------------------------------------------------
@@ -462,7 +470,7 @@ class Session:
             return []
         else:
             self._told[device] = view.head
-            if context.messenger.dialect(device) is Dialect.SIP:
+            if context.messenger.dialect(device) is not Dialect.MSG:
                 self._reminders.told(account, device, view.head, now)
             notice = CommitNotice(self.id, view.head, context.me.device_id)
         sent = context.messenger.send(account, device, notice, wall_now, dial=dial)

@@ -38,7 +38,15 @@ from shoal.swarm import (
     unpack_requests,
 )
 from shoal.swarm import effects as fx
-from shoal.swarm.driver import ConversationJobs, DiskStore, FirstStore, Index, IndexLedger
+from shoal.swarm.driver import (
+    ConversationJobs,
+    DiskStore,
+    FirstStore,
+    Index,
+    IndexLedger,
+    is_untidy,
+    tidy,
+)
 from shoal.swarm.errors import NoSuchConversationError
 from shoal.swarm.marks import unpack_all_marks
 from shoal.swarm.preferences import unpack_all_preferences
@@ -62,6 +70,7 @@ V = TypeVar("V")
 FOLDER: Final = "conversations"
 INDEX: Final = "index.sqlite"
 _PREFIXES: Final = ("git://", "swarm://", "msg:", "sip")
+_FETCHED: Final = (fx.ConversationReady, fx.MessagesRefused, fx.FetchEnded)
 _EMPTY: Final = b"\x80"
 _SHARED: Final = (
     *(fx.ConversationReady, fx.ConversationGone, fx.RequestArrived, fx.RequestGone),
@@ -114,6 +123,7 @@ class Talking:
             erase_store=self._erase_store,
         )
         self._runtime.engine.more_to_share = self._states
+        self._runtime.engine.is_fellow = self.engine.is_fellow
         for prefix in _PREFIXES:
             self._unregister.append(
                 self._account.on_channel(prefix, self._serve, accept=self.engine.accepts)
@@ -203,6 +213,19 @@ class Talking:
         assert isinstance(ledger, IndexLedger), "each store that is placed has one"
         return ledger
 
+    async def _tidy(self, conversation: ConversationId) -> None:
+        """Keep a repository small, while nothing is being fetched into it."""
+        session, store = self.engine.sessions.get(conversation), self._stores.get(conversation)
+        if session is None or store is None or session.is_fetching or self._is_closed:
+            return
+        history = session.conversation
+
+        def job() -> None:
+            if history is not None and is_untidy(store):
+                tidy(history, store)
+
+        await self._jobs.submit(conversation, job)
+
     # Effects
 
     def _apply(self, effects: Sequence[Effect]) -> None:
@@ -250,6 +273,8 @@ class Talking:
             case _:
                 if isinstance(effect, _SHARED):
                     self._share()
+                if isinstance(effect, _FETCHED):
+                    self._tasks.start(self._tidy(effect.conversation))
                 if isinstance(effect, fx.ConversationReady):
                     self._ready.pop(effect.conversation, asyncio.Event()).set()
                 self._bus.publish(ConversationEvent(self._account.id, effect))

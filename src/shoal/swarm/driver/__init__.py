@@ -15,6 +15,7 @@ from shoal.swarm.driver.index_questions import (
 )
 from shoal.swarm.driver.jobs import ConversationJobs
 from shoal.swarm.driver.store import DiskStore
+from shoal.swarm.driver.tidying import is_untidy, tidy
 
 __all__ = [
     "ConversationJobs",
@@ -26,8 +27,10 @@ __all__ = [
     "Reaction",
     "Shown",
     "after",
+    "is_untidy",
     "page",
     "search",
     "shown",
+    "tidy",
     "unread",
 ]

@@ -207,15 +207,17 @@ class Index:
             self.path.replace(self.path.with_name(self.path.name + ".damaged"))
 
 
-def drop(database: sqlite3.Connection, number: int, *, only_aside: bool = False) -> None:
-    """Remove the commits of a conversation, or those that are not in its line."""
-    which = "conversation = ?" + (" AND place IS NULL" if only_aside else "")
+def drop(
+    database: sqlite3.Connection, number: int, *, which: str = "1", values: tuple[bytes, ...] = ()
+) -> None:
+    """Remove the commits of a conversation, or those for which *which* holds."""
+    condition = f"conversation = ? AND {which}"
     database.execute(
         f"INSERT INTO words (words, rowid, text) SELECT 'delete', number, words_of(shown)"  # noqa: S608
-        f" FROM node WHERE {which} AND kind = {SEARCHED} AND shown <> ''",
-        (number,),
+        f" FROM node WHERE {condition} AND kind = {SEARCHED} AND shown <> ''",
+        (number, *values),
     )
-    database.execute(f"DELETE FROM node WHERE {which}", (number,))  # noqa: S608
+    database.execute(f"DELETE FROM node WHERE {condition}", (number, *values))  # noqa: S608
 
 
 def commit_ids(packed: bytes) -> tuple[CommitId, ...]:

@@ -128,6 +128,23 @@ class IndexLedger:
         self._sync()  # if it was lost, all is judged once more, with what is new
         return self._head == head
 
+    def drop_aside(self, tips: Iterable[CommitId]) -> None:
+        """Let go of what is not in the line, but for what *tips* reach."""
+        head = self.head
+        if head is None:
+            return
+        graph = Graph(self._node)
+        kept: set[CommitId] = set()
+        for tip in tips:
+            kept |= graph.since(tip, (head,))
+        with self._index.writing() as database:
+            for (name,) in database.execute(
+                "SELECT id FROM node WHERE conversation = ? AND place IS NULL", (self._number,)
+            ).fetchall():
+                if name not in kept:
+                    drop(database, self._number, which="place IS NULL AND id = ?", values=(name,))
+        self._cache.clear()
+
     def forget(self) -> None:
         """Be empty: the next opening of the conversation judges all again."""
         self._index.forget(self.conversation)
@@ -199,7 +216,7 @@ class IndexLedger:
             drop(database, self._number)
             head = None
         elif head is not None:
-            drop(database, self._number, only_aside=True)
+            drop(database, self._number, which="place IS NULL")
         _set_head(database, self._number, head)
         return head
 

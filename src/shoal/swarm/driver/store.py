@@ -25,6 +25,8 @@ from shoal.swarm.store import ObjectKind, object_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from dulwich.pack import UnpackedObject
+
     from shoal.swarm.ledger import Ledger
 
 LOOSE_AT_ONCE: Final = 64  # ours: with more than these a pack is quicker, and opens quicker
@@ -32,7 +34,7 @@ WAITING_MAX: Final = 8_192  # ours: objects
 WAITING_BYTES_MAX: Final = 33_554_432  # ours
 LOOSE_FILES_MAX: Final = 512  # ours: more are packed when the repository is opened
 _NUMBERS: Final = {1: ObjectKind.COMMIT, 2: ObjectKind.TREE, 3: ObjectKind.BLOB}
-_TYPES: Final = {kind: number for number, kind in _NUMBERS.items()}
+TYPE_NUMBERS: Final = {kind: number for number, kind in _NUMBERS.items()}
 _MAIN: Final = Path("refs", "heads", "main")
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 
@@ -51,6 +53,8 @@ class DiskStore:
         except OSError as error:
             raise RepositoryError(path, error.strerror or str(error)) from error
         self._objects = DiskObjectStore(str(path / "objects"), fsync_object_files=True)
+        self._objects.prune(grace_period=0)  # packs that a process was killed at
+        self.tidied_bytes = self.pack_bytes  # what they were when all of it was needed
         if self._count_loose() > LOOSE_FILES_MAX:
             self._objects.pack_loose_objects()
 
@@ -102,6 +106,37 @@ class DiskStore:
         self._write_waiting()
         self._write(self.path / _MAIN, str(commit).encode() + b"\n")
         self._head = CommitId(commit)
+
+    @property
+    def pack_count(self) -> int:
+        """How many packs there are."""
+        return len(self._objects.packs)
+
+    @property
+    def pack_bytes(self) -> int:
+        """How large the packs are."""
+        return sum(each.stat().st_size for each in self.path.glob("objects/pack/*.pack"))
+
+    def keep_only(self, count: int, objects: Iterator[UnpackedObject]) -> None:
+        """Put *count* objects into one pack, and remove everything else.
+
+        Raises:
+            RepositoryError: the disk is full or gone; nothing was removed.
+        """
+        try:
+            self._write_waiting()
+            old = {pack.name(): pack for pack in self._objects.packs}
+            loose = list(self._loose())
+            kept = self._objects.add_pack_data(count, objects)
+            _sync_folder(self.path / "objects" / "pack")
+            for path in loose:
+                path.unlink()
+            for name, pack in old.items():
+                if kept is not None and name != kept.name():
+                    self._objects._remove_pack(pack)  # noqa: SLF001 - the way dulwich repacks
+            self.tidied_bytes = self.pack_bytes
+        except OSError as error:
+            raise RepositoryError(self.path, error.strerror or str(error)) from error
 
     def close(self) -> None:
         """Let the files go. What waits was never acknowledged."""
@@ -165,7 +200,7 @@ class DiskStore:
     def _write_pack(self, objects: dict[bytes, tuple[ObjectKind, bytes]]) -> None:
         self._objects.add_objects(
             [
-                (ShaFile.from_raw_string(_TYPES[kind], content), None)
+                (ShaFile.from_raw_string(TYPE_NUMBERS[kind], content), None)
                 for kind, content in objects.values()
             ]
         )
