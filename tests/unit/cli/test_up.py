@@ -1,0 +1,100 @@
+"""`shoal up`: a node with its page; a second one only gives a new link."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shoal.web import WebConfig, WebServer
+from tests.unit.cli.conftest import shoal
+from tests.unit.cli.homes import RunningNode, make_home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    """The page is there; a second `shoal up` gives a link to it; SIGTERM ends it with status 0."""
+    home = make_home(tmp_path / "home")
+    words = ["up", "--no-browser", "--port", "0", "--json", "--home", str(home)]
+    program = [sys.executable, "-m", "shoal", *words]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603
+        try:
+            assert running.stdout is not None
+            first: dict[str, Any] = json.loads(running.stdout.readline())
+            assert first["event"] == "up"
+            assert first["link"].startswith(f"{first['url']}/#link=")
+            with urllib.request.urlopen(first["url"], timeout=60) as page:  # noqa: S310 - our own
+                assert b"/static/js/main.js" in page.read()
+            (second,) = shoal(*words).events
+            assert second["url"] == first["url"]
+            assert second["link"] != first["link"]
+            assert (
+                "Open it once by this link" in shoal("up", "--no-browser", "--home", str(home)).out
+            )
+        finally:
+            running.send_signal(signal.SIGTERM)
+        last = json.loads(running.stdout.readlines()[-1])
+        assert last == {"event": "stopped"}
+        assert running.wait(60) == 0
+
+
+def test_a_node_that_runs_without_a_page_is_told_of(tmp_path: Path) -> None:
+    """And one that has one gives a link."""
+    home = make_home(tmp_path / "home")
+    with RunningNode(home) as running:
+        refused = shoal("up", "--no-browser", "--home", str(home))
+        assert refused.status == 1
+        assert "serves no page" in refused.err
+        server = WebServer(running.node, WebConfig(port=0))
+        running.do(server.open())
+        found = shoal("up", "--no-browser", "--home", str(home))
+        assert server.url in found.out
+        running.do(server.close())
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    """Where one was asked for."""
+    home = make_home(tmp_path / "home")
+    with RunningNode(home) as running:
+        server = WebServer(running.node, WebConfig(port=0))
+        running.do(server.open())
+        other = make_home(tmp_path / "other")
+        port = str(server.port)
+        refused = shoal("up", "--no-browser", "--port", port, "--home", str(other))
+        running.do(server.close())
+    assert refused.status != 0
+    assert port in refused.err
+
+
+def test_the_browser_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is one."""
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.get", lambda: FakeBrowser(opened))
+    home = make_home(tmp_path / "home")
+    with RunningNode(home) as running:
+        server = WebServer(running.node, WebConfig(port=0))
+        running.do(server.open())
+        assert shoal("up", "--home", str(home)).status == 0
+        assert [each.partition("#link=")[0] for each in opened] == [f"{server.url}/"]
+        running.do(server.close())
+
+
+class FakeBrowser:
+    """Remembers what it was to open."""
+
+    def __init__(self, opened: list[str]) -> None:
+        self._opened = opened
+
+    def open(self, link: str) -> bool:
+        """Remember *link*."""
+        self._opened.append(link)
+        return True
