@@ -27,6 +27,7 @@ Exit status of every command:
     cls=LazyGroup,
     sources={
         "account": Source("shoal.cli.account:account", "Accounts, their backups and devices."),
+        "backup": Source("shoal.cli.backup:backup", "All of a home in one file."),
         "chain": Source("shoal.cli.chain:chain", "A chain for names.", extra="chain"),
         "chat": Source("shoal.cli.chat.command:chat", "Talk in the terminal."),
         "completion": Source("shoal.cli.completion:completion", "Let a shell complete commands."),

@@ -96,10 +96,15 @@ def _of_accounts(error: Exception) -> Exit | None:
     match error:
         case ConnectError() | node.DeviceNotFoundError():
             return Exit.NOT_CONNECTED
-        case identity.ArchivePasswordError() | identity.LinkPasswordError():
+        case (
+            identity.ArchivePasswordError()
+            | identity.LinkPasswordError()
+            | node.BackupPasswordError()
+        ):
             return Exit.REFUSED
         case (
             node.HomeError()
+            | node.BackupError()
             | node.ConfigError()
             | node.NoRunningNodeError()
             | identity.AccountFileError()

@@ -16,6 +16,8 @@ NodeError
 ├── NotPermittedError       the device is blocked, revoked or a stranger
 ├── OwnDeviceError          the device is this one
 ├── TooMuchAskedError       a bound on concurrent work is reached
+├── BackupError             a backup cannot be written, or is none
+│   └── BackupPasswordError it has another password
 ├── NoRunningNodeError      no node runs in this home
 ├── ApiError                the public API answered with an error of no type of ours
 │   ├── UnknownMethodError  the API has no such method
@@ -110,6 +112,14 @@ class OwnDeviceError(NodeError):
 
 class TooMuchAskedError(NodeError):
     """Too much is under way at once. Try again shortly."""
+
+
+class BackupError(NodeError):
+    """The backup cannot be written or read. Look at its disk, or use another copy of it."""
+
+
+class BackupPasswordError(BackupError):
+    """The backup has another password. Nothing was restored."""
 
 
 class NoRunningNodeError(NodeError):

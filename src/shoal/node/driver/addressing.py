@@ -6,7 +6,7 @@ import string
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, CommitId, ConversationId, DecodeError
-from shoal.names.errors import NameNotFoundError
+from shoal.names.errors import NameNotFoundError, NameServerUnavailableError
 from shoal.node.driver.ids import bare
 from shoal.node.errors import AmbiguousNameError, NodeError
 from shoal.swarm.errors import NoSuchConversationError
@@ -130,6 +130,10 @@ def _of_contacts(account: Account, people: Iterable[AccountId]) -> list[Conversa
 async def _by_registered_name(account: Account, text: str, wanted: str) -> Conversation:
     try:
         who = await account.names.find_account(wanted)
+    except NameServerUnavailableError as error:
+        raise NoSuchConversationError(
+            f"{text[:80]!r} is no conversation and no contact here, and {error}"
+        ) from error
     except (NameNotFoundError, NodeError) as error:
         raise NoSuchConversationError(
             f"{text[:80]!r}: neither a conversation nor a contact"

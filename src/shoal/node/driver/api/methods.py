@@ -13,11 +13,13 @@ import binascii
 import contextlib
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.net.errors import ConnectError, ConnectStep
 from shoal.node import events as ev
 from shoal.node.driver.api.registry import METHODS, Last
+from shoal.node.driver.backup import write_backup
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.paths import trace_to_json
 from shoal.node.errors import ParametersError
@@ -107,6 +109,13 @@ async def node_status(node: Node) -> dict[str, object]:
             for dht in node.dht_nodes
         ],
     }
+
+
+@method("node.backup", is_local=True)
+async def node_backup(node: Node, path: str, password: str = "") -> dict[str, object]:
+    """Write accounts, conversations and settings to one file of this machine."""
+    size = await write_backup(node, Path(path), password)
+    return {"path": path, "size": size, "accounts": len(node.accounts)}
 
 
 @method("node.methods", is_local=True)
