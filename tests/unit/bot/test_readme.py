@@ -10,9 +10,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from shoal.core import AccountId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shoal.testing import LoopbackNetwork
 
 README: Final = Path(__file__).parents[3] / "README.md"
@@ -30,25 +34,62 @@ def test_it_is_ten_lines() -> None:
     assert len(readme_bot().strip().splitlines()) == 10
 
 
-def test_it_answers(shoal_network: LoopbackNetwork, tmp_path: Path) -> None:
+class Process:
+    """The README's bot in a process of its own, which can be killed and started again."""
+
+    def __init__(self, network: LoopbackNetwork, home: Path) -> None:
+        self._home = home
+        network.prepare_home(home / "bots" / "echo")
+        self.address = self.start()
+
+    def start(self) -> AccountId:
+        """Run it, and return the address that it tells."""
+        self.child = subprocess.Popen(  # noqa: S603 - our own interpreter and text
+            [sys.executable, "-c", readme_bot()],
+            env={**os.environ, "SHOAL_HOME": str(self._home)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.child.stdout is not None
+        line = next(line for line in self.child.stdout if "jami:" in line)
+        return AccountId.from_hex(line.strip().rpartition("jami:")[2])
+
+    def end(self, how: signal.Signals) -> int:
+        """Send it a signal, and return its exit status."""
+        self.child.send_signal(how)
+        self.child.communicate(timeout=60)
+        return self.child.returncode
+
+
+@pytest.fixture
+def process(shoal_network: LoopbackNetwork, tmp_path: Path) -> Iterator[Process]:
+    """The bot, running."""
+    running = Process(shoal_network, tmp_path / "shoal")
+    yield running
+    running.end(signal.SIGKILL)
+
+
+def test_it_answers(shoal_network: LoopbackNetwork, process: Process) -> None:
     """It makes its account, tells its address, answers whoever asks, and stops when told."""
-    home = tmp_path / "shoal"
-    shoal_network.prepare_home(home / "bots" / "echo")
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and text
-        [sys.executable, "-c", readme_bot()],
-        env={**os.environ, "SHOAL_HOME": str(home)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = next(line for line in process.stdout if "jami:" in line)
-        address = line.strip().rpartition("jami:")[2]
-        alice = shoal_network.user("Alice")
-        talk = alice.meet(shoal_network.stranger("Echo", AccountId.from_hex(address)))
-        talk.say("hello from the README")
-        talk.expect("hello from the README")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, rest
+    alice = shoal_network.user("Alice")
+    talk = alice.meet(shoal_network.stranger("Echo", process.address))
+    talk.say("hello from the README")
+    talk.expect("hello from the README")
+    assert process.end(signal.SIGTERM) == 0
+
+
+def test_it_is_killed_again_and_again(shoal_network: LoopbackNetwork, process: Process) -> None:
+    """Killed at any moment it loses no message, and answers none twice, nor in another order."""
+    alice = shoal_network.user("Alice")
+    talk = alice.meet(shoal_network.stranger("Echo", process.address))
+    said = []
+    for kill in range(3):
+        for number in range(8):
+            said.append(f"message {kill}.{number}")
+            talk.say(said[-1])
+        talk.expect(said[8 * kill + 2 * kill])  # it is at work
+        process.end(signal.SIGKILL)
+        assert process.start() == process.address
+    talk.expect(said[-1])
+    answers = [text for name, text in talk.texts() if name == "Echo"]
+    assert answers == said
