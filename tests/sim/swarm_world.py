@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from shoal.core import ConversationId, Persist
+from shoal.identity import Forget
 from shoal.sim.entropy import SeededEntropy
 from shoal.swarm import MemoryStore
 from shoal.swarm.book import INFOS_NAME, REQUESTS_NAME
@@ -29,7 +30,10 @@ from shoal.swarm.effects import (
     WriteChannel,
 )
 from shoal.swarm.engine import SwarmEngine
+from shoal.swarm.marks import unpack_marks
+from shoal.swarm.preferences import unpack_preferences
 from shoal.swarm.records import unpack_infos, unpack_requests
+from shoal.swarm.states import FOLDER, STATUS_FILE, StoredState
 from tests.unit.swarm.people import WALL_NOW, who
 
 if TYPE_CHECKING:
@@ -76,6 +80,7 @@ class Device:
     number: int
     entropy_count: int = 0
     engine: SwarmEngine | None = None
+    kind: type[SwarmEngine] = SwarmEngine
     stores: dict[ConversationId, DurableStore] = field(default_factory=dict)
     records: dict[str, bytes] = field(default_factory=dict)
     watched: frozenset[object] = frozenset()
@@ -98,6 +103,25 @@ class Device:
     def is_online(self) -> bool:
         """Whether it runs."""
         return self.engine is not None
+
+    def erase(self, conversation: ConversationId) -> None:
+        """Delete a repository."""
+        self.stores.pop(conversation, None)
+
+
+def stored_states(records: dict[str, bytes]) -> dict[ConversationId, StoredState]:
+    """Read what is on a disk of the states of conversations."""
+    found: dict[ConversationId, StoredState] = {}
+    for name, data in records.items():
+        folder, _, rest = name.partition("/")
+        if folder == FOLDER:
+            identifier, _, file = rest.partition("/")
+            state = found.setdefault(ConversationId.from_hex(identifier), StoredState())
+            if file == STATUS_FILE:
+                state.marks = unpack_marks(data)
+            else:
+                state.preferences = unpack_preferences(data)
+    return found
 
 
 @dataclass(eq=False)
@@ -129,9 +153,9 @@ class SwarmWorld:
 
     # --- People -------------------------------------------------------------------------------
 
-    def add(self, name: str, number: int = 0) -> Device:
+    def add(self, name: str, number: int = 0, kind: type[SwarmEngine] = SwarmEngine) -> Device:
         """Start a device of *name*."""
-        device = Device(name, number)
+        device = Device(name, number, kind=kind)
         self.devices[device.id] = device
         self.start(device)
         return device
@@ -141,13 +165,15 @@ class SwarmWorld:
         device.life += 1
         device.entropy_count += 1
         entropy = SeededEntropy(self._seed, device.name, device.number, device.entropy_count)
-        device.engine = SwarmEngine(
+        device.engine = device.kind(
             who(device.name, device.number),
             entropy,
             partial(self._open_store, device),
             wall_offset=WALL_NOW,
             infos=unpack_infos(device.records.get(INFOS_NAME, b"\x80")),
             requests=unpack_requests(device.records.get(REQUESTS_NAME, b"\x80")),
+            stored=stored_states(device.records),
+            erase_store=device.erase,
         )
         device.watched = frozenset()
         self.apply(device, device.engine.start(self.now))
@@ -224,7 +250,7 @@ class SwarmWorld:
             self._carry_out(device, effect)
         self._set_alarm(device)
 
-    def _carry_out(  # noqa: C901 - one arm per effect
+    def _carry_out(  # noqa: C901, PLR0912 - one arm per effect
         self, device: Device, effect: Effect
     ) -> None:
         match effect:
@@ -251,6 +277,8 @@ class SwarmWorld:
                     return
                 device.records[name] = data
                 self._crashes_at(device)
+            case Forget(name):
+                device.records.pop(name, None)
             case Done(op) | Failed(op):
                 self._answers[op] = effect
             case _:

@@ -277,7 +277,15 @@ class Talking:
                     self._tasks.start(self._tidy(effect.conversation))
                 if isinstance(effect, fx.ConversationReady):
                     self._ready.pop(effect.conversation, asyncio.Event()).set()
-                self._bus.publish(ConversationEvent(self._account.id, effect))
+                if not self._is_left(effect):
+                    self._bus.publish(ConversationEvent(self._account.id, effect))
+
+    def _is_left(self, event: object) -> bool:
+        """Whether an event is about what is said in a conversation that we are out of."""
+        if isinstance(event, fx.ConversationGone | fx.RequestArrived | fx.RequestGone):
+            return False
+        info = self.engine.book.infos.get(getattr(event, "conversation", None))  # type: ignore[arg-type]
+        return info is not None and info.is_removed
 
     async def _work(self, op: int, conversation: ConversationId, job: Callable[[], object]) -> None:
         try:
