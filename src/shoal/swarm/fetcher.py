@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shoal.swarm import roles
-from shoal.swarm.conversation import Conversation
+from shoal.swarm.conversation import Conversation, Taken
 from shoal.swarm.effects import CloseChannel, FetchEnded, WriteChannel
 from shoal.swarm.fetching import Fetched, FetchEngine, FetchFailed, ObjectsArrived, Send
 from shoal.swarm.membership import join
+from shoal.swarm.refusals import Refused
 from shoal.swarm.roles import Role
 from shoal.swarm.view import Outcome, View
 
@@ -33,6 +34,7 @@ TIMEOUT: Final = 60.0  # seconds, ours: a minute has to bring something, each fu
 PROGRESS_MIN: Final = 4_096  # bytes, ours: that is enough
 PATIENCE: Final = 300.0  # seconds, ours: of a fetch while others have news; after failures less
 FAILURES_MAX: Final = 6  # ours: 2^6 times less
+BACKOFF: Final = 10.0  # seconds, ours: after a peer's fault nothing is fetched there; then doubled
 SUSPECTS_MAX: Final = 1_024  # ours: devices whose failures are remembered
 QUEUE_MAX: Final = 256  # ours: devices that have news while we fetch
 HAVES: Final = 256  # libgit2's
@@ -91,6 +93,7 @@ class Fetcher:
         self._fetch: _Fetch | None = None
         self._queue: dict[DeviceId, CommitId | None] = {}
         self._failures: dict[DeviceId, int] = {}
+        self._not_before: dict[DeviceId, float] = {}
 
     @property
     def is_busy(self) -> bool:
@@ -104,8 +107,10 @@ class Fetcher:
 
     @property
     def deadline(self) -> float | None:
-        """When the fetch under way is given up."""
-        return None if self._fetch is None else self._fetch.deadline
+        """When the fetch under way is given up, or another may begin."""
+        if self._fetch is not None:
+            return self._fetch.deadline
+        return min((self._not_before.get(each, 0.0) for each in self._queue), default=None)
 
     def add(self, device: DeviceId, commit: CommitId | None, now: float) -> list[Effect]:
         """Fetch from a device that has *commit*, or may have something."""
@@ -132,13 +137,18 @@ class Fetcher:
     def advance(self, now: float) -> list[Effect]:
         """Give up a device that says nothing, or next to nothing, or keeps others waiting."""
         fetch = self._fetch
-        if fetch is None or fetch.deadline > now:
+        if fetch is None:
+            return self._next(now)
+        if fetch.deadline > now:
             return []
         fetch.minutes += 1
         if not fetch.bytes_taken:
-            return self._end("the device fell silent", now)
+            return self._end(
+                "the device fell silent", now, is_peers_fault=fetch.channel is not None
+            )
         if fetch.bytes_taken < (fetch.minutes - 1) * PROGRESS_MIN:
-            return self._end(f"{fetch.bytes_taken} bytes in {fetch.minutes} minutes", now)
+            reason = f"{fetch.bytes_taken} bytes in {fetch.minutes} minutes"
+            return self._end(reason, now, is_peers_fault=True)
         patience = PATIENCE / 2 ** self._count_failures(fetch.device)
         if self._queue and self._taker.conversation is not None and now - fetch.started > patience:
             return self._end("it takes too long, and others have news", now)
@@ -155,8 +165,11 @@ class Fetcher:
 
     def _next(self, now: float) -> list[Effect]:
         """Ask the next device that has something new."""
-        while self._fetch is None and self._queue:
-            device = min(self._queue, key=self._count_failures)
+        while self._fetch is None:
+            ready = [each for each in self._queue if self._not_before.get(each, 0.0) <= now]
+            if not ready:
+                break
+            device = min(ready, key=self._count_failures)
             commit = self._queue.pop(device)
             is_known = commit is not None and self._taker.knows(commit)
             if not is_known and device != self._context.me.device_id:
@@ -219,8 +232,8 @@ class Fetcher:
             case Fetched(head, is_new):
                 self._taker.has(fetch.device, head)
                 return [self._take(fetch, head, now)] if is_new else self._end("", now)
-            case FetchFailed(reason):
-                return self._end(reason, now)
+            case FetchFailed(reason, is_peers_fault):
+                return self._end(reason, now, is_peers_fault=is_peers_fault)
             case ObjectsArrived():
                 return []  # kept already
 
@@ -238,7 +251,12 @@ class Fetcher:
 
         def then(result: object, now: float) -> list[Effect]:
             assert isinstance(result, Outcome)
-            return [*self._taker.took(result, fetch.device, head, now), *self._end("", now)]
+            effects = self._taker.took(result, fetch.device, head, now)
+            if any(isinstance(event, Taken) for event in result.events):
+                return effects + self._end("", now)
+            refused = any(isinstance(event, Refused) for event in result.events)
+            reason = "what it has is refused" if refused else ""
+            return effects + self._end(reason, now, is_peers_fault=refused)
 
         return self._context.work(self._id, job, then, self._failed(fetch))
 
@@ -255,15 +273,19 @@ class Fetcher:
     def _count_failures(self, device: DeviceId) -> int:
         return self._failures.get(device, 0)
 
-    def _judge(self, device: DeviceId, *, failed: bool) -> None:
-        """Whom fetches failed from comes after the others, until some go well."""
+    def _judge(self, device: DeviceId, now: float, *, failed: bool, is_peers_fault: bool) -> None:
+        """Whom fetches failed from comes after the others, and has to wait if it was its fault."""
         failures = self._failures.pop(device, 0) + (1 if failed else -1)
+        self._not_before.pop(device, None)
         if failures > 0:
             self._failures[device] = min(failures, FAILURES_MAX)
-        if len(self._failures) > SUSPECTS_MAX:
-            del self._failures[next(iter(self._failures))]
+        if is_peers_fault:
+            self._not_before[device] = now + BACKOFF * 2 ** (self._failures[device] - 1)
+        for suspects in (self._failures, self._not_before):
+            if len(suspects) > SUSPECTS_MAX:
+                del suspects[next(iter(suspects))]
 
-    def _end(self, reason: str, now: float) -> list[Effect]:
+    def _end(self, reason: str, now: float, *, is_peers_fault: bool = False) -> list[Effect]:
         """Close the channel and go on with the next device."""
         fetch, self._fetch = self._fetch, None
         if fetch is None:
@@ -271,7 +293,7 @@ class Fetcher:
         effects: list[Effect] = []
         if fetch.channel is not None:
             effects.append(CloseChannel(fetch.channel))
-        self._judge(fetch.device, failed=bool(reason))
+        self._judge(fetch.device, now, failed=bool(reason), is_peers_fault=is_peers_fault)
         if reason:
             self._taker.stats.failed += 1
             effects.append(FetchEnded(self._id, fetch.device, reason))

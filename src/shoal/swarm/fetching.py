@@ -60,9 +60,10 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class FetchFailed:
-    """Event: the fetch ended; the channel is of no more use."""
+    """Event: the fetch ended; the channel is of no more use. Was it the peer's doing?"""
 
     reason: str
+    is_peers_fault: bool = False
 
 
 FetchEffect: TypeAlias = Send | ObjectsArrived | Fetched | FetchFailed
@@ -119,7 +120,8 @@ class FetchEngine:
             for line in self._lines.feed(data):
                 effects += self._take(line)
         except (DecodeError, HistoryTooLargeError) as error:
-            return self._fail(str(error))
+            self._state = _State.OVER
+            return [FetchFailed(str(error), is_peers_fault=True)]
         return effects
 
     def receive_eof(self, now: float) -> list[FetchEffect]:

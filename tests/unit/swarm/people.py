@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shoal.swarm.conversation import Event
 
 WALL_NOW: Final = 1_800_000_000.0
-ALICE, BOB, CAROL, DAVE = "alice", "bob", "carol", "dave"
+ALICE, BOB, CAROL, DAVE, MALLORY = "alice", "bob", "carol", "dave", "mallory"
 
 
 @cache
