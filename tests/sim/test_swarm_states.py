@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import pytest
 
 from shoal.core import CommitId, ConversationId
@@ -13,6 +16,14 @@ from shoal.swarm.states import COMPOSING_TIME
 from tests.sim.swarm_world import Device, SwarmWorld
 from tests.sim.test_swarm import begin, head, people, say, texts
 from tests.unit.swarm.people import who
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.core import AccountId
+    from shoal.swarm.conversation import Conversation, Event
+    from shoal.swarm.effects import Effect
+    from shoal.swarm.engine import SwarmEngine
 
 
 def shown(device: Device, group: ConversationId, other: Device) -> MessageStatus:
@@ -149,11 +160,26 @@ def test_what_was_declined_comes_anew_only_if_it_is_made_anew() -> None:
     assert group in carol.engine.book.declined
     account = who(carol.name).account
     for command in (membership.ban, membership.unban):
-        world.ask(
-            alice,
-            lambda engine, op, now, command=command: engine.change(
-                op, group, lambda each, wall_now: command(each, account, wall_now), now
-            ),
-        )
+        change = partial(_about, command, account)
+        world.ask(alice, partial(_change, group, change))
         world.run(3.0)
     assert carol.engine.book.requests == {}
+
+
+def _change(
+    group: ConversationId,
+    change: Callable[[Conversation, float], list[Event]],
+    engine: SwarmEngine,
+    op: int,
+    now: float,
+) -> list[Effect]:
+    return engine.change(op, group, change, now)
+
+
+def _about(
+    command: Callable[[Conversation, AccountId, float], list[Event]],
+    account: AccountId,
+    conversation: Conversation,
+    wall_now: float,
+) -> list[Event]:
+    return command(conversation, account, wall_now)

@@ -24,6 +24,7 @@ from shoal.swarm.effects import (
     MembersChanged,
     MessagesArrived,
     MessagesRefused,
+    PreferencesChanged,
     RequestArrived,
     RequestGone,
     StatusChanged,
@@ -92,6 +93,7 @@ ConversationNews: TypeAlias = (
     | MembersChanged
     | Composing
     | StatusChanged
+    | PreferencesChanged
     | FetchEnded
 )
 AccountEvent: TypeAlias = ConversationNews | NodeEvent | Lagged
