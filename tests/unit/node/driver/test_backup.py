@@ -44,6 +44,11 @@ async def make(home: Path) -> tuple[str, str]:
         return account.id.hex(), str(group.id)
 
 
+def left_behind(folder: Path) -> list[str]:
+    """What an unfinished backup would leave."""
+    return [each.name for each in folder.iterdir() if each.name.startswith(".")]
+
+
 @pytest.mark.parametrize(("name", "password"), [("clear.backup", ""), ("sealed.backup", WORD)])
 async def test_what_is_restored_is_the_same(tmp_path: Path, name: str, password: str) -> None:
     """Account, device, conversation, settings, files; not the index, and no links."""
@@ -51,7 +56,7 @@ async def test_what_is_restored_is_the_same(tmp_path: Path, name: str, password:
     backup, new = tmp_path / name, tmp_path / "new"
     assert is_sealed(backup) is bool(password)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
-    assert [each for each in os.listdir(tmp_path) if each.startswith(".")] == []
+    assert left_behind(tmp_path) == []
     found = restore_backup(Home(new), backup, password)
     assert "config.toml" in found
     assert len(found) == 2
