@@ -21,7 +21,7 @@ from shoal.swarm.driver import DiskStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shoal.core import CommitId
+    from shoal.core import AccountId, CommitId
     from shoal.crypto import Identity
 
 WALL_BEGIN: Final = 1_750_000_000  # a day of 2025
@@ -58,13 +58,13 @@ def write_history(path: Path, device: Identity, count: int, wall_now: float) -> 
     return conversation.id
 
 
-def plant_for_shoal(account: Path, source: Path, wall_now: float) -> None:
+def plant_for_shoal(account: Path, source: Path, owner: AccountId, wall_now: float) -> None:
     """Put a repository into the folder of an account whose node is stopped."""
     shutil.copytree(source, account / "conversations" / source.name)
-    _enlist(account / INFOS_NAME, source.name, wall_now)
+    _enlist(account / INFOS_NAME, source.name, owner, wall_now)
 
 
-def plant_for_jamid(account: Path, source: Path, wall_now: float) -> None:
+def plant_for_jamid(account: Path, source: Path, owner: AccountId, wall_now: float) -> None:
     """Put a repository into the folder of an account whose daemon is stopped.
 
     Jami's repositories have their files beside them.
@@ -74,12 +74,13 @@ def plant_for_jamid(account: Path, source: Path, wall_now: float) -> None:
     shutil.copytree(source, target / ".git")
     for command in (("config", "core.bare", "false"), ("reset", "--hard", "-q")):
         subprocess.run(["git", "-C", str(target), *command], check=True)  # noqa: S603, S607
-    _enlist(account / INFOS_NAME, source.name, wall_now)
+    _enlist(account / INFOS_NAME, source.name, owner, wall_now)
 
 
-def _enlist(path: Path, name: str, wall_now: float) -> None:
+def _enlist(path: Path, name: str, owner: AccountId, wall_now: float) -> None:
+    # 13.7 forgets a conversation without members.
 
     infos = unpack_infos(path.read_bytes()) if path.exists() else {}
     identifier = ConversationId.from_hex(name)
-    infos[identifier] = ConversationInfo(identifier, int(wall_now * 1_000))
+    infos[identifier] = ConversationInfo(identifier, int(wall_now * 1_000), members=(owner,))
     path.write_bytes(pack_infos(infos))

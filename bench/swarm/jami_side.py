@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.swarm.history import plant_for_jamid, write_history
 from bench.swarm.times import Times, allocated
 from shoal.crypto import Identity
+from shoal.swarm import Self
 from tests.peers.jami import JamiAccount
 from tests.peers.jamid import JamidProcess
+from tests.peers.talks import JamiTalk
 from tests.peers.waiting import until
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class JamiSide:
         made = self._folder / "for jamid"
         made.mkdir()
         history = write_history(made, device, self._plan.messages, time.time())
-        plant_for_jamid(folder, made / str(history), time.time())
+        plant_for_jamid(folder, made / str(history), Self(device).account, time.time())
         with self._both() as (first, second):
             self._talk(first, second, times)
             self._clone(first, second, str(history), times)
@@ -80,8 +82,8 @@ class JamiSide:
             "a conversation",
             PATIENCE,
         )
-        # Until both have joined, texts wait for what is not measured here.
-        self._say(first, second, conversation, "are you there")
+        JamiTalk(first, conversation).wait_role(second.uri, "member")
+        self._say(first, second, conversation, "are you there")  # and all channels are open
         for number in range(self._plan.texts):
             speaker, other = (first, second) if number % 2 else (second, first)
             times.heard.append(self._say(speaker, other, conversation, f"text {number}"))

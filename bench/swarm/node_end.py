@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.swarm.history import plant_for_shoal
 from bench.workers import serve
-from shoal.core import ConversationId
+from shoal.core import AccountId, ConversationId
 from shoal.node import Node, NodeConfig
 from shoal.node.config import DhtSettings, NetSettings
 from shoal.node.driver.conversations import Message
@@ -71,10 +71,10 @@ class NodeEnd:
         await self._node.__aexit__(None, None, None)
         self._node = None
 
-    async def plant(self, source: str) -> None:
+    async def plant(self, source: str, owner: str) -> None:
         """Put a history into the account, whose node is stopped."""
         (folder,) = (self._home / "accounts").iterdir()
-        plant_for_shoal(folder, Path(source), time.time())
+        plant_for_shoal(folder, Path(source), AccountId.from_hex(owner), time.time())
 
     async def wait_announced(self) -> None:
         """Return once others find the device."""

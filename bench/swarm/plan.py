@@ -15,6 +15,7 @@ from bench.swarm.jami_side import JamiSide
 from bench.swarm.times import MIB, Plan, Times
 from bench.workers import Worker
 from shoal.crypto import Identity
+from shoal.swarm import Self
 from tests.peers.town import Town
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ class Bench:
         folder.mkdir()
         self._say(f"{self._plan.messages:,} messages, signed")
         history = write_history(folder, device, self._plan.messages, time.time())
-        end.call("plant", source=str(folder / str(history)))
+        owner = str(Self(device).account)
+        end.call("plant", source=str(folder / str(history)), owner=owner)
         return str(history)
 
     def _talk(self, ends: list[Worker], uris: list[str], times: Times) -> None:
