@@ -346,6 +346,11 @@ class SwarmEngine:
 
     # --- Channels -----------------------------------------------------------------------------
 
+    def is_fellow(self, account: AccountId) -> bool:
+        """Whether we share a conversation with *account*, contact or not: it may connect to us."""
+        is_source = account in self._clones.sources.values()
+        return is_source or any(each.may_fetch(account) for each in self.sessions.values())
+
     def accepts(self, account: AccountId, device: DeviceId, name: str) -> bool:
         """Whether a channel that a device of *account* asks for is taken."""
         if self.messenger.accepts(name):

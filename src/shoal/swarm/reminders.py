@@ -1,8 +1,9 @@
-"""News that nobody listened to: told again to devices of 13.7, and asked for once we know better.
+"""News that nobody listened to: told again, and asked for once we know better.
 
 13.7 forgets a notice that comes while it fetches the same conversation, and does not ask on its
-own. So a device that was told of a head and does not fetch it is told again, a few times. The other
-way round, somebody may tell us of news before we have heard that they are a member.
+own; and who cannot be reached at once may be a moment later. So a device that was told of a head
+and does not fetch it is told again, a few times, unless it took the notice on a `msg:` channel. The
+other way round, somebody may tell us of news before we have heard that they are a member.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 FIRST_WAIT: Final = 3.0  # seconds; 13.7 takes one to two for a fetch
 WAIT_FACTOR: Final = 3
-TIMES_MAX: Final = 3  # ours: who has it from elsewhere does not say so
-DEVICES_MAX: Final = 64  # ours: of 13.7 in one conversation
+TIMES_MAX: Final = 5  # ours: who has it from elsewhere does not say so
+DEVICES_MAX: Final = 64  # ours: in one conversation
 
 
 @dataclass(slots=True)

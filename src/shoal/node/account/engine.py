@@ -94,6 +94,7 @@ class AccountEngine:
         self.devices = devices
         self.clock = Clock(wall_offset)
         self.allow_public = allow_public
+        self.is_fellow: Callable[[AccountId], bool] = lambda account: False  # in a conversation
         self._entropy = entropy
         self._revocations = revocations
         self._operations = Operations()
@@ -211,7 +212,8 @@ class AccountEngine:
 
     def may_connect(self, peer: DeviceChain) -> bool:
         """Whether a device may connect to us; blocked and revoked ones never may."""
-        return self.book.is_allowed(peer, allow_public=self.allow_public)
+        is_welcome = self.allow_public or self.is_fellow(peer.account)
+        return self.book.is_allowed(peer, allow_public=is_welcome)
 
     def accepts_sync(self, peer: DeviceChain, name: str) -> bool:
         """Whether a `sync://` channel that *peer* asks for is taken."""

@@ -34,6 +34,8 @@ from shoal.swarm import (
     SwarmEngine,
     pack_infos,
     pack_requests,
+    unpack_all_marks,
+    unpack_all_preferences,
     unpack_infos,
     unpack_requests,
 )
@@ -48,8 +50,6 @@ from shoal.swarm.driver import (
     tidy,
 )
 from shoal.swarm.errors import NoSuchConversationError
-from shoal.swarm.marks import unpack_all_marks
-from shoal.swarm.preferences import unpack_all_preferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
