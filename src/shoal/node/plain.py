@@ -41,8 +41,15 @@ def plain(item: object) -> Any:
 
 
 def event_to_json(event: NodeEvent) -> dict[str, Any]:
-    """Return an event as an object, with its name in lower case as "event"."""
-    return {"event": snake(type(event).__name__), **plain(event)}
+    """Return an event as an object, with its name in lower case as "event".
+
+    What happened in a conversation is under "details", with its name as "kind".
+    """
+    fields: dict[str, Any] = plain(event)
+    if (inner := fields.pop("event", None)) is not None:
+        kind = snake(type(getattr(event, "event")).__name__)  # noqa: B009 - only some have one
+        fields |= {"kind": kind, "details": inner}
+    return {"event": snake(type(event).__name__), **fields}
 
 
 def snake(name: str) -> str:

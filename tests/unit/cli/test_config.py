@@ -62,7 +62,7 @@ def test_every_setting_is_shown() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[dht]\nbootstap = []", "did you mean bootstrap?"),
+        ("[dht]\nbootstraps = []", "did you mean bootstrap?"),
         ("[dth]\nport = 1", "did you mean dht?"),
         ("[dht]\nport = '1'", "dht.port is a whole number"),
         ("[dht", "config.toml"),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from shoal.core import AccountId, DeviceId
-from shoal.node.events import Presence, PresenceChanged
+from shoal.core import AccountId, ConversationId, DeviceId
+from shoal.node.events import ConversationEvent, Presence, PresenceChanged
 from shoal.node.plain import event_to_json, plain, snake
+from shoal.swarm.effects import ConversationGone
 
 
 @dataclass(frozen=True)
@@ -52,5 +53,12 @@ def test_events_have_their_name() -> None:
         "peer": "00" * 20,
         "presence": "announced",
         "devices": ["00" * 32],
+    }
+    inner = ConversationGone(ConversationId(b"c" * 20))
+    assert event_to_json(ConversationEvent(account, inner)) == {
+        "event": "conversation_event",
+        "account": "00" * 20,
+        "kind": "conversation_gone",
+        "details": {"conversation": "63" * 20},
     }
     assert snake("RequestReceived") == "request_received"

@@ -62,7 +62,7 @@ def find_request(account: Account, text: str) -> ConversationId:
         each.conversation
         for each in requests
         if (digits and str(each.conversation).startswith(digits))
-        or each.title.casefold() == wanted.casefold()
+        or (wanted and each.title.casefold() == wanted.casefold())
         or each.sender in called
         or (digits and each.sender.hex().startswith(digits))
     ]

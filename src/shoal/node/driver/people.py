@@ -102,7 +102,8 @@ class People:
         return [
             person
             for person in self.met()
-            if not person.is_self
+            if wanted
+            and not person.is_self
             and wanted in (person.name.casefold(), person.registered_name.casefold())
         ]
 
