@@ -14,6 +14,9 @@ from bench.connect.plan import Bench as ConnectBench
 from bench.connect.plan import Plan as ConnectPlan
 from bench.dht.command import dht
 from bench.dht.plan import Bench, Plan
+from bench.swarm.command import swarm
+from bench.swarm.plan import Bench as SwarmBench
+from bench.swarm.times import Plan as SwarmPlan
 from tests.peers.presence import Need, require
 
 if TYPE_CHECKING:
@@ -87,3 +90,35 @@ def test_the_connect_command_explains_itself() -> None:
 
     assert result.exit_code == 0
     assert "--jamid" in result.output
+
+
+def swarm_figures(*, has_jamid: bool) -> list[Figure]:
+    """Run the smallest bench of conversations; return what it measured."""
+    require(Need.NAMESPACES, Need.NFT)
+    plan = SwarmPlan(messages=20, longest=60, texts=2, openings=1, groups=2)
+    report = SwarmBench(plan, Console(quiet=True)).run(has_jamid=has_jamid)
+    assert json.dumps(report.as_json())
+    return [figure for section in report.sections for figure in section.figures]
+
+
+def test_the_swarm_bench_runs() -> None:
+    """Two nodes talk and clone; a long history is opened, searched and added to."""
+    figures = swarm_figures(has_jamid=False)
+    assert len(figures) >= 10
+    assert all(figure.ours is not None and figure.ours >= 0 for figure in figures)
+
+
+@pytest.mark.soak
+def test_the_swarm_bench_runs_beside_jamid() -> None:
+    """Two daemons make their keys and do the same: a minute or two."""
+    require(Need.JAMID)
+    figures = swarm_figures(has_jamid=True)
+    assert sum(figure.theirs is not None and figure.theirs > 0 for figure in figures) >= 5
+
+
+def test_the_swarm_command_explains_itself() -> None:
+    """`python -m bench swarm --help` says what is measured."""
+    result = CliRunner().invoke(swarm, ["--help"])
+
+    assert result.exit_code == 0
+    assert "--quick" in result.output
