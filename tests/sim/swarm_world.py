@@ -33,7 +33,7 @@ from shoal.swarm.engine import SwarmEngine
 from shoal.swarm.marks import unpack_marks
 from shoal.swarm.preferences import unpack_preferences
 from shoal.swarm.records import unpack_infos, unpack_requests
-from shoal.swarm.states import FOLDER, STATUS_FILE, StoredState
+from shoal.swarm.states import STATES_FOLDER, STATUS_FILE, StoredState
 from tests.unit.swarm.people import WALL_NOW, who
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def stored_states(records: dict[str, bytes]) -> dict[ConversationId, StoredState
     found: dict[ConversationId, StoredState] = {}
     for name, data in records.items():
         folder, _, rest = name.partition("/")
-        if folder == FOLDER:
+        if folder == STATES_FOLDER:
             identifier, _, file = rest.partition("/")
             state = found.setdefault(ConversationId.from_hex(identifier), StoredState())
             if file == STATUS_FILE:

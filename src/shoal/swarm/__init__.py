@@ -30,6 +30,21 @@ if TYPE_CHECKING:
     )
     from shoal.swarm.conversation import Conversation, Event, Self, Taken
     from shoal.swarm.engine import SwarmEngine
+    from shoal.swarm.marks import (
+        Marks,
+        MessageStatus,
+        least,
+        statuses_of,
+        unpack_all_marks,
+        unpack_marks,
+    )
+    from shoal.swarm.preferences import (
+        COLOUR,
+        IGNORE_NOTIFICATIONS,
+        Preferences,
+        unpack_all_preferences,
+        unpack_preferences,
+    )
     from shoal.swarm.records import (
         RECORDS_SIZE_MAX,
         ConversationInfo,
@@ -40,13 +55,35 @@ if TYPE_CHECKING:
         unpack_requests,
     )
     from shoal.swarm.roles import Role
+    from shoal.swarm.states import (
+        PREFERENCES_FILE,
+        STATES_FOLDER,
+        STATUS_FILE,
+        StoredState,
+    )
     from shoal.swarm.store import GitStore, MemoryStore, ObjectKind
     from shoal.swarm.validation import Standing
+    from shoal.swarm.vcards import (
+        VCARD_SIZE_MAX,
+        VCard,
+        read_vcard,
+        write_group,
+        write_person,
+    )
+    from shoal.swarm.view import (
+        read_card,
+    )
 
 __all__ = [
+    "COLOUR",
+    "IGNORE_NOTIFICATIONS",
     "INFOS_NAME",
+    "PREFERENCES_FILE",
     "RECORDS_SIZE_MAX",
     "REQUESTS_NAME",
+    "STATES_FOLDER",
+    "STATUS_FILE",
+    "VCARD_SIZE_MAX",
     "Call",
     "Commit",
     "Content",
@@ -58,28 +95,54 @@ __all__ = [
     "FileOffer",
     "GitStore",
     "Initial",
+    "Marks",
     "MemberAction",
     "MemberEvent",
     "MemoryStore",
+    "MessageStatus",
     "Mode",
     "ObjectKind",
+    "Preferences",
     "ProfileUpdate",
     "Role",
     "Self",
     "Standing",
+    "StoredState",
     "SwarmEngine",
     "Taken",
     "Text",
     "Unknown",
+    "VCard",
     "Vote",
+    "least",
     "membership",
     "pack_infos",
     "pack_requests",
+    "read_card",
+    "read_vcard",
+    "statuses_of",
+    "unpack_all_marks",
+    "unpack_all_preferences",
     "unpack_infos",
+    "unpack_marks",
+    "unpack_preferences",
     "unpack_requests",
+    "write_group",
+    "write_person",
 ]
 
 _MODULES = {
+    "marks": ("Marks", "MessageStatus", "least", "statuses_of", "unpack_all_marks", "unpack_marks"),
+    "preferences": (
+        "COLOUR",
+        "IGNORE_NOTIFICATIONS",
+        "Preferences",
+        "unpack_all_preferences",
+        "unpack_preferences",
+    ),
+    "states": ("PREFERENCES_FILE", "STATES_FOLDER", "STATUS_FILE", "StoredState"),
+    "vcards": ("VCARD_SIZE_MAX", "VCard", "read_vcard", "write_group", "write_person"),
+    "view": ("read_card",),
     "book": ("INFOS_NAME", "REQUESTS_NAME"),
     "commits": ("Commit",),
     "contents": (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from shoal.swarm.notices import DisplayedNotice, Notice
     from shoal.swarm.session import Session
 
-FOLDER: Final = "conversation_data"  # Jami's names
+STATES_FOLDER: Final = "conversation_data"  # Jami's names
 STATUS_FILE: Final = "status"
 PREFERENCES_FILE: Final = "preferences"
 COMPOSING_TIME: Final = 12.0  # Jami: seconds after which nobody types any more
@@ -313,7 +313,7 @@ class States:
 
     def _prefer(self, conversation: ConversationId, wanted: Preferences) -> list[Effect]:
         self._stored.setdefault(conversation, StoredState()).preferences = wanted
-        name = f"{FOLDER}/{conversation}/{PREFERENCES_FILE}"
+        name = f"{STATES_FOLDER}/{conversation}/{PREFERENCES_FILE}"
         return [
             Persist(name, pack_preferences(wanted)),
             PreferencesChanged(conversation, wanted),
@@ -414,7 +414,7 @@ class States:
         self._given = {each for each in self._given if each[0] != conversation}
         if self._stored.pop(conversation, None) is None:
             return []
-        folder = f"{FOLDER}/{conversation}"
+        folder = f"{STATES_FOLDER}/{conversation}"
         return [Forget(f"{folder}/{STATUS_FILE}"), Forget(f"{folder}/{PREFERENCES_FILE}")]
 
     def _settle(self, now: float) -> None:
@@ -422,7 +422,7 @@ class States:
             self._settle_at = now + SETTLE_TIME
 
     def _keep_marks(self, conversation: ConversationId) -> Persist:
-        name = f"{FOLDER}/{conversation}/{STATUS_FILE}"
+        name = f"{STATES_FOLDER}/{conversation}/{STATUS_FILE}"
         return Persist(name, pack_marks(self.marks(conversation)))
 
 

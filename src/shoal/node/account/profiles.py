@@ -22,7 +22,7 @@ import msgpack
 
 from shoal.core import AccountId, DecodeError, DeviceId, Persist
 from shoal.node.events import ProfileReceived
-from shoal.swarm.vcards import VCARD_SIZE_MAX, VCard, read_vcard, write_person
+from shoal.swarm import VCARD_SIZE_MAX, VCard, read_vcard, write_person
 from shoal.transfer import SCHEME, OwnProfile, ProfilePush, ProfileQuestion
 
 if TYPE_CHECKING:

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.swarm import Role, membership
-from shoal.swarm.marks import Marks, MessageStatus, least, statuses_of
-from shoal.swarm.preferences import COLOUR, IGNORE_NOTIFICATIONS
-from shoal.swarm.vcards import write_group
-from shoal.swarm.view import read_card
+from shoal.swarm import (
+    COLOUR,
+    IGNORE_NOTIFICATIONS,
+    Marks,
+    MessageStatus,
+    Role,
+    least,
+    membership,
+    read_card,
+    statuses_of,
+    write_group,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,9 +26,7 @@ if TYPE_CHECKING:
     from shoal.core import AccountId, CommitId, ConversationId
     from shoal.node.driver.talking import Talking
     from shoal.swarm import Conversation as History
-    from shoal.swarm import Event
-    from shoal.swarm.preferences import Preferences
-    from shoal.swarm.vcards import VCard
+    from shoal.swarm import Event, Preferences, VCard
 
 
 class ConversationState:

@@ -32,9 +32,8 @@ from shoal.node.events import (
     Lagged,
     RequestReceived,
 )
-from shoal.swarm import Role
+from shoal.swarm import VCARD_SIZE_MAX, Role, VCard, read_vcard, write_person
 from shoal.swarm.effects import ConversationReady, MembersChanged
-from shoal.swarm.vcards import VCARD_SIZE_MAX, VCard, read_vcard, write_person
 from shoal.transfer import FileRequest, ProfileQuestion, parse_name
 
 if TYPE_CHECKING:

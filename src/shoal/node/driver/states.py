@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from shoal.core import ConversationId, DecodeError
 from shoal.identity.driver.files import read_file, sweep
 from shoal.identity.errors import AccountFileError
-from shoal.swarm.marks import unpack_marks
-from shoal.swarm.preferences import Preferences, unpack_preferences
-from shoal.swarm.states import FOLDER, PREFERENCES_FILE, STATUS_FILE, StoredState
+from shoal.swarm import (
+    PREFERENCES_FILE,
+    STATES_FOLDER,
+    STATUS_FILE,
+    Preferences,
+    StoredState,
+    unpack_marks,
+    unpack_preferences,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +35,7 @@ def read_states(account: Path) -> dict[ConversationId, StoredState]:
     A file that is damaged counts as missing: what it said is learnt again, or set again.
     """
     found: dict[ConversationId, StoredState] = {}
-    for folder in sorted((account / FOLDER).glob("*/")):
+    for folder in sorted((account / STATES_FOLDER).glob("*/")):
         try:
             identifier = ConversationId.from_hex(folder.name)
         except DecodeError:

@@ -17,7 +17,7 @@ from shoal.node.errors import ParametersError
 if TYPE_CHECKING:
     from shoal.node.driver.conversations import Conversation
     from shoal.node.driver.node import Node
-    from shoal.swarm.vcards import VCard
+    from shoal.swarm import VCard
 
 method = METHODS.method
 
