@@ -106,3 +106,20 @@ def test_cloned_from_a_sibling() -> None:
     world.run(10.0)
 
     assert texts(phone, identifier) == ["are you there?"]
+
+
+def test_who_shares_a_conversation_with_us() -> None:
+    """Members, the invited too; not who was voted out, nor anybody else."""
+    world = SwarmWorld(seed=23)
+    alice, bob, carol = people(world)
+    assert alice.engine is not None
+    assert not alice.engine.is_fellow(who(BOB).account)
+    group = begin(world, alice, bob)
+    assert alice.engine.is_fellow(who(BOB).account)
+    assert not alice.engine.is_fellow(who(CAROL).account)
+    world.ask(alice, partial(_decide, group, membership.invite, who(CAROL).account))
+    assert alice.engine.is_fellow(who(CAROL).account)
+    world.ask(alice, partial(_decide, group, membership.ban, who(BOB).account))
+    assert not alice.engine.is_fellow(who(BOB).account)
+    assert carol.engine is not None
+    assert not carol.engine.is_fellow(who(ALICE).account)  # she has not accepted yet

@@ -179,6 +179,18 @@ def test_strangers_connect_only_where_that_is_wanted(world: World) -> None:
     assert alice.engine.may_connect(mallory.chain)
 
 
+def test_who_shares_a_conversation_may_connect(world: World) -> None:
+    """Members need not be contacts; the blocked stay out."""
+    alice, bob = world.add(device("alice")), world.add(device("bob"))
+    alice.engine.is_fellow = lambda account: account == bob.chain.account
+    assert alice.engine.may_connect(bob.chain)
+    assert not alice.engine.may_connect(world.add(device("mallory")).chain)
+
+    world.apply(alice, alice.engine.block_contact(bob.chain.account, world.now))
+
+    assert not alice.engine.may_connect(bob.chain)
+
+
 def test_devices_of_an_account_meet_and_sync(world: World) -> None:
     """Each learns of the other, of its name, and of the contacts that it has."""
     bob = world.add(device("bob"))
