@@ -259,7 +259,7 @@ class Bot:
         loop.add_signal_handler(signal.SIGTERM, terminate)
         try:
             async with self.open_node() as node, self.at_work(await self._account(node)):
-                await self._introduce(node)
+                introduce(self.name, f"jami:{self.account.id}", node.home)
                 await loop.create_future()
         except asyncio.CancelledError:
             if not is_terminated:
@@ -386,16 +386,6 @@ class Bot:
         _tell(f"{self.name} is new: its keys are being made, which takes some seconds.")
         return await node.accounts.create(self.name)
 
-    async def _introduce(self, node: Node) -> None:
-        """Tell where it can be found."""
-        link = f"jami:{self.account.id}"
-        _tell(f"{self.name} is at {link}")
-        if sys.stdout.isatty():
-            import segno  # noqa: PLC0415 - only where there is a terminal to draw it on
-
-            segno.make(link, error="m", micro=False).terminal(out=sys.stdout, compact=True)
-        _tell(f"It lives in {node.home}. Ctrl-C ends it.")
-
     @staticmethod
     def _registrar(handlers: list[tuple[Filter, Handler]], where: Filter) -> Callable[[H], H]:
         def register(handler: H) -> H:
@@ -404,6 +394,16 @@ class Bot:
             return handler
 
         return register
+
+
+def introduce(name: str, link: str, home: Path) -> None:
+    """Tell whoever started a bot where it can be found; in a terminal by a QR code, too."""
+    _tell(f"{name} is at {link}")
+    if sys.stdout.isatty():
+        import segno  # noqa: PLC0415 - only where there is a terminal to draw it on
+
+        segno.make(link, error="m", micro=False).terminal(out=sys.stdout, compact=True)
+    _tell(f"It lives in {home}. Ctrl-C ends it.")
 
 
 async def _first(handlers: list[tuple[Filter, Handler]], message: Message) -> bool:

@@ -202,6 +202,19 @@ class BotStore:
             database.execute(f"DELETE FROM {table} WHERE number = ?", (job.number,))  # noqa: S608
             self._keep(database, name, outcome)
 
+    def give_back(self, job: Arrival | DueTask) -> None:
+        """Let a job wait again that was interrupted in order: that was not its fault.
+
+        It stays known that it was begun once.
+        """
+        table = "inbox" if isinstance(job, Arrival) else "tasks"
+        with self._transaction() as database:
+            database.execute(
+                f"UPDATE {table} SET attempts = max(1, attempts - 1)"  # noqa: S608 - our names
+                " WHERE number = ?",
+                (job.number,),
+            )
+
     def forget(self, conversation: ConversationId) -> None:
         """Delete all that belongs to a conversation that the bot is in no longer."""
         with self._transaction() as database:

@@ -50,6 +50,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+CLOSING: Final = 5.0  # seconds that handlers have to come to their end; ours
 ATTEMPTS_MAX: Final = 3  # ours: a message that thrice took the process with it is left out
 WENT_WRONG: Final = "Something went wrong. Whoever runs this bot finds it in its log."
 
@@ -100,7 +101,7 @@ class BotWork:
         """Let handlers that run come to their end for a moment, and let go."""
         self._is_closing = True
         await self._tasks.close()
-        await self._handling.close(patience=5.0)
+        await self._handling.close(patience=CLOSING)
         if hasattr(self, "_store"):
             await self._ask(self._store.close)
         self._thread.shutdown()
@@ -241,8 +242,12 @@ class BotWork:
                     if identifier in self._poked:
                         continue
                     return
-                async with self._slots:
-                    outcome = await self._do(job)
+                try:
+                    async with self._slots:
+                        outcome = await self._do(job)
+                except asyncio.CancelledError:
+                    self._thread.submit(self._store.give_back, job)  # before it is closed
+                    raise
                 await self._ask(partial(self._store.finish, job, outcome))
                 if outcome.tasks:
                     self._alarm.ring()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shoal.bot import Bot, Message
+from shoal.bot.bot import introduce
 from shoal.bot.errors import BotNotRunningError, HandlerError
 
 if TYPE_CHECKING:
@@ -47,6 +49,21 @@ def test_handlers_are_checked_when_they_are_registered() -> None:
 
     with pytest.raises(HandlerError, match="already"):
         bot.task("same")(two)
+
+
+def test_it_introduces_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its address is on a line of its own; where there is a terminal, as a QR code, too."""
+    introduce("Echo", "jami:0123", tmp_path)
+    plain = capsys.readouterr().out
+    assert plain.splitlines()[0] == "Echo is at jami:0123"
+    assert "█" not in plain
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    introduce("Echo", "jami:0123", tmp_path)
+    drawn = capsys.readouterr().out
+    assert "█" in drawn
+    assert drawn.splitlines()[0] == "Echo is at jami:0123"
 
 
 def test_where_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

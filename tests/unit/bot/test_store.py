@@ -88,6 +88,17 @@ def test_tasks(tmp_path: Path) -> None:
         assert store.next_due(NOW) is None
 
 
+def test_jobs_that_are_given_back(tmp_path: Path) -> None:
+    """Stopping a bot in order is no fault of the message; that it was begun stays known."""
+    with closing(BotStore(tmp_path / "bot.sqlite")) as store:
+        store.queue(HERE, [commit(1)], [commit(1)])
+        for attempts in (1, 2, 2, 2):
+            job = store.next(HERE, NOW)
+            assert job is not None
+            assert job.attempts == attempts
+            store.give_back(job)
+
+
 def test_intervals(tmp_path: Path) -> None:
     """When something last ran is remembered."""
     with closing(BotStore(tmp_path / "bot.sqlite")) as store:

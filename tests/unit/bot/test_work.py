@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from shoal.bot import Bot, MemberAction, Message, Refusal, contains, nobody
 from shoal.swarm import Role
 
 if TYPE_CHECKING:
+    import pytest
+
     from shoal.bot import Chat
     from shoal.testing import LoopbackNetwork
 
@@ -112,8 +116,14 @@ def test_nothing_is_lost_or_done_twice(shoal_network: LoopbackNetwork) -> None:
     assert handled == ["one", "two", "three", "four"]
 
 
-def test_killed_between_answer_and_note(shoal_network: LoopbackNetwork) -> None:
-    """A handler that was interrupted after it answered runs again, and does not answer again."""
+def test_killed_between_answer_and_note(
+    shoal_network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler that was interrupted after it answered runs again, and does not answer again.
+
+    A message that took the process with it as often as is allowed is left out.
+    """
+    monkeypatch.setattr("shoal.bot.work.CLOSING", 0.1)
     bot = Bot("Diver")
     runs: list[str] = []
     is_stuck = True
@@ -131,12 +141,52 @@ def test_killed_between_answer_and_note(shoal_network: LoopbackNetwork) -> None:
     talk.say("a wreck")
     talk.expect("seen a wreck")
     diver.go_offline()
+    diver.come_back()
+    shoal_network.wait(lambda: len(runs) == 2, "the handler runs again")
+    database = bot.folder / "bot.sqlite"
+    diver.go_offline()
     is_stuck = False
+    with closing(sqlite3.connect(database)) as store, store:
+        store.execute("UPDATE inbox SET attempts = 3")
     diver.come_back()
     talk.say("a reef")
     talk.expect("seen a reef")
     assert runs == ["a wreck", "a wreck", "a reef"]
     assert [text for _, text in talk.texts()].count("seen a wreck") == 1
+
+
+def test_what_runs_by_itself(shoal_network: LoopbackNetwork) -> None:
+    """At the start, at the end, every so often; and not again when the time has not come."""
+    bot = Bot("Clock", handler_seconds=0.2)
+    happened: list[str] = []
+
+    @bot.on_start()
+    async def start() -> None:
+        happened.append("start")
+
+    @bot.on_stop()
+    async def stop() -> None:
+        happened.append("stop")
+
+    @bot.every(3600)
+    async def strike() -> None:
+        happened.append("strike")
+        raise RuntimeError("the bell is cracked")  # does not stop the clock
+
+    @bot.on_message()
+    async def sleep(message: Message) -> None:
+        await asyncio.sleep(3600)
+
+    clock = shoal_network.bot(bot)
+    shoal_network.wait(lambda: happened == ["start", "strike"], "the first strike")
+    clock.restart()
+    talk = shoal_network.user("Alice").meet(clock)
+    talk.say("wake up")
+    talk.expect(re.compile("went wrong"))  # it took too long
+    assert happened == ["start", "strike", "stop", "start"]
+    shoal_network.advance(3700)
+    shoal_network.wait(lambda: happened[-1] == "strike", "the second strike")
+    assert happened.count("strike") == 2
 
 
 def test_groups(shoal_network: LoopbackNetwork) -> None:
