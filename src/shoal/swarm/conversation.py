@@ -351,6 +351,8 @@ class Conversation:
         Raises:
             HistoryTooLargeError: it brings too much: nothing was taken.
         """
+        if head in self._refusals:
+            return [Refused(head, "it was refused before")]
         before, waited = self.head, set(self._tips)
         events = self._take(head, is_first=False)
         # New ones first: what could not be merged before must not keep others from it.

@@ -44,6 +44,11 @@ class TreeReader:
         self._cached_files = 0
         self._entries = 0  # of the tree that is being read
 
+    @property
+    def cached_files(self) -> int:
+        """How many files the remembered trees have together."""
+        return self._cached_files
+
     def read(self, tree_id: bytes) -> FlatTree:
         """Return the files of a tree.
 
