@@ -37,7 +37,6 @@ TESTED_BY: Final = {
     "cli/chat/command": "cli/chat/test_talk",
     "cli/chat/plain": "cli/chat/test_talk",
     "cli/chat/screen": "cli/chat/test_talk",
-    "cli/chat/text": "cli/chat/test_talk",
     "cli/common": "cli/test_main",
     "cli/connect": "cli/test_contact",
     "cli/dht": "cli/test_main",

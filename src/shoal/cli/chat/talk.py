@@ -354,7 +354,10 @@ class Talk:
         if entry is None or entry.file is None:
             return None
         entry.file.done = int(transfer["done"])
-        entry.file.state = str(transfer["state"])
+        is_down = transfer["direction"] == "down"
+        state = str(transfer["state"])
+        entry.file.state = "fetched from us" if state == "done" and not is_down else state
+        entry.file.path = printable(transfer["path"] or "") if is_down else ""
         entry.file.rate = float(transfer["rate"] or 0.0)
         return entry
 

@@ -45,7 +45,9 @@ def body(talk: Talk, entry: Entry) -> str:
 def file_line(file: File) -> str:
     """Return a file with its progress."""
     head = f"[file] {file.name}, {amount(file.size)}"
-    if file.state in ("", "done") or not file.size:
+    if file.path and file.state == "done":
+        return f"{head}, saved:\n{file.path}"
+    if file.state in ("", "done", "fetched from us") or not file.size:
         return head if not file.state else f"{head}, {file.state}"
     cells = BAR * min(file.done, file.size) // file.size
     share = 100 * min(file.done, file.size) // file.size

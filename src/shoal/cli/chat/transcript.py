@@ -30,6 +30,7 @@ class File:
         done: bytes that are here.
         state: how far it is, in a word; "" if nothing is known.
         rate: bytes per second.
+        path: where it was saved, or "".
     """
 
     name: str
@@ -37,6 +38,7 @@ class File:
     done: int = 0
     state: str = ""
     rate: float = 0.0
+    path: str = ""
 
 
 @dataclass(slots=True)

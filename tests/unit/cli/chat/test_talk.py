@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,6 +155,37 @@ def test_paging_picking_and_getting_lost(pair: Pair) -> None:
             assert lost.return_code == Exit.FAILED
 
     asyncio.run(look())
+
+
+def test_files_go_and_come(pair: Pair, tmp_path: Path) -> None:
+    """Sent by a command, fetched by a command; where it is is shown."""
+    conversation = become_contacts(pair)
+    bob, theirs = bobs(pair, conversation)
+    sent, theirs_file = tmp_path / "to bob.txt", tmp_path / "to alice.txt"
+    sent.write_text("for bob")
+    theirs_file.write_text("for alice")
+
+    async def talk() -> None:
+        async with api_of(pair) as api:
+            app = ChatApp(api, pair.alice_id, conversation)
+            async with app.run_test(size=(100, 30)) as pilot:
+                await until(lambda: "began the conversation" in screen_text(app))
+                await type_line(pilot, f"/send {sent}")
+                await until(lambda: "[file] to bob.txt, 7 B" in screen_text(app))
+                await type_line(pilot, "/send /no/such/file")
+                await until(lambda: "/no/such/file" in app.query_one("#line", Input).value)
+                app.query_one("#line", Input).clear()
+                pair.bob.do(theirs.send_file(theirs_file))
+                await until(lambda: "[file] to alice.txt, 9 B" in screen_text(app))
+                await type_line(pilot, "/get")
+                await until(lambda: "saved:" in screen_text(app))
+                assert app.talk is not None
+                saved = app.talk.transcript.entries[-1].file
+                assert saved is not None
+                assert await asyncio.to_thread(Path(saved.path).read_text) == "for alice"
+
+    asyncio.run(talk())
+    assert bob.id
 
 
 def test_lines_in_and_lines_out(pair: Pair) -> None:
