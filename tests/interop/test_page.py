@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from playwright.async_api import FilePayload, expect
@@ -14,12 +14,15 @@ from shoal.web import WebConfig, WebServer
 from tests.peers.browser import PATIENCE, Person, chromium
 from tests.peers.presence import Need, require
 from tests.unit.node.driver.conftest import add_account, loopback
+from tests.unit.node.people import device
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from playwright.async_api import Locator
+
+    Scheme = Literal["light", "dark"]
 
 # What a browser does when a file is let go over the conversation.
 DROP = """() => {
@@ -33,45 +36,62 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
-async def two(tmp_path: Path) -> AsyncIterator[tuple[Person, Person, str]]:
-    """Ada, whose node is new, and Bob, who has an account; and Bob's id."""
+def bob_id() -> str:
+    """The id of Bob's account."""
+    return device("bob").keys.id.hex()
+
+
+@pytest.fixture
+async def pages(tmp_path: Path) -> AsyncIterator[tuple[Person, Person, Person]]:
+    """Ada, whose node is new, Bob, who has an account, and a second device of Ada's to be."""
     require(Need.CHROMIUM, Need.AXE)
     expect.set_options(timeout=PATIENCE)
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(chromium())
-        second = await stack.enter_async_context(Node(tmp_path / "bob", config=loopback()))
-        bob = await add_account(second, "bob")
-        await bob.rename("Bob")
-        first = await stack.enter_async_context(Node(tmp_path / "ada", config=loopback(second)))
-        people = []
-        for name, node in (("ada", first), ("bob", second)):
+        bob = await stack.enter_async_context(Node(tmp_path / "bob", config=loopback()))
+        await (await add_account(bob, "bob")).rename("Bob")
+        ada = await stack.enter_async_context(Node(tmp_path / "ada", config=loopback(bob)))
+        other = await stack.enter_async_context(Node(tmp_path / "other", config=loopback(bob)))
+
+        async def open_(name: str, node: Node, width: int, scheme: Scheme) -> Person:
             server = await stack.enter_async_context(WebServer(node, WebConfig(port=0)))
-            size = (
-                {"width": 1100, "height": 720} if name == "ada" else {"width": 390, "height": 780}
+            return await Person.open(
+                browser,
+                name,
+                server.new_link(),
+                viewport={"width": width, "height": 740},
+                color_scheme=scheme,
+                locale="en-GB",
             )
-            scheme = "light" if name == "ada" else "dark"
-            people.append(
-                await Person.open(
-                    browser, name, server.new_link(), viewport=size, color_scheme=scheme,
-                    locale="en-GB",
-                )
-            )  # fmt: skip
-        yield people[0], people[1], bob.id.hex()
+
+        yield (
+            await open_("ada", ada, 1100, "light"),
+            await open_("bob", bob, 390, "dark"),
+            await open_("other", other, 800, "light"),
+        )
 
 
-async def test_from_onboarding_to_a_conversation(two: tuple[Person, Person, str]) -> None:
-    """An account is made, a contact asked by id; they talk, edit, react, answer, delete, search."""
-    ada, bob, bob_id = two
+async def test_from_onboarding_to_a_conversation(
+    pages: tuple[Person, Person, Person], bob_id: str
+) -> None:
+    """An account is made, a contact asked by id; they talk, change what was said, hand over files.
+
+    A second device gets it all.
+    """
+    ada, bob, other = pages
     await onboard(ada)
     await ask(ada, bob_id)
     await answer(bob)
     await talk(ada, bob)
     await change_what_was_said(ada, bob)
+    await follow_a_message(ada)
     await hand_over_a_file(ada, bob)
     await find(ada)
+    await link_a_device(ada, other)
     await look_around(ada)
     assert ada.complaints == []
     assert bob.complaints == []
+    assert other.complaints == []
 
 
 async def onboard(ada: Person) -> None:
@@ -173,6 +193,34 @@ async def hand_over_a_file(ada: Person, bob: Person) -> None:
     assert await ada.barriers() == []
 
 
+async def follow_a_message(ada: Person) -> None:
+    """See how far one has come."""
+    await choose(ada, "Hello Bob", "How far?")
+    journey = ada.page.get_by_role("dialog")
+    await expect(journey).to_contain_text("Bob: read")
+    await ada.photograph("4-journey")
+    assert await ada.barriers() == []
+    await ada.page.keyboard.press("Escape")
+    await expect(journey).to_be_hidden()
+
+
+async def link_a_device(ada: Person, other: Person) -> None:
+    """A new device shows an address, the old one hands the account over; what was said comes."""
+    page = other.page
+    await page.get_by_role("button", name="From another device").click()
+    await page.get_by_role("button", name="Show the address").click()
+    await expect(page.get_by_role("img", name="QR code of the address")).to_be_visible()
+    address = await page.locator("p.id code").inner_text()
+    await other.photograph("1-address")
+    assert await other.barriers() == []
+    await ada.page.get_by_role("link", name="Devices").click()
+    await ada.page.get_by_label("Address of the new device").fill(address)
+    await ada.page.get_by_role("button", name="Hand the account over").click()
+    await page.get_by_role("list", name="Conversations").get_by_role("link").first.click()
+    await expect(message(other, "Hello Bob")).to_be_visible()
+    await other.photograph("2-conversation")
+
+
 async def find(ada: Person) -> None:
     """Search for a word."""
     search = ada.page.get_by_label("Search in messages")
@@ -187,7 +235,7 @@ async def look_around(ada: Person) -> None:
     """The other pages are alive, too; the language and the colours change."""
     page = ada.page
     await page.get_by_role("link", name="Network").click()
-    await expect(page.get_by_role("img", name="Ring of the DHT with 1 nodes")).to_be_visible()
+    await expect(page.get_by_role("img", name="Ring of the DHT with 2 nodes")).to_be_visible()
     connections = page.get_by_role("region", name="Connections")
     await expect(connections.get_by_text("local network").first).to_be_visible()
     await ada.photograph("5-network")

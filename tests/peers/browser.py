@@ -16,24 +16,37 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, Page
 
+    from tests.peers.namespaces import Namespace
+
 ARTIFACTS: Final = Path(__file__).parents[2] / "artifacts" / "page"
 PATIENCE: Final = 90_000  # milliseconds; a loaded machine takes its time
 # As root in a container there is no sandbox to be had; QUIC and updates would look elsewhere.
 _FLAGS: Final = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking")
+_WRAPPER: Final = """#!/bin/sh
+exec ip netns exec {namespace} chromium "$@"
+"""
 RULES: Final = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Give the system's browser."""
-    program = shutil.which("chromium")
-    assert program is not None, "require it first"
+async def chromium(program: Path | None = None) -> AsyncIterator[Browser]:
+    """Give the system's browser, started by *program* where that is given."""
+    program = program or Path(shutil.which("chromium") or "")
+    assert program.is_file(), "require it first"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
         try:
             yield browser
         finally:
             await browser.close()
+
+
+def in_namespace(namespace: Namespace, folder: Path) -> Path:
+    """Return a program that starts the browser on that host, where a node's loopback is."""
+    program = folder / "chromium-there"
+    program.write_text(_WRAPPER.format(namespace=namespace.name))
+    program.chmod(0o700)
+    return program
 
 
 class Person:

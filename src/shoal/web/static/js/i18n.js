@@ -35,16 +35,19 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
+// How dates and numbers are written: as where the user is, if that is where the language is.
+const place = () => navigator.languages.find((each) => each.startsWith(language())) ?? language();
+
 export function clock(wall) {
   const moment = new Date(wall * 1000);
   const isToday = moment.toDateString() === new Date().toDateString();
   const options = isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
-  return new Intl.DateTimeFormat(language(), options).format(moment);
+  return new Intl.DateTimeFormat(place(), options).format(moment);
 }
 
 export function size(bytes) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
   const style = { style: "unit", unit: units[step], maximumFractionDigits: 1 };
-  return new Intl.NumberFormat(language(), style).format(bytes / 1000 ** step);
+  return new Intl.NumberFormat(place(), style).format(bytes / 1000 ** step);
 }

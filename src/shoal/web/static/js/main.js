@@ -30,7 +30,7 @@ function App() {
       setNew(false);
       setAdding(false);
     };
-    return html`<${Onboarding} onDone=${done} />`;
+    return html`<${Onboarding} onDone=${done} onCancel=${account.value ? done : undefined} />`;
   }
   const Page = PAGES[route.value[0]];
   return html`<div class=${`layout ${Page ? "on-page" : ""}`}>

@@ -1,7 +1,9 @@
 // One message: what it says, who reacts, how far it has come, and what can be done with it.
+import { useState } from "preact/hooks";
 import { FileView } from "./files.js";
 import { html } from "./html.js";
 import { clock, t } from "./i18n.js";
+import { Journey } from "./journey.js";
 import { Act } from "./parts.js";
 import { to } from "./route.js";
 import { account, ask, entries, nameOf, open, openId } from "./state.js";
@@ -70,6 +72,7 @@ function Receipt({ entry }) {
 }
 
 function Actions({ entry, isOurs, onReply, onEdit }) {
+  const [isShown, setShown] = useState(false);
   const about = { conversation: openId.value, message: entry.id };
   const react = (emoji) => () => ask("conversation.react", { ...about, emoji });
   const remove = async () => {
@@ -82,7 +85,9 @@ function Actions({ entry, isOurs, onReply, onEdit }) {
       ${EMOJI.map((each) => html`<${Act} class="small" aria-label=${t("react.with", { emoji: each })} onPress=${react(each)}>${each}<//>`)}
     </details>
     ${isOurs && entry.kind === "text" && html`<button type="button" class="small" onClick=${() => onEdit(entry)}>${t("edit")}</button>`}
+    ${isOurs && html`<button type="button" class="small" onClick=${() => setShown(true)}>${t("journey.show")}</button>`}
     ${isOurs && html`<${Act} class="small" onPress=${remove}>${t("delete")}<//>`}
+    ${isShown && html`<${Journey} entry=${entry} onClose=${() => setShown(false)} />`}
   </div>`;
 }
 

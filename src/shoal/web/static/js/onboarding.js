@@ -7,7 +7,7 @@ import { Act, Field, Form, Id, Qr, save } from "./parts.js";
 import { go } from "./route.js";
 import { begin, choose } from "./state.js";
 
-export function Onboarding({ onDone }) {
+export function Onboarding({ onDone, onCancel }) {
   const [made, setMade] = useState(null);
   const [step, setStep] = useState(null);
   const [way, setWay] = useState("new");
@@ -33,7 +33,8 @@ export function Onboarding({ onDone }) {
     </div>
     ${way === "new" && html`<${NewAccount} make=${make} />`}
     ${way === "backup" && html`<${FromBackup} make=${make} />`}
-    ${way === "device" && html`<${FromDevice} make=${make} />`}
+    ${way === "device" && html`<${FromDevice} make=${make} onDone=${onDone} />`}
+    ${onCancel && html`<p><button type="button" onClick=${onCancel}>${t("give.up")}</button></p>`}
     ${step &&
     html`<p role="status">
       ${t("working")} <progress max=${step.total || 1} value=${step.done} aria-label=${t("working")} />
@@ -68,9 +69,9 @@ function FromBackup({ make }) {
   <//>`;
 }
 
-function FromDevice({ make }) {
+function FromDevice({ make, onDone }) {
   const [address, setAddress] = useState("");
-  const show = () => showAddress(setAddress);
+  const show = () => showAddress(setAddress).then(onDone);
   return html`<div>
     <p>${t("device.how")}</p>
     ${address
