@@ -25,6 +25,7 @@ from tests.fuzz import (
     name_codecs,
     node_codecs,
     state_codecs,
+    swarm_codecs,
     transfer_codecs,
 )
 
@@ -158,5 +159,6 @@ TARGETS: Final[dict[str, tuple[Target, Callable[[], list[bytes]]]]] = {
     **name_codecs.TARGETS,
     **node_codecs.TARGETS,
     **state_codecs.TARGETS,
+    **swarm_codecs.TARGETS,
     **transfer_codecs.TARGETS,
 }

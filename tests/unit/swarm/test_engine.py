@@ -1,0 +1,218 @@
+"""The engine by hand: two of them, joined by what they ask for; and strangers at the door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shoal.core import CommitId, ConversationId
+from shoal.sim.entropy import SeededEntropy
+from shoal.swarm import MemoryStore, membership
+from shoal.swarm.contents import Mode, Text
+from shoal.swarm.effects import (
+    CloseChannel,
+    ConversationReady,
+    Done,
+    Failed,
+    FetchEnded,
+    MessagesArrived,
+    Work,
+)
+from shoal.swarm.engine import SwarmEngine
+from shoal.swarm.errors import NoSuchConversationError
+from shoal.swarm.notices import CommitNotice, write_notice
+from tests.unit.swarm.people import ALICE, BOB, CAROL, WALL_NOW, who
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from shoal.swarm.effects import Effect
+
+NOWHERE = ConversationId(b"x" * 20)
+
+
+class Host:
+    """One engine whose jobs run at once."""
+
+    def __init__(self, name: str = ALICE) -> None:
+        self.me = who(name)
+        self.stores: dict[ConversationId | None, MemoryStore] = {}
+        self.engine = SwarmEngine(
+            self.me, SeededEntropy(1, name), self.open_store, wall_offset=WALL_NOW
+        )
+        self.threads: list[ConversationId] = []
+
+    def open_store(self, conversation: ConversationId | None) -> MemoryStore:
+        """Return a repository."""
+        return self.stores.setdefault(conversation, MemoryStore())
+
+    def run(self, effects: Iterable[Effect], now: float = 0.0) -> list[Effect]:
+        """Run jobs; return the other effects."""
+        found: list[Effect] = []
+        for effect in effects:
+            if not isinstance(effect, Work):
+                found.append(effect)
+                continue
+            self.threads.append(effect.conversation)
+            try:
+                result = effect.job()
+            except Exception as error:  # noqa: BLE001 - as a host does
+                found += self.run(self.engine.work_failed(effect.op, error, now), now)
+            else:
+                found += self.run(self.engine.worked(effect.op, result, now), now)
+        return found
+
+    def begin(self) -> ConversationId:
+        """Begin a group."""
+        effects = self.run(self.engine.create(1, 0.0))
+        (done,) = [effect for effect in effects if isinstance(effect, Done)]
+        assert isinstance(done.result, ConversationId)
+        return done.result
+
+
+def only(effects: Iterable[Effect], kind: type) -> Effect:
+    """The one effect of a kind."""
+    (found,) = [effect for effect in effects if isinstance(effect, kind)]
+    return found
+
+
+def test_begun_and_spoken_in() -> None:
+    """Each command ends in one `Done` with its op; what is said is told once."""
+    host = Host()
+    group = host.begin()
+    said = host.run(host.engine.say(2, group, Text("hello"), 1.0), 1.0)
+
+    assert only(said, Done).op == 2  # type: ignore[union-attr]
+    assert len(only(said, MessagesArrived).messages) == 1  # type: ignore[union-attr]
+    assert host.engine.sessions[group].is_ready
+    assert group not in host.threads[:1], "it had no id yet"
+    assert host.threads[1:] == [group] * (len(host.threads) - 1)
+
+
+def test_two_that_begin_have_threads_of_their_own() -> None:
+    """One slow disk does not hold up the other."""
+    host = Host()
+    one, two = host.engine.create(1, 0.0), host.engine.create(2, 0.0)
+    assert only(one, Work).conversation != only(two, Work).conversation  # type: ignore[union-attr]
+
+
+COMMANDS: list[Callable[[SwarmEngine, int], list[Effect]]] = [
+    lambda engine, op: engine.say(op, NOWHERE, Text("x"), 0.0),
+    lambda engine, op: engine.leave(op, NOWHERE, 0.0),
+    lambda engine, op: engine.accept(op, NOWHERE, 0.0),
+    lambda engine, op: engine.decline(op, NOWHERE, 0.0),
+    lambda engine, op: engine.set_composing(op, NOWHERE, 0.0, is_active=True),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=["say", "leave", "accept", "decline", "type"])
+def test_commands_about_nothing_fail(command: Callable[[SwarmEngine, int], list[Effect]]) -> None:
+    """With the error that says so, and with nothing else."""
+    host = Host()
+    assert command(host.engine, 7) == [Failed(7, NoSuchConversationError())] or (
+        only(command(host.engine, 7), Failed).op == 7  # type: ignore[union-attr]
+    )
+
+
+def test_who_may_open_what() -> None:
+    """Members and the invited fetch; strangers, and names that make no sense, are declined."""
+    host = Host()
+    group = host.begin()
+    bob, carol = who(BOB), who(CAROL)
+    command = lambda each, wall_now: membership.invite(each, bob.account, wall_now)  # noqa: E731
+    host.run(host.engine.change(2, group, command, 0.0))
+    name = f"git://{host.me.device_id}/{group}"
+    accepts = host.engine.accepts
+
+    assert accepts(bob.account, bob.device_id, name)
+    assert accepts(bob.account, bob.device_id, f"swarm://{group}")
+    assert not accepts(carol.account, carol.device_id, name)
+    for other in (f"git://{bob.device_id}/{group}", f"git://{group}", "ssh://", f"{name}/..", ""):
+        assert not accepts(bob.account, bob.device_id, other)
+    assert accepts(carol.account, carol.device_id, "sip")
+    late = host.engine.channel_accepted(9, carol.account, carol.device_id, name, 0.0)
+    assert late == [CloseChannel(9)]
+
+
+def test_what_nobody_waits_for_is_nothing() -> None:
+    """Ends of jobs, channels and searches that are not ours, bytes of no channel, any notice."""
+    host = Host()
+    engine, bob = host.engine, who(BOB)
+    assert engine.worked(99, None, 0.0) == []
+    assert engine.work_failed(99, ValueError(), 0.0) == []
+    assert engine.channel_opened(99, 5, 0.0) == [CloseChannel(5)]
+    assert engine.open_failed(99, 0.0, was_declined=True) == []
+    assert engine.devices_found(99, [], 0.0) == []
+    assert engine.receive(5, b"bytes", 0.0) == []
+    assert engine.channel_closed(5, 0.0) == []
+    assert engine.message(bob.account, bob.device_id, "application/invite+json", "{", 0.0) == []
+    assert engine.message(bob.account, bob.device_id, "text/plain", "hello", 0.0) == []
+    assert engine.next_deadline() is None
+
+
+def test_opened_again() -> None:
+    """What is on disk is there after a start; news meanwhile does not clone over it."""
+    host = Host()
+    group = host.begin()
+    host.run(host.engine.say(2, group, Text("hello"), 1.0), 1.0)
+    store = host.engine.sessions[group].conversation.store  # type: ignore[union-attr]
+    again = SwarmEngine(
+        host.me,
+        SeededEntropy(2),
+        lambda identifier: store,
+        wall_offset=WALL_NOW,
+        infos=host.engine.book.infos,
+    )
+    started = again.start(5.0)
+    (loading,) = [effect for effect in started if isinstance(effect, Work)]
+    bob = who(BOB)
+    mime, body = write_notice(CommitNotice(group, CommitId(b"n" * 20), bob.device_id))
+    assert again.message(bob.account, bob.device_id, mime, body, 5.0) == []
+    assert again.clone(3, group, host.me.account, 5.0)
+
+    opened = again.worked(loading.op, loading.job(), 6.0)
+    assert any(isinstance(effect, ConversationReady) for effect in opened)
+    assert again.sessions[group].view.head == store.head  # type: ignore[union-attr]
+
+
+def test_a_disk_that_fails_is_told_to_who_waits() -> None:
+    """A conversation that cannot be opened is not there; nothing is raised, nothing is lost."""
+    host = Host()
+    group = host.begin()
+    again = Host()
+    again.engine.book.infos.update(host.engine.book.infos)
+    (loading,) = [each for each in again.engine.start(0.0) if isinstance(each, Work)]
+    assert again.engine.work_failed(loading.op, OSError("disk"), 0.0) == []
+    failed = again.run(again.engine.say(1, group, Text("x"), 0.0))
+    assert isinstance(only(failed, Failed).error, NoSuchConversationError)  # type: ignore[union-attr]
+
+
+def test_a_session_fetches_from_who_has_news() -> None:
+    """And from nobody else: a device that is only named is not dialled."""
+    host = Host()
+    group = host.begin()
+    bob = who(BOB)
+    command = lambda each, wall_now: membership.invite(each, bob.account, wall_now)  # noqa: E731
+    host.run(host.engine.change(2, group, command, 0.0))
+    named = who(CAROL).device_id
+    mime, body = write_notice(CommitNotice(group, CommitId(b"n" * 20), named))
+    effects = host.run(host.engine.message(bob.account, bob.device_id, mime, body, 1.0), 1.0)
+
+    names = [effect.name for effect in effects if hasattr(effect, "name")]
+    assert f"git://{bob.device_id}/{group}" in names
+    assert not any(str(named) in name for name in names)
+    assert host.engine.next_deadline() is not None
+    ended = host.run(host.engine.advance(100.0), 100.0)
+    assert only(ended, FetchEnded).device == bob.device_id  # type: ignore[union-attr]
+
+
+def test_a_clone_that_nobody_gives_fails() -> None:
+    """The command ends with an error that says why."""
+    host = Host()
+    started = host.run(host.engine.clone(4, NOWHERE, who(BOB).account, 0.0, mode=Mode.INVITES_ONLY))
+    (find,) = [each for each in started if type(each).__name__ == "FindDevices"]
+    ended = host.run(host.engine.devices_found(find.op, [], 1.0), 1.0)  # type: ignore[union-attr]
+
+    assert only(ended, Failed).op == 4  # type: ignore[union-attr]
+    assert NOWHERE not in host.engine.sessions
