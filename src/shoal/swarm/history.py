@@ -15,7 +15,7 @@ from shoal.swarm.errors import HistoryTooLargeError, ObjectMissingError
 from shoal.swarm.store import ObjectKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator
 
     from shoal.core import CommitId
     from shoal.swarm.store import GitStore
@@ -91,26 +91,34 @@ class Graph:
         """Return the best common ancestors, in the order of their ids."""
         return sorted(self._common(first, second))
 
-    def linear(self, tip: CommitId) -> Iterator[CommitId]:
-        """Yield *tip* and what came before it, newest first."""
-        waiting = self._child_counts(tip)
+    def linear(
+        self, tip: CommitId, within: Collection[CommitId] | None = None
+    ) -> Iterator[CommitId]:
+        """Yield *tip* and what came before it, newest first, as far as that is *within*."""
+        if within is not None and tip not in within:
+            return
+        waiting = self._child_counts(tip, within)
         heap = [(-self[tip].wall_time, tip)]
         while heap:
             _, commit = heapq.heappop(heap)
             yield commit
             for parent in self[commit].parents:
+                if parent not in waiting:
+                    continue
                 waiting[parent] -= 1
                 if not waiting[parent]:
                     heapq.heappush(heap, (-self[parent].wall_time, parent))
 
-    def _child_counts(self, tip: CommitId) -> dict[CommitId, int]:
+    def _child_counts(
+        self, tip: CommitId, within: Collection[CommitId] | None
+    ) -> dict[CommitId, int]:
         counts: dict[CommitId, int] = {tip: 0}
         pending = [tip]
         while pending:
             for parent in self[pending.pop()].parents:
                 if parent in counts:
                     counts[parent] += 1
-                else:
+                elif within is None or parent in within:
                     counts[parent] = 1
                     pending.append(parent)
         return counts

@@ -191,9 +191,12 @@ class ServeEngine:
     def _missing(self, head: CommitId, haves: tuple[CommitId, ...]) -> Iterator[bytes]:
         """Yield the ids of what *head* reaches and *haves* do not, commits first."""
         commits = self._graph.since(head, haves)
-        yield from (commit for commit in self._graph.linear(head) if commit in commits)
         known = [self._graph[have].tree for have in haves]
-        trees = {self._graph[commit].tree for commit in commits}.difference(known)
+        trees: set[bytes] = set()
+        for commit in self._graph.linear(head, commits):
+            yield commit
+            trees.add(self._graph[commit].tree)
+        trees.difference_update(known)
         seen: set[bytes] = set()
         for tree in dict.fromkeys(known[:TREES_COMPARED]) if trees else ():
             self._collect(tree, seen)

@@ -30,7 +30,8 @@ R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
-BLOCK: Final = 256  # ours: commits read at once, those before the one that was asked for
+BLOCK: Final = 256  # ours: commits read at once by a walk, those before the one asked for
+NEAR: Final = 8  # ours: commits read with one that was looked up
 CACHED_MAX: Final = 2_048  # ours: commits in memory, of each conversation
 _ATTEMPTS: Final = 2  # the second one finds an index that was made anew
 
@@ -64,6 +65,7 @@ class IndexLedger:
         self._number = 0
         self._head: CommitId | None = None
         self._generation = -1
+        self._lowest = 0  # the place from which blocks were read down
         self._is_attached = False
 
     @property
@@ -238,7 +240,12 @@ class IndexLedger:
         which: str = "id = ?"
         values: tuple[object, ...] = (commit,)
         if row[0] is not None:
-            which, values = f"place BETWEEN ? - {BLOCK} AND ?", (row[0], row[0])
+            is_next = self._lowest - NEAR <= row[0] <= self._lowest
+            count = (
+                BLOCK if is_next else NEAR
+            )  # who walks reads on, who looks something up does not
+            which, values = "place BETWEEN ? AND ?", (row[0] - count, row[0])
+            self._lowest = row[0] - count
         for name, parents, wall_time, tree, generation, standing in database.execute(
             "SELECT id, parents, wall_time, tree, generation, standing FROM node"  # noqa: S608
             f" WHERE conversation = ? AND {which}",

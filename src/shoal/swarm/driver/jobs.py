@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Job: TypeAlias = "tuple[Callable[[], object], asyncio.Future[object]]"
 
+WAITING_MAX: Final = 64  # ours: jobs of a conversation, before its peers have to wait
 THREADS_MAX: Final = 4  # ours: disks and signatures wait for each other beyond that
 
 
@@ -23,6 +24,7 @@ class ConversationJobs:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="shoal-swarm")
         self._queues: dict[ConversationId, deque[Job]] = {}
+        self._busy: dict[ConversationId, asyncio.Event] = {}  # whose peers have to wait
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -40,6 +42,11 @@ class ConversationJobs:
         else:
             queue.append((job, future))
         return future
+
+    async def calm(self, conversation: ConversationId) -> None:
+        """Return once a conversation has few jobs waiting: what peers send stays with them."""
+        while len(self._queues.get(conversation, ())) > WAITING_MAX:
+            await self._busy.setdefault(conversation, asyncio.Event()).wait()
 
     async def close(self) -> None:
         """Return once all jobs are done: what was begun is finished."""
@@ -60,6 +67,8 @@ class ConversationJobs:
     ) -> None:
         queue = self._queues[conversation]
         queue.popleft()
+        if len(queue) <= WAITING_MAX and (busy := self._busy.pop(conversation, None)) is not None:
+            busy.set()
         if queue:
             self._start(conversation)
         else:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from dulwich.errors import ObjectFormatException
 from dulwich.object_store import DiskObjectStore
-from dulwich.objects import ObjectID, ShaFile
+from dulwich.objects import ObjectID
+from dulwich.pack import UnpackedObject
 
 from shoal.core import CommitId, DecodeError
 from shoal.swarm.errors import ObjectMissingError, RepositoryError
@@ -24,8 +25,6 @@ from shoal.swarm.store import ObjectKind, object_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from dulwich.pack import UnpackedObject
 
     from shoal.swarm.ledger import Ledger
 
@@ -198,11 +197,8 @@ class DiskStore:
         self._write(path, zlib.compress(head + content, 1))
 
     def _write_pack(self, objects: dict[bytes, tuple[ObjectKind, bytes]]) -> None:
-        self._objects.add_objects(
-            [
-                (ShaFile.from_raw_string(TYPE_NUMBERS[kind], content), None)
-                for kind, content in objects.values()
-            ]
+        self._objects.add_pack_data(
+            len(objects), (unpacked(name, *found) for name, found in objects.items())
         )
         _sync_folder(self.path / "objects" / "pack")
 
@@ -220,6 +216,11 @@ class DiskStore:
             with suppress(OSError):
                 new.unlink()
             raise RepositoryError(path, error.strerror or str(error)) from error
+
+
+def unpacked(name: bytes, kind: ObjectKind, content: bytes) -> UnpackedObject:
+    """Return an object as packs are written from."""
+    return UnpackedObject(TYPE_NUMBERS[kind], sha=name, decomp_chunks=[content])
 
 
 def _private(path: str, flags: int) -> int:

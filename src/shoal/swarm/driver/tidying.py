@@ -10,18 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dulwich.objects import ShaFile
-from dulwich.pack import full_unpacked_object
-
 from shoal.swarm.driver.index_ledger import IndexLedger
-from shoal.swarm.driver.store import TYPE_NUMBERS
+from shoal.swarm.driver.store import unpacked
 from shoal.swarm.store import ObjectKind
 from shoal.swarm.trees import parse_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from dulwich.pack import UnpackedObject
+    from collections.abc import Iterator
 
     from shoal.swarm.conversation import Conversation
     from shoal.swarm.driver.store import DiskStore
@@ -46,7 +41,7 @@ def tidy(conversation: Conversation, store: DiskStore) -> int:
     if isinstance(store.ledger, IndexLedger):
         store.ledger.drop_aside(conversation.tips)
     reached = list(_reached(conversation, store))
-    store.keep_only(len(reached), _unpacked(store, reached))
+    store.keep_only(len(reached), (unpacked(name, *store.read(name)) for name in reached))
     return len(reached)
 
 
@@ -65,9 +60,3 @@ def _reached(conversation: Conversation, store: DiskStore) -> Iterator[bytes]:
             kind, content = store.read(found)
             if kind is ObjectKind.TREE:
                 pending += [name for _, _, name in parse_tree(content)]
-
-
-def _unpacked(store: DiskStore, objects: Iterable[bytes]) -> Iterator[UnpackedObject]:
-    for name in objects:
-        kind, content = store.read(name)
-        yield full_unpacked_object(ShaFile.from_raw_string(TYPE_NUMBERS[kind], content))
