@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -70,6 +71,9 @@ V = TypeVar("V")
 FOLDER: Final = "conversations"
 INDEX: Final = "index.sqlite"
 _PREFIXES: Final = ("git://", "swarm://", "msg:", "sip")
+UNREAD_MAX: Final = 4_096  # ours: what waits for one channel, packets and whole packs
+REFUSED_LOGGED: Final = 8  # ours: lines for one fetch; all are counted
+_CONVERSATION: Final = re.compile(r"^git://[0-9a-f]{64}/([0-9a-f]{40})$")
 _FETCHED: Final = (fx.ConversationReady, fx.MessagesRefused, fx.FetchEnded)
 _EMPTY: Final = b"\x80"
 _SHARED: Final = (
@@ -273,6 +277,10 @@ class Talking:
             case _:
                 if isinstance(effect, _SHARED):
                     self._share()
+                if isinstance(effect, fx.MessagesRefused):
+                    _log_refused(effect)
+                if isinstance(effect, fx.FetchEnded):
+                    _log.info("x %s of %s: %s", effect.conversation, effect.device, effect.reason)
                 if isinstance(effect, _FETCHED):
                     self._tasks.start(self._tidy(effect.conversation))
                 if isinstance(effect, fx.ConversationReady):
@@ -335,9 +343,13 @@ class Talking:
         return number
 
     async def _pump(self, number: int, channel: Channel) -> None:
+        named = _CONVERSATION.search(channel.name)
+        conversation = None if named is None else ConversationId.from_hex(named[1])
         try:
             async for packet in channel:
                 self.run(partial(self.engine.receive, number, packet))
+                if conversation is not None:
+                    await self._jobs.calm(conversation)
         except NetError as error:
             _log.info("x %s: %s", channel.name[:10], error)
         finally:
@@ -348,7 +360,7 @@ class Talking:
 
     def _write(self, number: int, item: bytes | _Stream | None) -> None:
         if (writer := self._channels.get(number)) is not None:
-            writer.queue.put_nowait(item)
+            writer.put(item)
 
     # Presence and contacts
 
@@ -482,6 +494,15 @@ def _unpacked(unpack: Callable[[bytes], Mapping[K, V]], data: bytes) -> Mapping[
         return {}
 
 
+def _log_refused(event: fx.MessagesRefused) -> None:
+    """Say what was not taken, and why; of many the first few."""
+    for refused in event.refused[:REFUSED_LOGGED]:
+        _log.warning("! %s: %s by %s", event.conversation, refused.commit, event.device)
+        _log.warning("! %s: %s", refused.commit, refused.rule)
+    if len(event.refused) > REFUSED_LOGGED:
+        _log.warning("! %s: %d more", event.conversation, len(event.refused) - REFUSED_LOGGED)
+
+
 class _Stream:
     """Pieces to be written one after the other, pulled in a conversation's thread."""
 
@@ -497,6 +518,13 @@ class _Writer:
         self.queue: asyncio.Queue[bytes | _Stream | None] = asyncio.Queue()
         self._channel = channel
         self._jobs = jobs
+
+    def put(self, item: bytes | _Stream | None) -> None:
+        """Write *item* after what waits; who reads nothing of so much is let go."""
+        if self.queue.qsize() < UNREAD_MAX:
+            self.queue.put_nowait(item)
+        elif item is not None:
+            self._channel.close()
 
     async def run(self) -> None:
         """Write what comes, until it is to be closed or the channel is gone."""
