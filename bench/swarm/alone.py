@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.swarm.history import write_history
 from bench.swarm.times import allocated
+from shoal.core import ConversationId
 from shoal.core.driver import SystemEntropy
 from shoal.identity import create_account
 from shoal.swarm import Conversation, Self, Text
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from shoal.core import ConversationId
 
 ROUNDS: Final = 5
 PAGE: Final = 50
@@ -44,7 +44,7 @@ def measure_longest(folder: Path, count: int) -> Longest:
     """Write a history of *count* messages, and use it."""
     folder.mkdir()
     device = create_account(SystemEntropy(), time.time(), bits=KEY_BITS).device.identity
-    history = write_history(folder, device, count, time.time())
+    history = ConversationId.from_hex(write_history(folder, device, count))
     found, me = Longest(), Self(device, "bench")
     begin = time.perf_counter()
     _open(folder, history, me)[2]()

@@ -42,11 +42,9 @@ class UnsyncedStore(DiskStore):
         super().set_head(self._head)
 
 
-def write_history(path: Path, device: Identity, count: int, wall_now: float) -> ConversationId:
+def write_history(path: Path, device: Identity, count: int, begin: int = WALL_BEGIN) -> str:
     """Write a group's bare repository in which *device* has said *count* texts; return its id."""
     made, words = path / "made", SENTENCE.split()
-    begin = min(WALL_BEGIN, int(wall_now) - count - 10)
-    begin = max(begin, int(device.certificate.wall_not_before) + 1)
     with UnsyncedStore(made) as store:
         conversation = Conversation.create(store, Self(device, "bench"), wall_now=begin)
         for number in range(count):
@@ -55,7 +53,12 @@ def write_history(path: Path, device: Identity, count: int, wall_now: float) -> 
             conversation.say(Text(f"{number} {text}"), begin + number)
         store.finish()
     made.rename(path / str(conversation.id))
-    return conversation.id
+    return str(conversation.id)
+
+
+def write_groups(path: Path, device: Identity, count: int) -> list[str]:
+    """Write *count* groups in which hardly anything was said; return their ids."""
+    return [write_history(path, device, 2, WALL_BEGIN + 100 * n) for n in range(1, count + 1)]
 
 
 def plant_for_shoal(account: Path, source: Path, owner: AccountId, wall_now: float) -> None:

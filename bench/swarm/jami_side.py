@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.swarm.history import plant_for_jamid, write_history
+from bench.swarm.history import plant_for_jamid, write_groups, write_history
 from bench.swarm.times import Times, allocated
 from shoal.crypto import Identity
 from shoal.swarm import Self
@@ -50,13 +50,17 @@ class JamiSide:
         )
         made = self._folder / "for jamid"
         made.mkdir()
-        history = write_history(made, device, self._plan.messages, time.time())
-        plant_for_jamid(folder, made / str(history), Self(device).account, time.time())
+        history = write_history(made, device, self._plan.messages)
+        self._groups = [made / each for each in write_groups(made, device, self._plan.groups)]
+        owner = Self(device).account
+        plant_for_jamid(folder, made / history, owner, time.time())
         with self._both() as (first, second):
             self._talk(first, second, times)
-            self._clone(first, second, str(history), times)
+            self._clone(first, second, history, times)
         for _ in range(self._plan.openings):
-            self._open(str(history), times)
+            self._open(history, times)
+        for group in self._groups:
+            plant_for_jamid(folder, group, owner, time.time())
         self._memory(times)
         return times
 
@@ -149,12 +153,7 @@ class JamiSide:
     def _memory(self, times: Times) -> None:
         """See how much more it holds with many groups open."""
         with JamidProcess(self._hosts[0], self._homes[0], name="jamid-1") as daemon:
-            before = len(daemon.conversations(self._names[0]))
-            for _ in range(self._plan.groups):
-                daemon.call("startConversation", self._names[0])
-        assert before > 0
-        with JamidProcess(self._hosts[0], self._homes[0], name="jamid-1") as daemon:
-            wanted = before + self._plan.groups
+            wanted = self._plan.groups + 2
             until(
                 lambda: len(daemon.conversations(self._names[0])) >= wanted, "all groups", PATIENCE
             )

@@ -150,11 +150,6 @@ class NodeEnd:
                     case _:
                         pass
 
-    async def groups(self, count: int) -> None:
-        """Begin so many groups."""
-        for _ in range(count):
-            await self._account.conversations.create()
-
 
 async def _until(is_so: Callable[[], bool]) -> None:
     """Wait for something."""

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from bench.figures import Figure, Report, Section, median
 from bench.swarm.alone import measure_longest
-from bench.swarm.history import write_history
+from bench.swarm.history import write_groups, write_history
 from bench.swarm.jami_side import JamiSide
 from bench.swarm.times import MIB, Plan, Times
 from bench.workers import Worker
 from shoal.crypto import Identity
-from shoal.swarm import Self
 from tests.peers.town import Town
 
 if TYPE_CHECKING:
@@ -112,7 +111,9 @@ class Bench:
             ]
             accounts = [end.call("create") for end in ends]
             uris = [account[0] for account in accounts]
-            history = self._plant(ends[0], Path(accounts[0][1]), home / "for shoal")
+            source, groups = self._write(Path(accounts[0][1]), home / "for shoal")
+            history = Path(source).name
+            ends[0].call("plant", source=source, owner=uris[0])
             for end in ends:
                 end.call("start")
                 end.call("wait_announced")
@@ -131,8 +132,9 @@ class Bench:
                 times.whole.append(seconds)
                 end.call("stop")
         with self._end(hosts[0].name, homes[0], bootstrap) as end:
-            end.call("start")
-            end.call("groups", count=plan.groups)
+            for group in groups:
+                end.call("plant", source=group, owner=uris[0])
+            end.call("start")  # the index is made
             end.call("stop")
         with self._end(hosts[0].name, homes[0], bootstrap) as end:
             end.call("start")
@@ -144,17 +146,16 @@ class Bench:
     def _end(self, host: str, home: str, bootstrap: str) -> Worker:
         return Worker("bench.swarm.node_end", host, home, bootstrap)
 
-    def _plant(self, end: Worker, account: Path, folder: Path) -> str:
-        """Write the long history for an account, and let the index have it."""
+    def _write(self, account: Path, folder: Path) -> tuple[str, list[str]]:
+        """Write the long history and the groups for an account; return where they are."""
         device = Identity.parse(
             (account / "ring_device.crt").read_bytes() + (account / "ring_device.key").read_bytes()
         )
         folder.mkdir()
         self._say(f"{self._plan.messages:,} messages, signed")
-        history = write_history(folder, device, self._plan.messages, time.time())
-        owner = str(Self(device).account)
-        end.call("plant", source=str(folder / str(history)), owner=owner)
-        return str(history)
+        history = write_history(folder, device, self._plan.messages)
+        groups = write_groups(folder, device, self._plan.groups)
+        return str(folder / history), [str(folder / each) for each in groups]
 
     def _talk(self, ends: list[Worker], uris: list[str], times: Times) -> None:
         """Become contacts, and say something, both ways."""
