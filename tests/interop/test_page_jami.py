@@ -50,9 +50,11 @@ async def test_the_page_talks_with_jami(
 async def use(ada: Person, own: str, theirs: JamiAccount) -> None:
     """Ask, and talk."""
     page = ada.page
-    if await page.get_by_role("combobox", name="Account").count():
-        await page.get_by_role("combobox", name="Account").select_option(own)
     await page.get_by_role("link", name="Contacts").click()
+    switch = page.get_by_role("combobox", name="Account")  # where the node has several
+    if await switch.count():
+        await switch.select_option(own)
+    await expect(page.locator("main p.id code")).to_have_text(own)
     await page.get_by_label("Who?").fill(theirs.uri)
     await page.get_by_role("button", name="Ask", exact=True).click()
     await asyncio.to_thread(theirs.daemon.wait_request, theirs.name, own)

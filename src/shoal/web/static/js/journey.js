@@ -2,12 +2,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { clock, t } from "./i18n.js";
-import { ask, attempt, entries, nameOf, openId } from "./state.js";
+import { ask, attempt, nameOf, openId, statuses } from "./state.js";
 
 export function Journey({ entry, onClose }) {
   const dialog = useRef(null);
   const [status, setStatus] = useState(null);
-  const version = entries.value[openId.value];
+  const version = statuses.value;
   useEffect(() => dialog.current.showModal(), []);
   useEffect(() => {
     attempt(async () => {

@@ -6,7 +6,7 @@ import { clock, t } from "./i18n.js";
 import { Journey } from "./journey.js";
 import { Act } from "./parts.js";
 import { to } from "./route.js";
-import { account, ask, entries, nameOf, open, openId } from "./state.js";
+import { account, ask, nameOf, openId, statuses } from "./state.js";
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
 
@@ -56,19 +56,14 @@ function Reactions({ entry }) {
   </ul>`;
 }
 
+const MARKS = { sending: "…", sent: "✓", delivered: "✓✓", displayed: "✓✓" };
+
 // How far a message of ours has come with the others: the furthest that all have.
 function Receipt({ entry }) {
-  const list = entries.value[openId.value]?.list ?? [];
-  const at = list.findIndex((each) => each.id === entry.id);
-  const reached = (mark) => mark && list.findIndex((each) => each.id === mark) >= at;
-  const others = open.value?.members.filter((each) => each.id !== account.value.id && each.role !== "left") ?? [];
-  const members = others.filter((each) => each.role !== "invited");
-  const has = (name) => members.length > 0 && members.every((each) => reached(each[name]));
-  const state = has("displayed") ? "displayed" : has("fetched") ? "fetched" : "stored";
-  const marks = { stored: "✓", fetched: "✓✓", displayed: "✓✓" };
-  return html` <span class=${`receipt ${state}`} role="img" aria-label=${t(`receipt.${state}`)} title=${t(`receipt.${state}`)}
-    >${marks[state]}</span
-  >`;
+  const status = statuses.value[entry.id];
+  if (!(status in MARKS)) return null;
+  const words = t(`receipt.${status}`);
+  return html` <span class=${`receipt ${status}`} role="img" aria-label=${words} title=${words}>${MARKS[status]}</span>`;
 }
 
 function Actions({ entry, isOurs, onReply, onEdit }) {

@@ -20,6 +20,7 @@ export const unread = signal({}); // by conversation
 export const people = signal({}); // by id
 export const entries = signal({}); // by conversation: { list, hasMore }
 export const typing = signal({}); // by conversation: { account: until }
+export const statuses = signal({}); // by message of ours: how far it has come with all
 export const transfers = signal({}); // by message
 export const notice = signal(null); // { text, isError }
 
@@ -93,7 +94,15 @@ export async function readLatest(id) {
   const older = at > 0 ? known.list.slice(0, at) : [];
   const hasMore = at >= 0 ? known.hasMore : latest.length === PAGE;
   entries.value = { ...entries.value, [id]: { list: [...older, ...latest], hasMore } };
+  await readStatuses(id);
   if (document.hasFocus() && openId.value === id) await seen(id);
+}
+
+// How far our latest messages have come.
+export async function readStatuses(id) {
+  const found = await ask("conversation.statuses", { conversation: id, count: PAGE });
+  const fresh = Object.fromEntries(found.map((each) => [each.id, each.status]));
+  statuses.value = { ...statuses.value, ...fresh };
 }
 
 export async function readOlder(id) {
@@ -139,6 +148,11 @@ function happened(event) {
           await readLatest(event.conversation);
         }
       });
+      break;
+    case "status_changed":
+      if (entries.value[event.conversation]) {
+        soon(`statuses ${event.conversation}`, () => readStatuses(event.conversation));
+      }
       break;
     case "composing":
       if (event.is_active) startedTyping(event.conversation, event.account);
