@@ -4,12 +4,13 @@ TransferError
 ├── InvalidOfferError      the message offers no file that can be fetched
 ├── NoSuchTransferError    nothing is, or was, transferred under this id
 ├── TooManyTransfersError  too many files wait already
-├── FileMissingError       the file to send, or the copy to serve, is not there
-├── FileChangedError       it is there, but it is not what was offered
 ├── WrongContentError      what came is not what was offered
-├── DiskFullError          there is no room for it
-├── FolderError            its folder or file cannot be written or read
-└── TransferCanceledError  it was canceled, here or because the file was deleted
+├── TransferCanceledError  it was canceled, here or because the file was deleted
+└── PathError              a file or a folder of ours is in the way
+    ├── FileMissingError       the file to send, or the copy to serve, is not there
+    ├── FileChangedError       it is there, but it is not what was offered
+    ├── DiskFullError          there is no room for it
+    └── FolderError            its folder or file cannot be written or read
 """
 
 from __future__ import annotations
@@ -52,15 +53,19 @@ class WrongContentError(TransferError):
     """
 
 
-class _AtPathError(TransferError):
-    """Base of the errors about one path."""
+class PathError(TransferError):
+    """Base of the errors about one file or folder.
+
+    Attributes:
+        path: which one.
+    """
 
     def __init__(self, path: Path | str, reason: str = "") -> None:
         super().__init__(f"{path}: {reason}" if reason else str(path))
         self.path = str(path)
 
 
-class FileMissingError(_AtPathError):
+class FileMissingError(PathError):
     """The file is not there. Files that were sent must stay where they are to be fetched.
 
     Attributes:
@@ -68,7 +73,7 @@ class FileMissingError(_AtPathError):
     """
 
 
-class FileChangedError(_AtPathError):
+class FileChangedError(PathError):
     """The file is not what was offered any more: it was changed or damaged. Send it again.
 
     Attributes:
@@ -76,7 +81,7 @@ class FileChangedError(_AtPathError):
     """
 
 
-class DiskFullError(_AtPathError):
+class DiskFullError(PathError):
     """There is no room on the disk. Make some, then resume: what came is kept.
 
     Attributes:
@@ -84,7 +89,7 @@ class DiskFullError(_AtPathError):
     """
 
 
-class FolderError(_AtPathError):
+class FolderError(PathError):
     """The file or its folder cannot be read or written. Look at its permissions.
 
     Attributes:
