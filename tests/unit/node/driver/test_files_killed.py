@@ -80,7 +80,7 @@ async def test_killed_while_it_fetches(
     """What came before `kill -9` does not come again, and the file is whole in the end."""
     first = await open_node()
     alice = await add_account(first, "alice")
-    await open_node(first)  # who is alone finds nobody to announce to
+    await add_account(await open_node(first), "carol")  # who is alone has nobody to announce to
     await alice.wait_announced(PATIENCE)
     source = write(tmp_path / "film.bin", SIZE)
     folder = tmp_path / "bob's files"
