@@ -145,7 +145,7 @@ async def talk(ada: Person, bob: Person) -> None:
     await expect(message(bob, "Hello Bob")).to_be_visible()
     link = bob.page.get_by_role("link", name="https://example.org/x")
     assert await link.get_attribute("rel") == "noopener noreferrer nofollow"
-    await bob.page.get_by_label("Message", exact=True).press_sequentially("Hel")
+    await bob.page.get_by_label("Message", exact=True).press_sequentially("He")
     await expect(ada.page.get_by_role("log").get_by_text("typing…")).to_be_visible()
     await bob.page.get_by_label("Message", exact=True).fill("<b>Hello Ada</b>\nwith a line")
     await bob.page.keyboard.press("Enter")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocketDisconnect
 
+from shoal.node import Lagged
 from shoal.node import events as ev
 from shoal.node.driver.news import MessageEdited, MessageReacted, MessageTaken, take_apart
-from shoal.node.events import Lagged
 from shoal.swarm.effects import ConversationGone, ConversationReady, MembersChanged, RequestArrived
 from shoal.web import jami_shapes as shapes
 from shoal.web.socket import CLOSE_POLICY

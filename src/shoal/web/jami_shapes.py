@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.node import AccountState
-from shoal.node.plain import snake
+from shoal.node.driver.news import message_to_json
 
 if TYPE_CHECKING:
     from shoal.core import AccountId
@@ -70,7 +70,7 @@ def contact_of(account: Account, who: AccountId) -> dict[str, Any]:
 
 def message_of(account: Account, message: Message, entry: Entry | None = None) -> dict[str, Any]:
     """Return a message; with its *entry*, as it reads now."""
-    content, kind = message.content, snake(type(message.content).__name__)
+    content, kind = message.content, message_to_json(message)["kind"]
     reply = getattr(content, "reply_to", None)
     body = getattr(content, "body", "") if entry is None else entry.text
     fields: dict[str, Any] = {

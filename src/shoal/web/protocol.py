@@ -16,7 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from shoal.node.wire import LINE_MAX
+from shoal.node import wire
 from shoal.web.errors import WebBindError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class HttpServer:
             application,
             http=_Connection,
             ws="websockets-sansio",
-            ws_max_size=LINE_MAX,
+            ws_max_size=wire.LINE_MAX,
             ws_ping_interval=PING_INTERVAL,
             ws_ping_timeout=PING_INTERVAL,
             ws_per_message_deflate=False,

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from shoal.core import DecodeError
+from shoal.node import wire
 from shoal.node.driver.api.failures import failure_of
 from shoal.node.driver.api.registry import run
 from shoal.node.errors import TooMuchAskedError
-from shoal.node.wire import Call, Cancel, Item, Result, decode, encode
 from shoal.web.errors import TokenFileError, TokenMissingError
 from shoal.web.methods import method_of
 from shoal.web.scopes import check_permitted
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from shoal.node import Node
-    from shoal.node.wire import Message
     from shoal.web.callers import Callers
     from shoal.web.tokens import Token
 
@@ -89,29 +88,29 @@ class Caller:
         while True:
             text = await self._websocket.receive_text()
             try:
-                message = decode(text.encode())
+                message = wire.decode(text.encode())
             except (DecodeError, UnicodeEncodeError) as error:
                 return CLOSE_PROTOCOL, str(error)[:100]
             match message:
-                case Call(number) if number in self._calls:
+                case wire.Call(number) if number in self._calls:
                     return CLOSE_PROTOCOL, f"call {number} is under way"
-                case Call(number):
+                case wire.Call(number):
                     # The task takes a step before the next message is read: so calls are counted.
                     self._calls[number] = tasks.create_task(self._run(message))
-                case Cancel(number):
+                case wire.Cancel(number):
                     if (task := self._calls.get(number)) is not None:
                         task.cancel()
                 case _:
                     return CLOSE_PROTOCOL, "neither call nor cancel"
 
-    async def _run(self, call: Call) -> None:
+    async def _run(self, call: wire.Call) -> None:
         """Run one call to its end, whatever that is."""
         try:
             self._check(call)
             async with contextlib.aclosing(run(self._node, call.method, call.params)) as stream:
                 async for kind, value in stream:
                     is_item = kind == "item"
-                    await self._send(Item(call.id, value) if is_item else Result(call.id, value))
+                    await self._send(_answer(call.id, value, is_item=is_item))
         except asyncio.CancelledError as error:
             with contextlib.suppress(Exception):
                 await self._send(failure_of(call.id, error))
@@ -124,7 +123,7 @@ class Caller:
         finally:
             self._calls.pop(call.id, None)
 
-    def _check(self, call: Call) -> None:
+    def _check(self, call: wire.Call) -> None:
         """Let a call through, or not.
 
         Raises:
@@ -136,8 +135,8 @@ class Caller:
         method_of(call.method)
         check_permitted(self._token.scopes, self._token.account, call.method, call.params)
 
-    async def _send(self, message: Message) -> None:
-        await self._websocket.send_text(encode(message).decode().rstrip("\n"))
+    async def _send(self, message: wire.Message) -> None:
+        await self._websocket.send_text(wire.encode(message).decode().rstrip("\n"))
 
     async def _watch(self) -> None:
         """End the connection when the token is no longer valid."""
@@ -151,3 +150,7 @@ class Caller:
             if not is_known:
                 await self.close(CLOSE_POLICY, "the token was revoked, or has expired")
                 return
+
+
+def _answer(number: int, value: object, *, is_item: bool) -> wire.Message:
+    return wire.Item(number, value) if is_item else wire.Result(number, value)
