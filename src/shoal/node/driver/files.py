@@ -70,6 +70,7 @@ FOLDER: Final = "files"
 THREADS_MAX: Final = 4  # ours: hashing and disks; more than the cores help nobody
 PIECE: Final = 16 * 65_535  # bytes read at once: whole packets of the largest size
 RESERVE: Final = 256 * 1024 * 1024  # bytes, ours: left free by files that nobody asked for
+CLOSE_PATIENCE: Final = 10.0  # seconds, ours: for what came last to be written
 _TRANSFER_BITS: Final = 53  # Jami: ids of transfers fit into a double
 
 
@@ -105,6 +106,7 @@ class Files(PartReports):
         self._bus = bus
         self._loop = asyncio.get_running_loop()
         self._tasks = TaskSet()
+        self._working = TaskSet()
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="shoal-files")
         self._effects = OrderedEffects(self._obey, account.vault.folder.apply, self._tasks)
         self._channels: dict[int, Channel] = {}
@@ -148,6 +150,7 @@ class Files(PartReports):
         await self._effects.drained()
         for desk in self._desks.values():
             desk.order(fx.ClosePart(desk.commit))
+        await self._working.close(CLOSE_PATIENCE)
         await self._tasks.close()
         await asyncio.to_thread(self._threads.shutdown)
         for waiters in self._ended.values():
@@ -333,7 +336,7 @@ class Files(PartReports):
                 own_folder=self._folder,
                 reserve=_reserve,
             )
-            self._tasks.start(self._work(desk))
+            self._working.start(self._work(desk))
         return desk
 
     async def _work(self, desk: PartDesk) -> None:
@@ -383,7 +386,11 @@ class Files(PartReports):
     async def _pump(self, number: int, channel: Channel, commit: CommitId) -> None:
         engine, clock = self.engine, self._loop.time
         async for packet in channel:
-            self._apply(engine.receive(number, packet, clock()))
+            effects = engine.receive(number, packet, clock())
+            if len(effects) > 1:
+                self._apply(effects)
+            else:  # most packets: nothing is due any sooner
+                self._effects.apply(effects)
             if (desk := self._desks.get(commit)) is not None and desk.is_full:
                 await desk.room()
 

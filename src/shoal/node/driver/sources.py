@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError, DeviceId, ShoalError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from shoal.core import AccountId, CommitId, ConversationId
     from shoal.node.driver.account import Account
 
+READY_PATIENCE: Final = 60.0  # seconds, ours: for a conversation to be opened
 ASKED_MAX: Final = 8  # ours: members whose devices the DHT is asked for, of those nobody watches
 
 
@@ -21,6 +23,9 @@ async def find_sources(
     account: Account, conversation: ConversationId, commit: CommitId
 ) -> list[DeviceId]:
     """Return devices that may have a file, the best first: who sent it, the connected, the rest."""
+    with suppress(SwarmError, TimeoutError):
+        async with asyncio.timeout(READY_PATIENCE):  # at the start of a node
+            await account.talking.wait_ready(conversation)
     session = account.talking.engine.sessions.get(conversation)
     if session is None or session.view is None or session.conversation is None:
         return []

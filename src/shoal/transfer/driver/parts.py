@@ -12,6 +12,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +40,7 @@ def part_path(wanted: WantedFile) -> Path:
 
 
 class PartFile:
-    """One part. Its methods block: call them in a thread, one at a time."""
+    """One part. Its methods block: call them in a thread. They wait for one another."""
 
     def __init__(self, wanted: WantedFile, *, reserve: int = 0) -> None:
         """Open the part, or make it, for *wanted*; *reserve* bytes of the disk are left free.
@@ -51,6 +52,7 @@ class PartFile:
         self.wanted = wanted
         self.path = part_path(wanted)
         self._hash = hashlib.sha3_512()
+        self._lock = threading.RLock()  # closing must not overtake a write
         with explained(self.path):
             self.path.parent.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -84,10 +86,10 @@ class PartFile:
         waiting = list(pieces)
         for first in range(0, len(waiting), WRITES_MAX):
             some = waiting[first : first + WRITES_MAX]
-            with explained(self.path):
+            with self._lock, explained(self.path):
                 self._write(some)
-            for piece in some:
-                self._hash.update(piece)
+                for piece in some:
+                    self._hash.update(piece)
 
     def _write(self, pieces: list[bytes]) -> None:
         total = sum(map(len, pieces))
@@ -104,10 +106,10 @@ class PartFile:
         Raises:
             FolderError: it cannot be written.
         """
-        with explained(self.path):
+        with self._lock, explained(self.path):
             os.ftruncate(self._file, 0)
-        self.size = 0
-        self._hash = hashlib.sha3_512()
+            self.size = 0
+            self._hash = hashlib.sha3_512()
 
     def finish(self) -> HeldFile | None:
         """Give it its name and close it, if it is what was offered; empty it and say None if not.
@@ -120,7 +122,7 @@ class PartFile:
         if self.size != wanted.size or self._hash.hexdigest() != wanted.sha3_512:
             self.reset()
             return None
-        with explained(self.path):
+        with self._lock, explained(self.path):
             os.fsync(self._file)
             target = _name(self.path, wanted.name)
             _flush_folder(target.parent)
@@ -137,9 +139,10 @@ class PartFile:
 
     def close(self) -> None:
         """Close it; harmless twice."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        with self._lock:
+            file, self._file = self._file, -1
+            if file >= 0:
+                os.close(file)
 
 
 def remove_part(wanted: WantedFile) -> None:

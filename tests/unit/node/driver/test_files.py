@@ -12,10 +12,11 @@ from shoal.node.events import Lagged, TransferChanged
 from shoal.swarm import FileOffer
 from shoal.transfer.effects import TransferState
 from shoal.transfer.errors import FileMissingError, InvalidOfferError, NoSuchTransferError
-from tests.unit.node.driver.conftest import PATIENCE, eventually
+from tests.unit.node.driver.conftest import PATIENCE, add_account, eventually
 from tests.unit.node.driver.test_conversations import become_contacts
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from shoal.core import CommitId
@@ -98,6 +99,34 @@ async def test_a_small_file_comes_unasked_and_goes_when_deleted(both: Pair, tmp_
     assert await alice.transfers.path(ours.id, sent.id) is None
     with pytest.raises(NoSuchTransferError):
         await bob.transfers.cancel(sent.id)
+
+
+async def test_from_whoever_has_it(
+    both: Pair, open_node: Callable[..., Awaitable[Node]], tmp_path: Path
+) -> None:
+    """The sender is gone; another member's device that has fetched the file gives it on."""
+    (first, alice), (second, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    source = write(tmp_path / "film.bin", LARGE)
+    sent = await ours.send_file(source)
+    await heard(theirs, sent.id)
+    await theirs.download(sent.id, folder=tmp_path / "bob")
+    async with asyncio.timeout(PATIENCE):
+        await bob.transfers.wait(sent.id)
+    third = await open_node(second)
+    phone = await add_account(third, "bob")
+    await eventually(lambda: any(each.is_ready for each in phone.conversations.list()))
+    await first.close()
+    source.unlink()
+
+    (mine,) = phone.conversations.list()
+    await mine.download(sent.id, folder=tmp_path / "phone")
+    async with asyncio.timeout(PATIENCE):
+        done = await phone.transfers.wait(sent.id)
+    copy = tmp_path / "bob" / "film.bin"
+    assert (tmp_path / "phone" / "film.bin").read_bytes() == copy.read_bytes()
+    assert done.device == bob.device_id
+    assert bob.files.engine.serving.stats.served == 1
 
 
 async def test_what_cannot_be(both: Pair, tmp_path: Path) -> None:
