@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from shoal.cli import history, profile
+from shoal.cli.chat.transcript import MEMBER_WORDS
 from shoal.cli.common import Exit, counted, emit, runs_async, timeout_option
 from shoal.cli.contact import common_options, which
 from shoal.cli.file import send_file
@@ -371,13 +372,15 @@ def _words(  # noqa: PLR0911 - one line per kind
         case "edit":
             return f"edits {message['edited'][:8]}: {message['body']}"
         case "member_event":
-            return f"{message['action']} {_name(names, message['account'])}"
+            verb = MEMBER_WORDS.get(message["action"], message["action"])
+            is_own = message["account"] == message["author"]
+            return verb if is_own else f"{verb} {_name(names, message['account'])}"
         case "file_offer" if message["transfer_id"]:
             size = sized(message["size"])
             return f"file {message['display_name']} ({size})  {message['id'][:12]}"
         case "file_offer":
             return f"deletes file {message['edited'][:12]}"
         case "initial":
-            return "begins the conversation"
+            return "began the conversation"
         case kind:
             return f"[{kind.replace('_', ' ')}]"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHORT: Final = 8  # digits of ids; ours
 BADGES: Final = {"lan": "LAN", "direct": "direct", "relayed": "TURN"}
+DISCARD: Final = "9"  # RFC 6544: the port of a candidate that only opens connections
 _MILLISECONDS: Final = 1000  # in a second
 
 
@@ -97,7 +98,9 @@ def why(trace: Mapping[str, Any]) -> str:
 def _address(candidate: str) -> str:
     """Return the address in the text of a candidate: RFC 8839, its fifth and sixth words."""
     parts = candidate.split()
-    return f"{parts[4]}:{parts[5]}" if len(parts) > 5 else candidate  # noqa: PLR2004 - see above
+    if len(parts) <= 5:  # noqa: PLR2004 - see above
+        return candidate
+    return parts[4] if parts[5] == DISCARD else f"{parts[4]}:{parts[5]}"
 
 
 def _show(found: Mapping[str, Any]) -> None:

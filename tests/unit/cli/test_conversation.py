@@ -55,7 +55,8 @@ def test_a_contact_is_told_something(pair: Pair) -> None:
     alice, bob = accounts(pair)
     wait(pair.bob, lambda: heads(bob, conversation) == heads(alice, conversation))
     assert "hello bob" in lines(pair, conversation)
-    assert "begins the conversation" in lines(pair, conversation)
+    assert "began the conversation" in lines(pair, conversation)
+    assert "joined" in lines(pair, conversation)
 
     (reply,) = shoal(
         *pair.as_bob("send", conversation, "hello", "--reply-to", sent.out.strip(), "--json")
