@@ -48,12 +48,15 @@ class Bench:
                 if has_jamid:
                     self._say("two jamid")
                     theirs = JamiSide(hosts, town.bootstrap, home, self._plan).measure()
+            together = self._together(theirs, ours)
+            for figure in together.figures:  # what comes takes long; this is certain already
+                self._say(f"{figure.name}: {figure.theirs} beside {figure.ours} {figure.unit}")
             self._say(f"{self._plan.longest:,} messages")
             longest = measure_longest(home / "longest", self._plan.longest)
         return Report(
             "swarm",
             "jamid 13.7" if has_jamid else "",
-            [self._together(theirs, ours), self._alone(longest)],
+            [together, self._alone(longest)],
         )
 
     def _together(self, theirs: Times, ours: Times) -> Section:
