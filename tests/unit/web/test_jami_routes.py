@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(120)
 PEER = "12" * 20
+JUNK: list[dict[str, Any]] = [
+    {"message": 7, "messageId": 7, "emoji": 7, "members": 7, "name": 7},
+    {"message": "x", "messageId": "x", "emoji": "👍", "members": ["x"], "replyTo": "x"},
+    {"message": "x", "messageId": PEER, "emoji": "", "members": [7], "replyTo": PEER},
+    {"message": '{"message": 7}', "members": [PEER, PEER], "name": "", "scopes": [7]},
+    {"message": "[" * 10_000, "messageId": "", "members": [[]], "name": "x", "expiresIn": 1e3},
+    {"message": None, "body": {}, "parentId": [], "members": {}, "name": "x", "scopes": ["no"]},
+]
 
 
 async def begin(site: Site) -> str:
@@ -123,3 +131,28 @@ async def test_nobody_gets_in_without_a_token(site: Site) -> None:
     for path in ("/api/account", "/api/conversations", "/api/contacts", "/api/ns/name/alice"):
         response = await site.ask("GET", path, token="")
         assert (response.status_code, kind_of(response)) == (401, "TokenMissingError")
+
+
+@pytest.mark.parametrize("fields", JUNK, ids=str)
+async def test_junk_is_refused_and_breaks_nothing(site: Site, fields: dict[str, Any]) -> None:
+    """Whatever is sent wherever, it is the caller's mistake, or it is done."""
+    group = f"/api/conversations/{await begin(site)}"
+    for path in (
+        *("/api/conversations", "/api/conversations/x/messages", f"{group}/messages"),
+        *(f"{group}/reactions", f"{group}/editmessage", "/api/conversation-requests/x"),
+        *(f"/api/conversation-requests/{PEER}", "/api/conversation-requests/x/block"),
+        *("/api/tokens", "/api/conversations/%2e%2e/messages", "/api/contacts/x"),
+    ):
+        response = await site.ask("POST", path, json=fields)
+        assert response.status_code < 500, (path, response.text)
+    for path in (
+        "messages?limit=-1",
+        "messages?limit=x&from=x",
+        f"messages?from={PEER}",
+        "nothing",
+    ):
+        assert (await site.ask("GET", f"{group}/{path}")).status_code < 500
+    for verb in ("GET", "PUT", "DELETE"):
+        for who in ("x", "%00", "%F0%9F%90%9F", "x" * 5000, f"{PEER}0"):
+            response = await site.ask(verb, f"/api/contacts/{who}")
+            assert 400 <= response.status_code < 500 or response.status_code == 502, response.text
