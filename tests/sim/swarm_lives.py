@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.sim.swarm_world import Device
 
 DEVICES_EACH: Final = (1, 1, 2, 3, 4)  # how many devices people have, one after the other
+WRITES: Final = 400  # of a short life, more or less
 SETTLING: Final = 180.0  # seconds in which all must have become equal
 ACTS: Final = {
     "say": 60,
@@ -325,6 +326,30 @@ def group_of(devices: int, turns: int, crash_rate: float, seed: int) -> Lives:
     lives.settle()
     lives.check()
     return lives
+
+
+class OneCrash(Lives):
+    """A short life in which one write, that with this number, is the last of its device."""
+
+    def __init__(self, seed: int, write: int) -> None:
+        super().__init__(seed, devices=6)
+        self.left_to_crash = write
+
+    def _crashes(self, device: Device) -> bool:
+        self.left_to_crash -= 1
+        if self.left_to_crash != 0:
+            return False
+        self.crash_count += 1
+        return True
+
+
+def writes(seed: int) -> None:
+    """The same life again and again, with a crash at each write in turn: the seed is its number."""
+    lives = OneCrash(seed // WRITES, seed % WRITES)
+    lives.gather()
+    lives.play(30, 0.0)
+    lives.settle()
+    lives.check()
 
 
 def conversations(seed: int) -> None:

@@ -12,6 +12,7 @@ from shoal.swarm import membership
 from shoal.swarm.contents import Mode, Text
 from shoal.swarm.effects import ConversationReady, MessagesArrived, RequestArrived
 from shoal.swarm.roles import Role
+from tests.sim.swarm_lives import WRITES, writes
 from tests.sim.swarm_world import Device, SwarmWorld
 from tests.unit.swarm.people import ALICE, BOB, CAROL, who
 
@@ -225,6 +226,12 @@ def test_all_end_equal(seed: int) -> None:  # noqa: C901 - a life has many turns
     for device in devices:
         assert set(said) <= set(texts(device, group))
         assert texts(device, group) == texts(devices[0], group)
+
+
+def test_a_crash_at_any_write() -> None:
+    """One life, replayed with a crash at another write each time; `make sim` plays the others."""
+    for number in range(5, WRITES, WRITES // 12):
+        writes(number)
 
 
 def test_messages_are_told_once() -> None:

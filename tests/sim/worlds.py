@@ -19,7 +19,7 @@ from shoal.sim.dht import DhtScenario, run_dht
 from shoal.sim.faults import draw_faults, schedule
 from shoal.sim.nat import FULL_CONE, PORT_RESTRICTED_CONE, RESTRICTED_CONE, SYMMETRIC
 from tests.sim.connections_world import connections
-from tests.sim.swarm_lives import conversations, crowds
+from tests.sim.swarm_lives import conversations, crowds, writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,4 +270,5 @@ WORLDS: Final[dict[str, Callable[[int], None]]] = {
     "connections": connections,
     "conversations": conversations,
     "crowds": crowds,
+    "writes": writes,
 }
