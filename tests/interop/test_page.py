@@ -10,11 +10,12 @@ import pytest
 from playwright.async_api import FilePayload, expect
 
 from shoal.node import Node
+from shoal.node.config import NamesSettings
 from shoal.web import WebConfig, WebServer
 from tests.peers.browser import PATIENCE, Person, chromium
 from tests.peers.presence import Need, require
+from tests.unit.names.driver.conftest import chain, serve
 from tests.unit.node.driver.conftest import add_account, loopback
-from tests.unit.node.people import device
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Locator
 
+    from tests.unit.names.driver.conftest import Serve
+
     Scheme = Literal["light", "dark"]
+
+__all__ = ["chain", "serve"]
 
 # What a browser does when a file is let go over the conversation.
 DROP = """() => {
@@ -36,22 +41,21 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
-def bob_id() -> str:
-    """The id of Bob's account."""
-    return device("bob").keys.id.hex()
-
-
-@pytest.fixture
-async def pages(tmp_path: Path) -> AsyncIterator[tuple[Person, Person, Person]]:
+async def pages(tmp_path: Path, serve: Serve) -> AsyncIterator[tuple[Person, Person, Person]]:
     """Ada, whose node is new, Bob, who has an account, and a second device of Ada's to be."""
     require(Need.CHROMIUM, Need.AXE)
     expect.set_options(timeout=PATIENCE)
+    names = NamesSettings((await serve()).url)
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(chromium())
-        bob = await stack.enter_async_context(Node(tmp_path / "bob", config=loopback()))
+        bob = await stack.enter_async_context(Node(tmp_path / "bob", config=loopback(names=names)))
         await (await add_account(bob, "bob")).rename("Bob")
-        ada = await stack.enter_async_context(Node(tmp_path / "ada", config=loopback(bob)))
-        other = await stack.enter_async_context(Node(tmp_path / "other", config=loopback(bob)))
+        ada = await stack.enter_async_context(
+            Node(tmp_path / "ada", config=loopback(bob, names=names))
+        )
+        other = await stack.enter_async_context(
+            Node(tmp_path / "other", config=loopback(bob, names=names))
+        )
 
         async def open_(name: str, node: Node, width: int, scheme: Scheme) -> Person:
             server = await stack.enter_async_context(WebServer(node, WebConfig(port=0)))
@@ -72,15 +76,16 @@ async def pages(tmp_path: Path) -> AsyncIterator[tuple[Person, Person, Person]]:
 
 
 async def test_from_onboarding_to_a_conversation(
-    pages: tuple[Person, Person, Person], bob_id: str
+    pages: tuple[Person, Person, Person],
 ) -> None:
-    """An account is made, a contact asked by id; they talk, change what was said, hand over files.
+    """An account is made, a contact asked by name; they talk, edit, hand over files.
 
     A second device gets it all.
     """
     ada, bob, other = pages
     await onboard(ada)
-    await ask(ada, bob_id)
+    await register(bob)
+    await ask(ada, "bob")
     await answer(bob)
     await talk(ada, bob)
     await change_what_was_said(ada, bob)
@@ -113,11 +118,22 @@ async def onboard(ada: Person) -> None:
     await page.get_by_role("button", name="Go on").click()
 
 
+async def register(bob: Person) -> None:
+    """Register a name."""
+    page = bob.page
+    await page.get_by_role("link", name="Settings").click()
+    names = page.get_by_role("region", name="Registered name")
+    await names.get_by_label("Name", exact=True).fill("bob")
+    await names.get_by_role("button", name="Register").click()
+    await expect(names.get_by_text("Your registered name is bob")).to_be_visible()
+    await page.get_by_role("link", name="Back to the list").click()
+
+
 async def ask(ada: Person, who: str) -> None:
-    """Add a contact by id, as a QR code has it."""
+    """Add a contact by name."""
     page = ada.page
     await expect(page.get_by_text("online", exact=True).first).to_be_visible()
-    await page.get_by_label("Who?").fill(f"jami:{who}")
+    await page.get_by_label("Who?").fill(who)
     await page.get_by_role("button", name="Ask", exact=True).click()
     await expect(page.get_by_text("asked, not answered yet")).to_be_visible()
     await ada.photograph("3-contacts")

@@ -55,7 +55,7 @@ async def use(ada: Person, own: str, theirs: JamiAccount) -> None:
     if await switch.count():
         await switch.select_option(own)
     await expect(page.locator("main p.id code")).to_have_text(own)
-    await page.get_by_label("Who?").fill(theirs.uri)
+    await page.get_by_label("Who?").fill(f"jami:{theirs.uri}")  # as a QR code has it
     await page.get_by_role("button", name="Ask", exact=True).click()
     await asyncio.to_thread(theirs.daemon.wait_request, theirs.name, own)
     assert await asyncio.to_thread(theirs.daemon.accept, theirs.name, own)
