@@ -9,7 +9,12 @@ from shoal.core import AccountId, ConversationId, Persist
 from shoal.swarm import book as module
 from shoal.swarm.book import ConversationBook
 from shoal.swarm.effects import ConversationGone, RequestArrived, RequestGone
-from shoal.swarm.records import ConversationInfo, ConversationRequest
+from shoal.swarm.records import (
+    REQUESTS_BYTES_MAX,
+    REQUESTS_PER_SENDER,
+    ConversationInfo,
+    ConversationRequest,
+)
 
 if TYPE_CHECKING:
     import pytest
@@ -82,3 +87,19 @@ def test_another_device_hears_and_declines() -> None:
     declined = replace(REQUEST, declined_ms=2_000)
     assert events([*book.merge_request(declined)]) == [RequestGone(OTHER)]
     assert book.merge_request(declined) == []
+
+
+def test_one_flooder_keeps_nobody_out() -> None:
+    """Its own oldest go; others' stay and come in; the file stays small, without its pictures."""
+    book, honest = make(), ConversationRequest(OTHER, AccountId(b"h" * 20), received_ms=1_000)
+    book.add_request(honest)
+    flooder, picture = AccountId(b"f" * 20), (("avatar", "x" * 600_000), ("title", "t"))
+    for number in range(5 * REQUESTS_PER_SENDER):
+        identifier = ConversationId((number + 1).to_bytes(20))
+        found = book.add_request(ConversationRequest(identifier, flooder, picture, 1_000))
+    assert any(isinstance(effect, RequestGone) for effect in found)
+
+    assert len(book.requests) == REQUESTS_PER_SENDER + 1
+    assert book.requests[OTHER] == honest
+    assert sum(each.size for each in book.requests.values()) <= REQUESTS_BYTES_MAX
+    assert dict(book.requests[identifier].metadata)["title"] == "t"

@@ -184,3 +184,18 @@ def test_any_life(steps: list[tuple[str, DeviceId, float, bytes]]) -> None:
         assert not set(new) & set(lives[0].neighbours)
         assert OWN not in new
         open_dials.update(new)
+
+
+def test_inventions_keep_nobody_away() -> None:
+    """However many devices a neighbour makes up, members' devices are dialled next."""
+    table = engine()
+    table.opened(MIDDLE, 0.0)
+    tried: list[DeviceId] = []
+    for number in range(8):
+        made_up = tuple(node(0x80, 16 * number + each) for each in range(16))
+        tried += dialled(table.receive(MIDDLE, encode(DrtMessage(found=Found(made_up, ()))), 0.0))
+    assert len(tried) == 1
+    assert len(table.known) <= drt.HEARSAY_MAX
+    assert dialled(table.appeared(FAR_TOO, 2.0)) == []
+
+    assert dialled(table.dial_failed(tried[0], 3.0)) == [FAR_TOO]

@@ -168,3 +168,16 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         messenger.receive(9, sip(number), 0.0)
     assert messenger.dialect(THEIRS) is Dialect.SIP
     assert len(answers(messenger.receive(9, sip(2), 0.0))) == 1
+
+
+def test_a_device_has_a_few_channels() -> None:
+    """Each further one closes its oldest, so that what one device costs is bounded."""
+    messenger = make()
+    closed: list[int] = []
+    for channel in range(module.CHANNELS_MAX + 3):
+        effects = messenger.accepted(channel, BOB, THEIRS, f"msg:{OURS}", 0.0)
+        closed += [each.channel for each in effects if isinstance(each, CloseChannel)]
+
+    assert closed == [0, 1, 2]
+    assert not messenger.has_channel(0)
+    assert messenger.dialect(THEIRS) is Dialect.MSG
