@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from shoal.core import CommitId, DeviceId
 from shoal.transfer import effects as fx
-from shoal.transfer.channel_wire import START_END
+from shoal.transfer.channel_wire import START_END, FileId, FileRequest
 from shoal.transfer.config import TransferConfig
 from shoal.transfer.effects import TransferState
-from shoal.transfer.engine import TransferEngine
+from shoal.transfer.engine import PAST_MAX, TransferEngine
 from shoal.transfer.errors import (
     DiskFullError,
     InvalidOfferError,
@@ -22,6 +22,7 @@ from shoal.transfer.errors import (
     TransferCanceledError,
     WrongContentError,
 )
+from shoal.transfer.records import HeldFile, Stamp
 from tests.unit.transfer.world import CHUNK, CONVERSATION, OWN, Peer, World, device
 
 CONTENT = bytes(range(256)) * 200  # 51,200 bytes: 52 packets, 2.6 seconds
@@ -310,6 +311,125 @@ def test_we_never_ask_ourselves() -> None:
     place.online.insert(0, OWN)
     fetch(place)
     assert [each[0] for each in place.starts] == [device(1)]
+
+
+def test_what_comes_too_late() -> None:
+    """Answers to what was stopped meanwhile change nothing."""
+    engine = TransferEngine(OWN)
+    engine.download(world().wanted(COMMIT), 0.0)
+    assert engine.resume(COMMIT, 0.0)[:-1] == []  # it is at work: only kept
+    engine.pause(COMMIT, 0.0)
+    held = HeldFile(CONVERSATION, COMMIT, "77", "/a", "ab" * 64, Stamp(1, 2, 3))
+    assert engine.part_opened(COMMIT, 5, 0.0) == []
+    assert engine.part_failed(COMMIT, DiskFullError("/"), 0.0) == []
+    assert engine.part_checked(COMMIT, held, 0.0) == []
+    assert engine.part_checked(CommitId(bytes(20)), held, 0.0) == []
+    assert engine.part_wrong(COMMIT, 0.0) == []
+    assert engine.sources_found(COMMIT, [device(1)], 0.0) == []
+    assert engine.appeared(device(1), [CONVERSATION], 0.0) == []
+    assert engine.transfer(COMMIT, 0.0).state is TransferState.PAUSED
+    assert [each.state for each in engine.transfers(0.0)] == [TransferState.PAUSED]
+
+
+def opening(effects: list[fx.Effect]) -> list[fx.OpenChannel]:
+    """Pick the channels that are asked for."""
+    return [each for each in effects if isinstance(each, fx.OpenChannel)]
+
+
+def test_the_first_that_answers_is_taken() -> None:
+    """The other's channel is closed; when the first stops, the other is asked again."""
+    engine = TransferEngine(OWN)
+    engine.download(world().wanted(COMMIT), 0.0)
+    engine.part_opened(COMMIT, 0, 0.0)
+    (first,) = opening(engine.sources_found(COMMIT, [device(1), device(2)], 0.0))
+    (second,) = opening(engine.advance(5.0))
+    assert (first.device, second.device) == (device(1), device(2))
+    engine.channel_opened(second.op, 2, 6.0)
+    assert engine.channel_opened(first.op, 1, 7.0) == [fx.CloseChannel(1)]
+    assert engine.open_failed(first.op, 7.0) == []
+    (again,) = opening(engine.channel_closed(2, 8.0))
+    assert again.device == device(1)
+
+
+def test_somebody_appears_while_others_are_asked() -> None:
+    """They are asked, too, after those before; whom we ask already, or ourselves, not again."""
+    engine = TransferEngine(OWN)
+    engine.download(world().wanted(COMMIT), 0.0)
+    engine.part_opened(COMMIT, 0, 0.0)
+    (first,) = opening(engine.sources_found(COMMIT, [device(1)], 0.0))
+    for known in (device(1), OWN):
+        assert engine.appeared(known, [CONVERSATION], 1.0) == []
+    assert opening(engine.appeared(device(2), [CONVERSATION], 1.0)) == []
+    (second,) = opening(engine.open_failed(first.op, 2.0))
+    assert second.device == device(2)
+    assert engine.appeared(device(3), [], 2.0) == []  # of another conversation
+
+
+def test_a_search_without_an_answer() -> None:
+    """The host finds nobody, and does not say so: it is looked for again."""
+    engine = TransferEngine(OWN)
+    engine.download(world().wanted(COMMIT), 0.0)
+    engine.part_opened(COMMIT, 0, 0.0)
+    engine.advance(120.0)
+    assert engine.transfer(COMMIT, 120.0).state is TransferState.WAITING
+
+
+def test_a_stall_with_nobody_else() -> None:
+    """The one source is asked again, and goes on where it was."""
+    place = world(Peer("stalls", 10_000))
+    fetch(place, 100.0)
+    assert [start for _, start in place.starts[:3]] == [0, 10_000, 20_000]
+    place.run(1_000)
+    assert place.whole == {COMMIT: CONTENT}
+
+
+def test_a_slow_source_is_kept_while_it_is_not_too_slow() -> None:
+    """Speed is looked at again and again; 20 kB/s are enough, also with others there."""
+    content = CONTENT * 20
+    place = World(content, {device(1): HONEST, device(2): HONEST})
+    fetch(place)
+    assert place.starts == [(device(1), 0)]
+    assert place.whole == {COMMIT: content}
+
+
+def test_wrong_too_often() -> None:
+    """Those who cannot be told apart as liars do not make it go on for ever."""
+    engine = TransferEngine(OWN, TransferConfig(wrong_max=0))
+    engine.download(world().wanted(COMMIT), 0.0)
+    engine.part_opened(COMMIT, len(CONTENT), 0.0)
+    engine.part_wrong(COMMIT, 0.0)
+    assert isinstance(engine.transfer(COMMIT, 0.0).error, WrongContentError)
+
+
+def test_both_directions() -> None:
+    """What is served is listed with what is fetched, and can be canceled alone."""
+    engine = TransferEngine(OWN)
+    held = HeldFile(CONVERSATION, COMMIT, "77", "/a", "ab" * 64, Stamp(9, 2, 3))
+    engine.hold(held)
+    request = FileRequest(CONVERSATION, device(1), held_file_id(held))
+    assert engine.accepts(device(1), request)
+    engine.accepted(1, device(1), request, 0.0)
+    engine.serving.held_checked(1, held, 0.0)
+    assert engine.serving.has_channel(1)
+    assert [each.direction for each in engine.transfers(0.0)] == [fx.Direction.UP]
+    assert engine.cancel(COMMIT, 0.0)[0] == fx.CloseChannel(1)
+    assert engine.transfers(0.0) == []
+
+
+def held_file_id(held: HeldFile) -> FileId:
+    """Return the id of a file that is held."""
+    assert held.commit is not None
+    return FileId(held.commit, held.transfer_id)
+
+
+def test_only_so_many_are_remembered() -> None:
+    """Of those that are over, the latest."""
+    engine = TransferEngine(OWN)
+    for number in range(PAST_MAX + 5):
+        commit = CommitId(number.to_bytes(20))
+        engine.download(world().wanted(commit), 0.0)
+        engine.cancel(commit, 0.0)
+    assert len(engine.transfers(0.0)) == PAST_MAX
 
 
 @settings(max_examples=60, deadline=None)
