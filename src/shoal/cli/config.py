@@ -128,7 +128,8 @@ async def edit(home: str | None, *, as_json: bool) -> int:
 def settings_of(found: NodeConfig) -> list[tuple[str, Any]]:
     """Return every setting by its full name, as plain values."""
     rows: list[tuple[str, Any]] = []
-    tables = [(name, getattr(found, name)) for name in ("dht", "net", "names")]
+    names = [each.name for each in dataclasses.fields(found) if each.name != "accounts"]
+    tables = [(name, getattr(found, name)) for name in names]
     tables += [(f"accounts.{key}", value) for key, value in found.accounts.items()]
     for table, values in tables:
         for field in dataclasses.fields(values):
