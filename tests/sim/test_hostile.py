@@ -39,7 +39,7 @@ REASONS: Final = {  # what a user can read about each attack, in an event
 }
 MEMORY_MAX: Final = 450_000_000  # bytes, of all honest devices together, the attackers' included
 MINUTE: Final = 60.0
-LASTS: Final = {"drip": 5 * MINUTE, "silence": 4 * MINUTE, "flood": 5.0}  # others a minute
+LASTS: Final = {"drip": 5 * MINUTE, "silence": 4 * MINUTE, "flood": 40.0}  # others a minute
 
 
 class Siege:

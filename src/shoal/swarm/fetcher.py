@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shoal.swarm.view import SessionStats
 
 TIMEOUT: Final = 60.0  # seconds, ours: a minute has to bring something, each further one enough
+HASTE: Final = 15.0  # seconds, ours: of silence while somebody no less reliable has news
 PROGRESS_MIN: Final = 4_096  # bytes, ours: that is enough
 PATIENCE: Final = 300.0  # seconds, ours: of a fetch while others have news; after failures less
 FAILURES_MAX: Final = 6  # ours: 2^6 times less
@@ -77,6 +78,8 @@ class _Fetch:
     started: float
     channel: int | None = None
     bytes_taken: int = 0
+    hurry_at: float = math.inf  # when it has to have brought more than
+    hurry_from: int = 0  # so many bytes
     minutes: int = 0
 
 
@@ -109,7 +112,7 @@ class Fetcher:
     def deadline(self) -> float | None:
         """When the fetch under way is given up, or another may begin."""
         if self._fetch is not None:
-            return self._fetch.deadline
+            return min(self._fetch.deadline, self._fetch.hurry_at)
         return min((self._not_before.get(each, 0.0) for each in self._queue), default=None)
 
     def add(self, device: DeviceId, commit: CommitId | None, now: float) -> list[Effect]:
@@ -117,7 +120,17 @@ class Fetcher:
         self._queue[device] = commit
         if len(self._queue) > QUEUE_MAX:
             del self._queue[max(self._queue, key=self._count_failures)]
+        self._hurry(now)
         return self._next(now)
+
+    def _hurry(self, now: float) -> None:
+        """Give the fetch under way some seconds to go on, if somebody waits who is as reliable."""
+        fetch = self._fetch
+        if fetch is None or fetch.deadline == math.inf or fetch.hurry_at != math.inf:
+            return
+        failures = self._count_failures(fetch.device)
+        if any(self._count_failures(each) <= failures for each in self._queue):
+            fetch.hurry_at, fetch.hurry_from = now + HASTE, fetch.bytes_taken
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
         """Take what came on the channel."""
@@ -139,13 +152,20 @@ class Fetcher:
         fetch = self._fetch
         if fetch is None:
             return self._next(now)
-        if fetch.deadline > now:
-            return []
+        if fetch.hurry_at <= now:
+            if fetch.bytes_taken == fetch.hurry_from:
+                self._queue.setdefault(fetch.device, None)  # after the others
+                return self._end("it says nothing, and others have news", now)
+            fetch.hurry_at = math.inf
+            self._hurry(now)
+        return self._look(fetch, now) if fetch.deadline <= now else []
+
+    def _look(self, fetch: _Fetch, now: float) -> list[Effect]:
+        """See what another minute has brought."""
         fetch.minutes += 1
         if not fetch.bytes_taken:
-            return self._end(
-                "the device fell silent", now, is_peers_fault=fetch.channel is not None
-            )
+            was_reached = fetch.channel is not None
+            return self._end("the device fell silent", now, is_peers_fault=was_reached)
         if fetch.bytes_taken < (fetch.minutes - 1) * PROGRESS_MIN:
             reason = f"{fetch.bytes_taken} bytes in {fetch.minutes} minutes"
             return self._end(reason, now, is_peers_fault=True)
@@ -239,7 +259,7 @@ class Fetcher:
 
     def _take(self, fetch: _Fetch, head: CommitId, now: float) -> Effect:
         """Judge what was fetched."""
-        fetch.deadline = math.inf  # the peer has done its part
+        fetch.deadline = fetch.hurry_at = math.inf  # the peer has done its part
         wall_now = self._context.wall_now(now)
 
         def job() -> Outcome:

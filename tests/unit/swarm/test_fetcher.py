@@ -9,7 +9,7 @@ from shoal.sim.entropy import SeededEntropy
 from shoal.swarm import MemoryStore
 from shoal.swarm.context import Context
 from shoal.swarm.effects import CloseChannel, FetchEnded, OpenChannel, Work, WriteChannel
-from shoal.swarm.fetcher import BACKOFF, PATIENCE, PROGRESS_MIN, QUEUE_MAX, TIMEOUT, Fetcher
+from shoal.swarm.fetcher import BACKOFF, HASTE, PATIENCE, PROGRESS_MIN, QUEUE_MAX, TIMEOUT, Fetcher
 from shoal.swarm.messenger import Messenger
 from shoal.swarm.pkt_line import encode
 from shoal.swarm.view import SessionStats
@@ -125,6 +125,20 @@ def test_silence_ends_a_fetch() -> None:
     assert len(asked(bench.fetcher.advance(TIMEOUT + BACKOFF))) == 1
 
 
+def test_silence_ends_sooner_when_others_wait() -> None:
+    """Somebody no less reliable has news: some seconds, then it is their turn; then again."""
+    bench = Bench()
+    bench.open(bench.fetcher.add(device(1), NEWS, 0.0), 0.0)
+    bench.fetcher.add(device(2), NEWS, 20.0)
+    assert bench.fetcher.deadline == 20.0 + HASTE
+    ended = bench.fetcher.advance(20.0 + HASTE)
+    assert reasons(ended) == ["it says nothing, and others have news"]
+    assert asked(ended) == [f"git://{device(2)}/{GROUP.id}"]
+    (waiting,) = bench.context.channels.values()
+    ended = waiting.failed(True, 40.0)
+    assert asked(ended) == [f"git://{device(1)}/{GROUP.id}"]
+
+
 def test_drops_are_not_enough() -> None:
     """A byte a minute keeps nobody waiting for ever."""
     bench = Bench()
@@ -149,8 +163,12 @@ def test_who_takes_long_makes_room_for_others() -> None:
             assert bench.run(bench.fetcher.receive(line, now - 1), now - 1) == []
         assert bench.fetcher.advance(now) == []
     bench.fetcher.add(device(2), NEWS, now)
+    for _ in range(5):
+        now += TIMEOUT / 6
+        bench.run(bench.fetcher.receive(line, now), now)
+        assert bench.fetcher.advance(now) == []
 
-    ended = bench.fetcher.advance(now + TIMEOUT)
+    ended = bench.fetcher.advance(now + TIMEOUT / 6)
     assert reasons(ended) == ["it takes too long, and others have news"]
     assert asked(ended) == [f"git://{device(2)}/{GROUP.id}"]
 
