@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shoal.web import WebConfig, WebServer
 from tests.unit.cli.conftest import shoal
-from tests.unit.cli.homes import RunningNode, make_home
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.unit.cli.homes import RunningNode, add_person, make_home
 
 pytestmark = pytest.mark.timeout(120)
 
 
 def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    """The page is there; a second `shoal up` gives a link to it; SIGTERM ends it with status 0."""
+    """The page is there, and small; a second `shoal up` gives a link to it; SIGTERM ends it."""
     home = make_home(tmp_path / "home")
+    add_person(home, "alice")
     words = ["up", "--no-browser", "--port", "0", "--json", "--home", str(home)]
     program = [sys.executable, "-m", "shoal", *words]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603
@@ -34,6 +34,7 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
             assert first["link"].startswith(f"{first['url']}/#link=")
             with urllib.request.urlopen(first["url"], timeout=60) as page:  # noqa: S310 - our own
                 assert b"/static/js/main.js" in page.read()
+            assert resident(running.pid) < 80 * 1024 * 1024
             (second,) = shoal(*words).events
             assert second["url"] == first["url"]
             assert second["link"] != first["link"]
@@ -45,6 +46,12 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
         last = json.loads(running.stdout.readlines()[-1])
         assert last == {"event": "stopped"}
         assert running.wait(60) == 0
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory that a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def test_a_node_that_runs_without_a_page_is_told_of(tmp_path: Path) -> None:
