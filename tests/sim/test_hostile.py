@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HONEST: Final = (ALICE, BOB, CAROL, DAVE)
 REASONS: Final = {  # what a user can read about each attack, in an event
-    "silence": "the device fell silent",
+    "silence": "it says nothing, and others have news",
     "drip": "minutes",
     "garbage": "a pkt-line",
     "refs": "an endless list of references",
