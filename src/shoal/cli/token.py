@@ -52,7 +52,8 @@ async def new(
     """Make a token, and show it this once: only its hash is kept.
 
     Scopes are GROUP:read and GROUP:write. The groups are accounts, connections, contacts,
-    conversations, devices, names and nodes; `shoal token new x --scope ?` lists all.
+    conversations, devices, files, names, nodes and persons; `shoal token new x --scope ?` lists
+    all.
     """
     from shoal.cli.home import call
     from shoal.web.scopes import check_scopes
