@@ -70,6 +70,9 @@ FOLDER: Final = "files"
 THREADS_MAX: Final = 4  # ours: hashing and disks; more than the cores help nobody
 PIECE: Final = 16 * 65_535  # bytes read at once: whole packets of the largest size
 RESERVE: Final = 256 * 1024 * 1024  # bytes, ours: left free by files that nobody asked for
+# Seconds between accepting a channel and closing it, ours. Jami handles the accept in a thread of its
+# own: a close that overtakes it makes it forget the channel, and a file of few bytes with it.
+SETTLE_TIME: Final = 0.5
 CLOSE_PATIENCE: Final = 10.0  # seconds, ours: for what came last to be written
 _TRANSFER_BITS: Final = 53  # Jami: ids of transfers fit into a double
 
@@ -451,6 +454,7 @@ class Files(PartReports):
         channel = self._channels.get(number)
         if channel is None:
             return
+        settled = self.now + SETTLE_TIME
         pieces = read_copy(Path(held.path), start, end, PIECE)
         reading = self._loop.run_in_executor(self._threads, next, pieces, None)
         try:
@@ -468,6 +472,9 @@ class Files(PartReports):
             with suppress(TransferError):
                 await reading
             self._threads.submit(pieces.close)
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(settled):
+                await channel.wait_closed()  # as soon as all is there, where the peer is ours
         channel.close()
 
     # What happens elsewhere
