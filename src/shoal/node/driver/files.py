@@ -70,8 +70,8 @@ FOLDER: Final = "files"
 THREADS_MAX: Final = 4  # ours: hashing and disks; more than the cores help nobody
 PIECE: Final = 16 * 65_535  # bytes read at once: whole packets of the largest size
 RESERVE: Final = 256 * 1024 * 1024  # bytes, ours: left free by files that nobody asked for
-# Seconds between accepting a channel and closing it, ours. Jami handles the accept in a thread of its
-# own: a close that overtakes it makes it forget the channel, and a file of few bytes with it.
+# Seconds between accepting a channel and closing it, ours. Jami handles the accept in a thread of
+# its own: a close that overtakes it makes it forget the channel, and a file of few bytes with it.
 SETTLE_TIME: Final = 0.5
 CLOSE_PATIENCE: Final = 10.0  # seconds, ours: for what came last to be written
 _TRANSFER_BITS: Final = 53  # Jami: ids of transfers fit into a double
