@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from shoal.net.driver import Channel
     from shoal.node.config import FilesSettings
     from shoal.node.driver.account import Account
-    from shoal.node.driver.bus import EventBus
+    from shoal.node.driver.bus import EventBus, Subscription
     from shoal.node.driver.conversations import Message
     from shoal.transfer import Transfer, WantedFile
     from shoal.transfer.effects import Effect
@@ -136,7 +136,7 @@ class Files(PartReports):
         if is_offline:
             return
         self._unregister = self._account.on_channel(SCHEME, self._serve, accept=self._accepts)
-        self._tasks.start(self._follow())
+        self._tasks.start(self._follow(self._bus.subscribe()))
         self.run(self.engine.start)
 
     async def close(self) -> None:
@@ -479,10 +479,10 @@ class Files(PartReports):
 
     # What happens elsewhere
 
-    async def _follow(self) -> None:
+    async def _follow(self, subscription: Subscription) -> None:
         """Hear of offers, of deletions, and of devices that come online."""
         own = self._account.id
-        with self._bus.subscribe() as events:
+        with subscription as events:
             async for numbered in events:
                 if isinstance(numbered, Lagged):
                     self._catch_up()
