@@ -50,6 +50,7 @@ SMALL_GROUP: Final = 16  # ours: devices; all of them are told, of larger groups
 EXTRA_TOLD: Final = 2  # Jami: random members that are no neighbours
 RECENT_MAX: Final = 4_096  # ours: commits that we know we have without looking
 DEVICES_MAX: Final = 16_384  # ours: of which we remember what they have
+HEADS_MAX: Final = 8  # ours: what a device said lately that it has
 NEIGHBOURS_PER_ACCOUNT: Final = 16  # ours: channels of the DRT that one account may open
 
 
@@ -68,6 +69,7 @@ class Session:
         self._told: dict[DeviceId, CommitId] = {}  # what a notice said; it may have got lost
         self._has: dict[DeviceId, CommitId] = {}  # what a device surely has
         self._owners: dict[DeviceId, AccountId] = {}  # of those in `_has`
+        self._had: dict[DeviceId, dict[CommitId, None]] = {}  # its latest heads, in any order
         self._invited: dict[DeviceId, int] = {}  # devices that have our invitation, and which
         self._invited_ms: dict[AccountId, int] = {}  # who was invited when, since we run
         self._reminders = Reminders()
@@ -204,7 +206,7 @@ class Session:
 
     def has(self, device: DeviceId, head: CommitId) -> None:
         """Take note of what a device has."""
-        self._has[device] = head
+        self._set_head(device, head)
         self._bound()
 
     def took(self, outcome: Outcome, device: DeviceId, head: CommitId, now: float) -> list[Effect]:
@@ -352,25 +354,41 @@ class Session:
 
     # --- Who has what -------------------------------------------------------------------------
 
-    def holders(self) -> dict[DeviceId, tuple[AccountId, CommitId]]:
-        """Return whose each device is, and up to which commit it has all: as heard since start."""
+    def holders(self) -> dict[DeviceId, tuple[AccountId, tuple[CommitId, ...]]]:
+        """Return whose each device is, and commits up to which it has all: as heard since start.
+
+        News overtake each other, so the newest of these may be any of them.
+        """
         owners = dict(self._owners) if self.view is None else self.view.devices | self._owners
         return {
-            device: (owners[device], head) for device, head in self._has.items() if device in owners
+            device: (owners[device], tuple(heads))
+            for device, heads in self._had.items()
+            if device in owners
         }
 
+    def _set_head(self, device: DeviceId, commit: CommitId) -> None:
+        self._has[device] = commit
+        heads = self._had.setdefault(device, {})
+        heads.pop(commit, None)
+        heads[commit] = None
+        if len(heads) > HEADS_MAX:
+            del heads[next(iter(heads))]
+
     def _device_has(self, account: AccountId, device: DeviceId, commit: CommitId) -> list[Effect]:
-        if self._has.get(device) == commit:
+        if self._has.get(device) == commit and device in self._owners:
             return []
         self._reminders.fetched(device, commit)
-        self._has[device], self._owners[device] = commit, account
+        self._set_head(device, commit)
+        self._owners[device] = account
         self._bound()
         return [DeviceHas(self.id, account, device, commit)]
 
     def _bound(self) -> None:
         """Forget what the devices that we heard of first have."""
         while len(self._has) > DEVICES_MAX:
-            del self._has[next(iter(self._has))]
+            oldest = next(iter(self._has))
+            del self._has[oldest]
+            self._had.pop(oldest, None)
         while len(self._owners) > 2 * DEVICES_MAX:
             del self._owners[next(iter(self._owners))]
 
@@ -482,9 +500,11 @@ class Session:
         gone = self._guests.expel(self.may_fetch)  # who was banned reads on no open channel
         effects: list[Effect] = [CloseChannel(channel) for channel in gone]
         devices = {} if before is None else before.devices
-        for device, account in (self._owners | devices).items():
-            if not self.may_fetch(account):
-                effects += self._drt(self.drt.forget(device, now))
+        owners = self._owners | devices
+        out = {device for device, account in owners.items() if not self.may_fetch(account)}
+        effects += self._fetcher.forget(out, now)
+        for device in sorted(out):
+            effects += self._drt(self.drt.forget(device, now))
         known = [
             device
             for account, device in self.audience()

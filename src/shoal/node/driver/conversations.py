@@ -238,11 +238,10 @@ class Conversation(ConversationState):
             graph = history.graph
             return {
                 device: account
-                for device, (account, head) in holders.items()
+                for device, (account, heads) in holders.items()
                 if account != own
-                and head in graph
                 and message in graph
-                and graph.is_ancestor(message, head)
+                and any(head in graph and graph.is_ancestor(message, head) for head in heads)
             }
 
         found: dict[DeviceId, AccountId] = await self._talking.read(self.id, look)
