@@ -21,7 +21,7 @@ from shoal.swarm.roles import Role
 from shoal.swarm.view import Outcome, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from shoal.core import CommitId, ConversationId, DeviceId
     from shoal.swarm.context import Context
@@ -174,6 +174,15 @@ class Fetcher:
             return self._end("it takes too long, and others have news", now)
         fetch.deadline = now + TIMEOUT
         return []
+
+    def forget(self, devices: Container[DeviceId], now: float) -> list[Effect]:
+        """Fetch nothing more from these devices: their accounts are out."""
+        for device in [each for each in self._queue if each in devices]:
+            del self._queue[device]
+        fetch = self._fetch
+        if fetch is None or fetch.device not in devices or fetch.deadline == math.inf:
+            return []
+        return self._end("its account is not in the conversation any more", now)
 
     def stop(self) -> list[Effect]:
         """Fetch no more."""

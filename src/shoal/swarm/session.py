@@ -399,7 +399,7 @@ class Session:
         effects = self._device_has(account, device, commit)
         states = self._context.states
         if account == self._context.me.account:
-            return [*effects, *states.given(self.id, device)]
+            return [*effects, *states.given(self.id, device, now)]
         if self.role(account) is None:
             return effects
         return [*effects, *states.has(self, account, commit, now)]

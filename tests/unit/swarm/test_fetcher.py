@@ -207,6 +207,18 @@ def test_a_full_queue_drops_the_least_reliable() -> None:
     assert asked(ended) == [f"git://{device(9)}/{GROUP.id}"]
 
 
+def test_who_is_out_is_not_fetched_from() -> None:
+    """The fetch under way ends, and what waits is dropped."""
+    bench = Bench()
+    bench.open(bench.fetcher.add(device(1), NEWS, 0.0), 0.0)
+    bench.fetcher.add(device(2), NEWS, 0.0)
+    bench.fetcher.add(device(3), NEWS, 0.0)
+
+    ended = bench.fetcher.forget({device(1), device(2)}, 1.0)
+    assert CloseChannel(1) in ended
+    assert asked(ended) == [f"git://{device(3)}/{GROUP.id}"]
+
+
 def test_stopped() -> None:
     """The channel is closed, and what comes late is nobody's."""
     bench = Bench()
