@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         COLOUR,
         IGNORE_NOTIFICATIONS,
         Preferences,
+        from_file_time,
+        to_file_time,
         unpack_all_preferences,
         unpack_preferences,
     )
@@ -114,6 +116,7 @@ __all__ = [
     "Unknown",
     "VCard",
     "Vote",
+    "from_file_time",
     "least",
     "membership",
     "pack_infos",
@@ -121,6 +124,7 @@ __all__ = [
     "read_card",
     "read_vcard",
     "statuses_of",
+    "to_file_time",
     "unpack_all_marks",
     "unpack_all_preferences",
     "unpack_infos",
@@ -135,6 +139,8 @@ _MODULES = {
     "marks": ("Marks", "MessageStatus", "least", "statuses_of", "unpack_all_marks", "unpack_marks"),
     "preferences": (
         "COLOUR",
+        "from_file_time",
+        "to_file_time",
         "IGNORE_NOTIFICATIONS",
         "Preferences",
         "unpack_all_preferences",

@@ -5,8 +5,9 @@ On disk and between one's own devices in Jami's shape, msgpack:
     conversation_data/ID/preferences    map of texts
     `p` of a sync message               map conversation -> such a map
 
-`lastModified`, in seconds, says which of two devices is right; Jami keeps it as the time of the
-file, Shoal in the map. Other programs' keys are kept. Source: Jami's conversation.cpp,
+`lastModified` says which of two devices is right; Jami keeps it as the time of the file, Shoal in
+the map, as Jami tells it: seconds since 2174, where the file clock of its C++ library begins, as 64
+bits without a sign. Other programs' keys are kept. Source: Jami's conversation.cpp,
 updatePreferences; the keys are those of its clients.
 """
 
@@ -31,7 +32,10 @@ CONVERSATIONS_MAX: Final = 100_000  # ours: of one sync message
 COLOUR: Final = "color"
 IGNORE_NOTIFICATIONS: Final = "ignoreNotifications"
 _MODIFIED: Final = "lastModified"
-_SECONDS_MAX: Final = 2**43  # beyond it is not a time
+FILE_CLOCK: Final = 6_437_664_000  # libstdc++: seconds from 1970 to 2174, where its clock begins
+_MILLISECONDS: Final = 10**11  # of such a clock: what is farther from zero cannot be seconds
+_UINT64: Final = 2**64  # what a time before 2174 wraps around
+_DIGITS_MAX: Final = 20  # of 2^64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,12 @@ class Preferences:
         values = {key: value for key, value in merged.items() if value is not None}
         if len(values) > KEYS_MAX:
             raise InvalidPreferenceError(f"{KEYS_MAX} preferences of a conversation at most")
-        return Preferences(values, max(int(wall_now), self.wall_modified + 1))
+        modified = max(int(wall_now), self.wall_modified + 1)
+        return Preferences(values, min(modified, FILE_CLOCK - 1))
 
     def to_map(self) -> dict[str, str]:
         """Return the map of texts that is kept and told."""
-        return {**self.values, _MODIFIED: str(self.wall_modified)}
+        return {**self.values, _MODIFIED: str(to_file_time(self.wall_modified))}
 
     @classmethod
     def from_map(cls, found: object) -> Preferences:
@@ -143,8 +148,24 @@ def _unpack(data: bytes) -> dict[object, object]:
     return found
 
 
+def to_file_time(wall_seconds: int) -> int:
+    """Return a time as Jami tells that of a file; 0 is none."""
+    return (wall_seconds - FILE_CLOCK) % _UINT64 if 0 < wall_seconds < FILE_CLOCK else 0
+
+
+def from_file_time(found: int) -> int:
+    """Return the seconds since 1970 of a time that Jami tells, in any of its forms; 0 is none."""
+    is_wrapped = found >= _UINT64 // 2
+    seconds = found - _UINT64 if is_wrapped else found
+    if abs(seconds) >= _MILLISECONDS:
+        seconds //= 1_000
+    if is_wrapped:
+        seconds += FILE_CLOCK
+    return seconds if 0 < seconds < FILE_CLOCK else 0
+
+
 def _seconds(found: object) -> int:
-    if not isinstance(found, str) or not found.isascii() or not found.isdigit():
+    is_number = isinstance(found, str) and found.isascii() and found.isdigit()
+    if not is_number or len(str(found)) > _DIGITS_MAX:
         return 0
-    value = int(found) if len(found) <= 13 else _SECONDS_MAX  # noqa: PLR2004 - digits of the limit
-    return value if value < _SECONDS_MAX else 0
+    return from_file_time(int(str(found)))

@@ -40,6 +40,7 @@ STATUS_FILE: Final = "status"
 PREFERENCES_FILE: Final = "preferences"
 COMPOSING_TIME: Final = 12.0  # Jami: seconds after which nobody types any more
 COMPOSING_AGAIN: Final = 5.0  # ours: seconds after which others hear again that we type
+GIVEN_TIME: Final = 10.0  # ours: seconds that a device of ours may take to open what it fetched
 SETTLE_TIME: Final = 0.5  # ours: seconds that changes are gathered for
 WAITING_MAX: Final = 4_096  # ours: marks at commits that have not come yet
 
@@ -102,6 +103,7 @@ class States:
         self._unkept: set[ConversationId] = set()
         self._untold: dict[ConversationId, set[AccountId]] = {}
         self._given: set[tuple[ConversationId, DeviceId]] = set()
+        self._tell_again: dict[ConversationId, float] = {}
         self._settle_at: float | None = None
 
     # --- What is known ------------------------------------------------------------------------
@@ -248,12 +250,16 @@ class States:
                     effects += self._move(conversation, account, kind, commit, seconds, now)
         return effects
 
-    def given(self, conversation: ConversationId, device: DeviceId) -> list[Effect]:
-        """A device of ours fetched a conversation: now it can keep what is known about it."""
-        stored = self._stored.get(conversation)
-        if stored is None or (conversation, device) in self._given:
-            return []
-        self._given.add((conversation, device))
+    def given(self, conversation: ConversationId, device: DeviceId, now: float) -> list[Effect]:
+        """A device of ours fetched a conversation: soon it can keep what is known about it."""
+        if conversation in self._stored and (conversation, device) not in self._given:
+            self._given.add((conversation, device))
+            self._tell_again[conversation] = now + GIVEN_TIME
+        return []
+
+    def _told_again(self, conversation: ConversationId) -> list[Effect]:
+        del self._tell_again[conversation]
+        stored = self._stored.get(conversation, StoredState())
         wanted = stored.preferences
         return [
             TellOwnDevices(
@@ -365,6 +371,7 @@ class States:
         """When something is to be kept or told, or somebody types no more."""
         moments = [moment for typing in self._typing.values() for moment in typing.values()]
         moments += [ours.until for _, ours in self._own_typing.values()]
+        moments += self._tell_again.values()
         if self._settle_at is not None:
             moments.append(self._settle_at)
         return min(moments, default=None)
@@ -379,6 +386,9 @@ class States:
         for conversation, (_, ours) in list(self._own_typing.items()):
             if ours.until <= now:
                 effects += self._stop_typing(conversation, now)
+        for conversation, moment in list(self._tell_again.items()):
+            if moment <= now:
+                effects += self._told_again(conversation)
         if self._settle_at is not None and self._settle_at <= now:
             effects += self.settle()
         return effects
@@ -408,6 +418,7 @@ class States:
         self._typing.pop(conversation, None)
         self._own_typing.pop(conversation, None)
         self._untold.pop(conversation, None)
+        self._tell_again.pop(conversation, None)
         self._unkept.discard(conversation)
         for key in [key for key in self._waiting if key[0] == conversation]:
             del self._waiting[key]

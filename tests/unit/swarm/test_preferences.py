@@ -14,19 +14,22 @@ from shoal.swarm import preferences
 from shoal.swarm.errors import InvalidPreferenceError
 from shoal.swarm.preferences import (
     COLOUR,
+    FILE_CLOCK,
     IGNORE_NOTIFICATIONS,
     KEYS_MAX,
     VALUE_SIZE_MAX,
     Preferences,
+    from_file_time,
     pack_all_preferences,
     pack_preferences,
+    to_file_time,
     unpack_all_preferences,
     unpack_preferences,
 )
 
 KEYS = st.text(min_size=1, max_size=5)
 PREFERENCES = st.builds(
-    Preferences, st.dictionaries(KEYS, st.text(max_size=5)), st.integers(0, 2**43 - 1)
+    Preferences, st.dictionaries(KEYS, st.text(max_size=5)), st.integers(0, FILE_CLOCK - 1)
 )
 IDS = st.binary(min_size=20, max_size=20).map(ConversationId)
 
@@ -47,6 +50,16 @@ def test_as_jami_tells() -> None:
     assert wanted.is_muted
     assert wanted.wall_modified == 1795217831
     assert not Preferences({}, 0).is_muted
+
+
+def test_times_as_jami_tells_them() -> None:
+    """Seconds or milliseconds since 2174, wrapped; or since 1970. As libjami of 2026 wrote it."""
+    now = 1_795_842_310
+    assert to_file_time(now) == 18446744069067729926
+    assert from_file_time(18446744069067729926) == now
+    assert from_file_time(2**64 - 1_000 * (FILE_CLOCK - now)) == now
+    assert from_file_time(now) == from_file_time(now * 1_000) == now
+    assert from_file_time(0) == to_file_time(0) == from_file_time(2**63) == 0
 
 
 def test_changes() -> None:

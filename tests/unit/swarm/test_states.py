@@ -26,6 +26,7 @@ from shoal.swarm.roles import Role
 from shoal.swarm.states import (
     COMPOSING_AGAIN,
     COMPOSING_TIME,
+    GIVEN_TIME,
     SETTLE_TIME,
     WAITING_MAX,
     MarkKind,
@@ -183,10 +184,13 @@ def test_another_device_of_ours(reef: Reef) -> None:
     packed = reef.states.packed()
     assert unpack_all_marks(packed.statuses) == {REEF: dict(reef.states.marks(REEF))}
 
-    (told,) = reef.states.given(REEF, ALICE.device_id)
-    assert told == packed
-    assert reef.states.given(REEF, ALICE.device_id) == []
-    assert reef.states.given(ConversationId(bytes(20)), ALICE.device_id) == []
+    reef.states.settle()
+    assert reef.states.given(REEF, ALICE.device_id, 0.0) == []
+    assert reef.states.given(REEF, ALICE.device_id, 5.0) == []
+    assert reef.states.given(ConversationId(bytes(20)), ALICE.device_id, 5.0) == []
+    assert reef.states.next_deadline() == GIVEN_TIME
+    assert reef.states.advance(GIVEN_TIME) == [packed]
+    assert reef.states.next_deadline() is None
 
 
 def test_preferences(reef: Reef) -> None:
@@ -250,7 +254,7 @@ def test_nothing_is_left(reef: Reef) -> None:
     reef.heard(MarkKind.FETCHED, B)
     reef.states.noticed(reef.session, BOB, ComposingNotice(REEF, is_active=True), 0.0)
     reef.states.has(reef.session, BOB, D, 0.0)
-    reef.states.given(REEF, ALICE.device_id)
+    reef.states.given(REEF, ALICE.device_id, 0.0)
     reef.states.set_typing(reef.session, 0.0, is_active=True)
     folder = f"conversation_data/{REEF}"
     assert reef.states.forget(REEF) == [

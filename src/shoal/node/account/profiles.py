@@ -22,7 +22,14 @@ import msgpack
 
 from shoal.core import AccountId, DecodeError, DeviceId, Persist
 from shoal.node.events import ProfileReceived
-from shoal.swarm import VCARD_SIZE_MAX, VCard, read_vcard, write_person
+from shoal.swarm import (
+    VCARD_SIZE_MAX,
+    VCard,
+    from_file_time,
+    read_vcard,
+    to_file_time,
+    write_person,
+)
 from shoal.transfer import SCHEME, OwnProfile, ProfilePush, ProfileQuestion
 
 if TYPE_CHECKING:
@@ -188,15 +195,17 @@ class ProfileEngine:
         if account == self._account:
             if not self.state.wall_modified:
                 return []  # it has the same name from the account itself
-            name = plain = f"{SCHEME}{OWN_FILE}"
+            modified = to_file_time(self.state.wall_modified)
+            plain = f"{SCHEME}{OWN_FILE}"
+            name = f"{plain}?sha3={hashlib.sha3_512(data).hexdigest()}&modified={modified}"
         else:
             conversation = next(iter(self._shared_with(account)), None)
             if conversation is None:
                 return []
+            # No query: 13.7 would keep the vCard under a wrong name.
             name = plain = f"{SCHEME}{conversation}/{self._device}/{OWN_FILE}"
-        query = f"?sha3={hashlib.sha3_512(data).hexdigest()}&modified={self.state.wall_modified}"
         self._pushing.add(device)
-        return [PushProfile(account, device, name + query, plain, data)]
+        return [PushProfile(account, device, name, plain, data)]
 
     def pushed(self, order: PushProfile, *, is_taken: bool) -> list[object]:
         """A push has ended."""
@@ -252,7 +261,7 @@ class ProfileEngine:
             return []
         if isinstance(name, ProfilePush):
             return self.received(account, data)
-        modified = name.wall_modified
+        modified = from_file_time(name.wall_modified)
         before = self.state.heard.get(device)
         self.state.heard[device] = _digest(data)
         has_changed = before is not None and before != _digest(data)

@@ -49,7 +49,7 @@ def test_each_device_gets_each_version_once(engine: ProfileEngine) -> None:
     assert isinstance(push, PushProfile)
     assert push.data == write_person(VCard("Ada"))
     found = parse_name(push.name)
-    assert found == ProfilePush(REEF, OURS, hashlib.sha3_512(push.data).hexdigest(), 0)
+    assert found == ProfilePush(REEF, OURS)
     assert push.plain_name == f"data-transfer://{REEF}/{OURS}/profile.vcf"
     assert engine.connected(BOB, BOBS) == []
     assert engine.pushed(push, is_taken=False) == []
@@ -92,7 +92,9 @@ def test_our_other_devices(engine: ProfileEngine) -> None:
     assert engine.state.wall_modified == 101
     (push,) = engine.connected(US, OTHER)
     assert isinstance(push, PushProfile)
-    assert parse_name(push.name) == OwnProfile(hashlib.sha3_512(push.data).hexdigest(), 101)
+    digest = hashlib.sha3_512(push.data).hexdigest()
+    assert push.name.endswith(f"profile.vcf?sha3={digest}&modified={2**64 + 101 - 6_437_664_000}")
+    assert parse_name(push.name) == OwnProfile(digest, 2**64 + 101 - 6_437_664_000)
     assert push.plain_name == "data-transfer://profile.vcf"
 
 
