@@ -77,7 +77,7 @@ class PushProfile:
 
 @dataclass(frozen=True, slots=True)
 class AskProfile:
-    """Action: open a channel called *name* to a device and read it; `answered` follows."""
+    """Action: open a channel called *name* to a device and read it: `received`, `unanswered`."""
 
     account: AccountId
     device: DeviceId
@@ -223,7 +223,7 @@ class ProfileEngine:
     def wanted(
         self, people: Iterable[tuple[AccountId, ConversationId]], device: DeviceId
     ) -> list[object]:
-        """Ask a device of ours for the profiles of people that we lack, once each."""
+        """Ask a device for profiles that we lack, once each: ours for all, others for their own."""
         asked = self._asked.setdefault(device, set())
         effects: list[object] = []
         for account, conversation in people:
@@ -234,6 +234,10 @@ class ProfileEngine:
             name = f"{SCHEME}{conversation}/profile/{account}.vcf"
             effects.append(AskProfile(account, device, name))
         return effects
+
+    def unanswered(self, order: AskProfile) -> None:
+        """A device could not be asked, or declined: it is asked again when there is a reason to."""
+        self._asked.get(order.device, set()).discard(order.account)
 
     def accepts(self, account: AccountId, name: ProfilePush | ProfileQuestion | OwnProfile) -> bool:
         """Whether a channel that a device of *account* asks for is taken."""

@@ -238,6 +238,7 @@ class Profiles:
                 data = await _read_all(channel)
         except (NetError, TimeoutError) as error:
             _log.info("x profile: %s", error)
+            self._engine.unanswered(order)
             return
         self._apply(self._engine.received(order.account, data))
 
@@ -274,8 +275,9 @@ class Profiles:
     def _meet(self, peer: AccountId, device: DeviceId) -> None:
         self._engine.renamed(self._account.name)
         self._apply(self._engine.connected(peer, device))
-        if peer == self._account.id:
-            self._apply(self._engine.wanted(self._people(), device))
+        own = peer == self._account.id
+        people = self._people() if own else ((peer, each) for each in self._shared_with(peer)[:1])
+        self._apply(self._engine.wanted(people, device))
 
     def _meet_all(self) -> None:
         for peer, device in set(self._connected()):

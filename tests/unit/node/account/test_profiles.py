@@ -150,6 +150,8 @@ def test_a_device_of_ours_is_asked(engine: ProfileEngine, monkeypatch: pytest.Mo
     assert engine.wanted(people, OTHER) == [AskProfile(EVE, OTHER, name)]
     assert parse_name(name) == ProfileQuestion(REEF, EVE)
     assert engine.wanted(people, OTHER) == []
+    engine.unanswered(AskProfile(EVE, OTHER, name))
+    assert engine.wanted(people, OTHER) == [AskProfile(EVE, OTHER, name)]
     monkeypatch.setattr(profiles, "ASKED_MAX", 0)
     assert engine.wanted(people, BOBS) == []
 
