@@ -44,7 +44,7 @@ CHECKS: list[Any] = [
     status_code_conformance,
 ]
 EFFORT = settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
