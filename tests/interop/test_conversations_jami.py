@@ -87,10 +87,10 @@ def talk(speaker: Talk, others: Sequence[Talk], subject: str) -> None:
         other.wait_deleted(second)
 
 
-def next_second() -> None:
-    """Wait until git's clock has moved: who is older is to be certain."""
+def let_time_pass() -> None:
+    """Wait until git's clock has moved: who is older is to be certain, also if clocks are set."""
     began = int(time.time())
-    until(lambda: int(time.time()) > began, "the next second")
+    until(lambda: int(time.time()) > began + 1, "the second after the next")
 
 
 def check_repositories(*sides: Talk) -> None:
@@ -110,7 +110,7 @@ def test_of_two(ours: ShoalHost, account: Account, theirs: JamiAccount) -> None:
 
     theirs.daemon.set_active(theirs.name, False)
     here.say("while you were away")
-    next_second()
+    let_time_pass()
     there.say("while nobody heard me")
     theirs.daemon.set_active(theirs.name, True)
     here.wait_text("while nobody heard me")
@@ -229,7 +229,7 @@ def merge_all(here: ShoalTalk, there_old: JamiTalk, there_new: JamiTalk) -> None
     for turn in range(2):
         for side in sides:
             side.say(f"alone {turn}")
-            next_second()
+            let_time_pass()
     for each in theirs:
         each.daemon.set_active(each.name, True)
     until(lambda: sum(t.startswith("alone") for t in here.texts()) == 6, "all six", PATIENCE)

@@ -172,7 +172,7 @@ class Talking:
 
     def run(self, command: Callable[[float], Sequence[Effect]]) -> None:
         """Give the engine something, and carry out what follows."""
-        self._apply(command(self._loop.time()))
+        self._apply(command(self._now()))
 
     async def ask(self, command: Callable[[int, float], Sequence[Effect]]) -> Any:
         """Give a command, and return what it gives.
@@ -187,7 +187,7 @@ class Talking:
         answer: asyncio.Future[object] = self._loop.create_future()
         self._answers[op] = answer
         try:
-            self._apply(command(op, self._loop.time()))
+            self._apply(command(op, self._now()))
             return await answer
         finally:
             del self._answers[op]
@@ -231,6 +231,12 @@ class Talking:
         await self._jobs.submit(conversation, job)
 
     # Effects
+
+    def _now(self) -> float:
+        """The engine's time; whoever set the clock, or slept, changes the time of day."""
+        now = self._loop.time()
+        self.engine.wall_offset = time.time() - now
+        return now
 
     def _apply(self, effects: Sequence[Effect]) -> None:
         if effects:

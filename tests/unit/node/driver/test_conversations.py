@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final
 
+from shoal.node.driver import talking
 from shoal.swarm.contents import Edit, Text
 from shoal.swarm.roles import Role
 from tests.unit.node.driver.conftest import PATIENCE, add_account, eventually, loopback
@@ -12,10 +15,14 @@ from tests.unit.node.driver.conftest import PATIENCE, add_account, eventually, l
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    import pytest
+
     from shoal.node import Account, Node
     from shoal.node.driver.conversations import Conversation, Message
 
     Pair = tuple[tuple[Node, Account], tuple[Node, Account]]
+
+HOUR: Final = 3_600  # seconds
 
 
 async def become_contacts(alice: Account, bob: Account) -> tuple[Conversation, Conversation]:
@@ -56,6 +63,16 @@ async def test_contacts_talk(both: Pair) -> None:
     assert (await messages(ours, 3))[1] == reply
     edited = await ours.edit(hello.id, "good day")
     assert (await messages(theirs, 4))[3] == edited
+
+
+async def test_the_clock_is_set(both: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages carry the time of day as it is, not as it was when the node started."""
+    (_, alice), _ = both
+    group = await alice.conversations.create()
+    before = await group.send("before")
+    monkeypatch.setattr(talking, "time", SimpleNamespace(time=lambda: time.time() + HOUR))
+    after = await group.send("an hour later")
+    assert HOUR <= after.wall_time - before.wall_time < 2 * HOUR
 
 
 async def test_a_group(both: Pair) -> None:
