@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING
 
@@ -385,8 +386,12 @@ def test_one_packet_inflates_to_so_much_only() -> None:
     reader = PackReader({found: (ObjectKind.BLOB, base)}.get)
     pack = sealed(*(entry(7, delta, found) for _ in range(40)))
     assert len(pack) < 65_000
+    tracemalloc.start()
     with pytest.raises(HistoryTooLargeError, match=str(FED_MAX)):
         reader.feed(pack)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * FED_MAX
 
 
 def test_cyclic_deltas_come_to_nothing() -> None:
