@@ -44,11 +44,6 @@ LASTS: Final = {  # the others a minute
     "flood": 40.0,
     "bomb": 20.0,
 }
-    "drip": 5 * MINUTE,
-    "silence": 4 * MINUTE,
-    "flood": 40.0,
-    "bomb": 20.0,
-}  # others a minute
 
 
 class Siege:
