@@ -40,6 +40,15 @@ class FilePair:
             _PATIENCE,
         )
 
+        until(self._has_joined, "both in their conversation", _PATIENCE)
+
+    def _has_joined(self) -> bool:
+        """Whether the receiver is a member: what came with the clone is not announced."""
+        sender = self.sender
+        members = sender.daemon.call("getConversationMembers", sender.name, self.conversation)
+        roles = {each["uri"]: each["role"] for each in map(dict, members)}
+        return roles.get(self.receiver.uri) in {"member", "admin"}
+
     def fetch(self, path: Path, target: Path) -> float:
         """Let one send a file and the other fetch it; return the seconds from asking to whole."""
         sender, receiver = self.sender, self.receiver
