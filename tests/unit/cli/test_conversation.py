@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.cli.common import Exit
+from shoal.swarm import Role
 from tests.unit.cli.conftest import shoal
 from tests.unit.cli.test_contact import Pair, pair, wait
 
@@ -82,7 +83,7 @@ def test_a_group(pair: Pair) -> None:
     listed = shoal(*pair.as_bob("conversation", "list"))
     assert f"{group[:12]}  invitation by" in listed.out
     assert shoal(*pair.as_bob("conversation", "accept", group)).out == "joined\n"
-    wait(pair.alice, lambda: len(alice.conversations[group].members) == 2)
+    wait(pair.alice, lambda: alice.conversations[group].members.get(bob.id) is Role.MEMBER)
     shown = shoal(*pair.as_alice("conversation", "show", group))
     assert f"{pair.alice_id}" in shown.out
     assert "(admin, you)" in shown.out
