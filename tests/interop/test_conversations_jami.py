@@ -205,7 +205,9 @@ def test_both_generations_in_one_group(town: Town, ours: ShoalHost, account: Acc
     here.say("now you")
     for listener in (there_old, there_new):
         listener.wait_text("now you")
-    said_old, said_new = there_old.say("from 2023"), there_new.say("from 2026")
+    said_old = there_old.say("from 2023")
+    let_time_pass()  # of one second, each side reads in an order of its own
+    said_new = there_new.say("from 2026")
     here.wait_text("from 2023")
     there_new.wait_text("from 2023")
     here.wait_text("from 2026")
