@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from shoal.cli.common import Exit
+from shoal.swarm.roles import Role
 from tests.unit.cli.conftest import shoal
 from tests.unit.cli.test_contact import Pair, pair, wait
 from tests.unit.cli.test_conversation import accounts, become_contacts, heads
@@ -15,8 +16,10 @@ __all__ = ["pair"]
 def test_what_was_said(pair: Pair) -> None:
     """It is found, counted, exported as text and JSON, and made anew."""
     conversation = become_contacts(pair)
-    sent = shoal(*pair.as_alice("send", pair.bob_id, "Grüße an bob")).out.strip()
     alice, bob = accounts(pair)
+    ours = alice.conversations[conversation]
+    wait(pair.alice, lambda: ours.members[bob.id] is Role.MEMBER)  # or the text may come before
+    sent = shoal(*pair.as_alice("send", pair.bob_id, "Grüße an bob")).out.strip()
     wait(pair.bob, lambda: heads(bob, conversation) == heads(alice, conversation))
 
     (found,) = shoal(*pair.as_bob("conversation", "search", "grusse", "--json")).events
