@@ -50,7 +50,9 @@ def test_the_places_of_the_vector() -> None:
     assert [place.hex() for place in places_of(spki)] == [recorded["id"], recorded["infohash"]]
 
 
-@pytest.mark.parametrize(("name", "place"), [(SHORT, SHORT), (LONG, LONG.infohash)])
+@pytest.mark.parametrize(
+    ("name", "place"), [(SHORT, SHORT), (LONG, LONG.infohash)], ids=["short", "long"]
+)
 def test_a_certificate_is_found_by_either_id(name: InfoHash | PublicKeyId, place: InfoHash) -> None:
     """CertificateFound, then Done; asked again, it is known."""
     dht = FakeDht()
