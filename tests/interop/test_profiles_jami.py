@@ -124,6 +124,8 @@ def looks_the_same(ours: ShoalHost, here: ShoalTalk, theirs: JamiAccount) -> Non
     mine = ShoalTalk(ours, here.account, begun)
     mine.wait_invited()
     mine.accept()
+    # 13.7 tells nobody of what it commits while a join is under way, until it says something else.
+    JamiTalk(theirs, begun).wait_role(mine.uri, "member")
     daemon.call("updateConversationInfos", name, begun, {"title": "Theirs", "avatar": picture})
     until(lambda: mine.conversation.title == "Theirs", "their title", PATIENCE)
     assert ours.run(mine.conversation.profile()).picture == PNG
