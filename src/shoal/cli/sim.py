@@ -173,8 +173,8 @@ def _print(report: DhtReport, plot: Path | None) -> None:
         ("delivered", f"{report.events:,} datagrams, {report.lost:,} lost on the way"),
         ("trace", report.trace),
     ]
-    if plot is not None:
-        rows.append(("plot", str(plot)))
     for row in rows:
         table.add_row(*row)
     Console(highlight=False, soft_wrap=True).print(table)
+    if plot is not None:
+        click.echo(f"{'plot':<16}{plot}")  # whole, however long: it is to be opened

@@ -164,7 +164,7 @@ def _pack(items: Iterable[dict[str, Any]]) -> bytes:
 def _unpack(data: bytes, read: Callable[[dict[Any, Any]], T]) -> list[T]:
     try:
         items = msgpack.unpackb(data, strict_map_key=False, unicode_errors=_PATHS) if data else []
-    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         raise DecodeError(f"no records of files: {error}") from error
     if not isinstance(items, list):
         raise DecodeError("records of files that are no list")

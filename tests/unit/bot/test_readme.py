@@ -30,8 +30,8 @@ def readme_bot() -> str:
 
 
 def test_it_is_ten_lines() -> None:
-    """As the README says of bots."""
-    assert len(readme_bot().strip().splitlines()) == 10
+    """As the README says of bots, at most, blank ones left out."""
+    assert len([line for line in readme_bot().splitlines() if line]) <= 10
 
 
 class Process:

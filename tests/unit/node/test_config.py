@@ -70,7 +70,7 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
     [
         ("[dht]\nbootstraps = []", r"unknown setting dht\.bootstraps; did you mean bootstrap\?"),
         ("[nett]", r"unknown setting nett; did you mean net\?"),
-        ("zzz = 1", "unknown setting zzz; known are accounts, dht, names, net"),
+        ("zzz = 1", "unknown setting zzz; known are accounts, dht, files, names, net"),
         ("dht = 1", "dht is a table"),
         ('[dht]\nnetwork = "7"', "dht.network is a whole number"),
         ("[dht]\nnetwork = true", "dht.network is a whole number"),

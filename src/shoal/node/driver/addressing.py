@@ -136,7 +136,7 @@ async def _by_registered_name(account: Account, text: str, wanted: str) -> Conve
         ) from error
     except (NameNotFoundError, NodeError) as error:
         raise NoSuchConversationError(
-            f"{text[:80]!r}: neither a conversation nor a contact"
+            f"{text[:80]!r} is no conversation and no contact here, and {error}"
         ) from error
     found = _of_contacts(account, [who])
     if not found:
