@@ -13,7 +13,7 @@ from tests.peers.jami import JamiAccount
 from tests.peers.jamid import JamidProcess
 from tests.peers.libjami import LibjamiProcess
 from tests.peers.town import GENERATIONS, NEW, OLD
-from tests.peers.waiting import until
+from tests.peers.waiting import NotReachedError, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,7 +225,12 @@ class TestAuth:
             return True
 
         adding = ours.begin(account.devices.add(uri, confirm=confirm))
-        asked = new.wait_scheme(name)
+        try:
+            asked = new.wait_scheme(name)
+        except NotReachedError:
+            if adding.done():
+                adding.result()  # which says more
+            raise
         assert asked["auth_scheme"] == ("password" if password else "")
         assert asked["peer_id"] == account.id.hex()
         if password:

@@ -57,10 +57,13 @@ def exchange(device: ShoalDevice, jami: JamiAccount, channel: Channel) -> bytes:
 
 
 def hang_up(device: ShoalDevice, channel: Channel) -> None:
-    """Close the connection under *channel*."""
-    device.do(lambda: device.connections.close_device(channel.peer.device))
-    until(lambda: channel.is_closed, "our channel closed")
-    assert device.do(device.connections.connections) == []
+    """Close the connection under *channel*, and what Jami opens meanwhile."""
+
+    def is_over() -> bool:
+        device.do(lambda: device.connections.close_device(channel.peer.device))
+        return channel.is_closed and not device.do(device.connections.connections)
+
+    until(is_over, "no connection")
 
 
 def called_by(device: ShoalDevice, jami: JamiAccount) -> Channel:

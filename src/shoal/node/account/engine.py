@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, InfoHash
 from shoal.identity import EMPTY_MAP, SyncMessage, TreatedIds, parse_chain, split_map, split_sync
@@ -62,6 +62,11 @@ class OwnDevice:
 
     chain: DeviceChain
     announcement: Value | None
+
+
+FIND_AGAIN: Final = 6.0  # seconds, doubled each time; ours: chains.MISSING_KEPT must be over
+FIND_TRIES_MAX: Final = 4  # ours: within a minute and a half
+AGAIN_MAX: Final = 64  # ours: devices that wait to be looked for once more
 
 
 class AccountEngine:
@@ -130,7 +135,8 @@ class AccountEngine:
         self._intake = RevocationIntake(revocations)
         self._intake.met(chain)
         self._connected: dict[DeviceId, DeviceChain] = {}
-        self._finding: dict[int, None] = {}  # searches for devices that others told us of
+        self._finding: dict[int, tuple[DeviceName, int]] = {}  # devices of ours, and the try
+        self._again: deque[tuple[float, DeviceName, int]] = deque()  # to be looked for once more
         self._handlers = self._handlers_by_type()
 
     @property
@@ -169,11 +175,13 @@ class AccountEngine:
         """When `advance` next has work, or None. Pure."""
         parts = (self.publication, self.presences, self.inbox, self.syncing)
         deadlines = (part.next_deadline() for part in parts)
-        return min((each for each in deadlines if each is not None), default=None)
+        again = min((moment for moment, _, _ in self._again), default=None)
+        return min((each for each in (*deadlines, again) if each is not None), default=None)
 
     def advance(self, now: float) -> list[object]:
         """Do what is due at *now*."""
         effects = [
+            *self._find_again(now),
             *self.publication.advance(now),
             *self.presences.advance(now),
             *self.inbox.advance(now),
@@ -436,8 +444,7 @@ class AccountEngine:
             self._require_unrevoked(chain)
         except RevokedError as error:  # by a list that has waited for this chain
             return [*met, fx.ChainMissing(op, error)]
-        if op in self._finding:
-            del self._finding[op]
+        if self._finding.pop(op, None) is not None:
             return [*met, *self._own_device_found(chain)]
         if op in self.signalling:
             return [*met, *self.signalling.chain_found(op, chain)]
@@ -447,8 +454,10 @@ class AccountEngine:
 
     def _chain_missing(self, effect: fx.ChainMissing, now: float) -> Sequence[object] | None:
         """Tell the part that looked for a chain that there is none."""
-        if effect.op in self._finding:
-            del self._finding[effect.op]
+        if (sought := self._finding.pop(effect.op, None)) is not None:
+            name, tries = sought
+            if tries < FIND_TRIES_MAX and len(self._again) < AGAIN_MAX:
+                self._again.append((now + FIND_AGAIN * 2.0**tries, name, tries + 1))
             return ()
         if effect.op in self.signalling:
             return self.signalling.chain_missing(effect.op)
@@ -473,10 +482,16 @@ class AccountEngine:
             return ()
         return self._find_own(DeviceName(device.device, device.short_id, account), now)
 
-    def _find_own(self, name: DeviceName, now: float) -> Sequence[object]:
+    def _find_again(self, now: float) -> list[object]:
+        """Look once more for devices of ours: a chain may come after its announcement."""
+        due = [each for each in self._again if each[0] <= now]
+        self._again = deque(each for each in self._again if each[0] > now)
+        return [each for _, name, tries in due for each in self._find_own(name, now, tries)]
+
+    def _find_own(self, name: DeviceName, now: float, tries: int = 0) -> Sequence[object]:
         """Look for the chain of a device of ours."""
         op = self.begin()
-        self._finding[op] = None
+        self._finding[op] = (name, tries)
         try:
             return self.chains.find(op, name, now)
         except TooMuchAskedError:

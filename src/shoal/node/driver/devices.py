@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +19,10 @@ from shoal.identity import (
     refresh,
     seal_archive,
 )
+from shoal.net.errors import ConnectError
 from shoal.node.driver.ids import device_of
 from shoal.node.driver.linking import link_old_device
-from shoal.node.errors import OwnDeviceError, UnknownDeviceError
+from shoal.node.errors import DeviceNotFoundError, OwnDeviceError, UnknownDeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from shoal.node.driver.linking import Confirm
 
 _SECOND_MS: Final = 1000  # the list of devices counts in milliseconds
+CHAIN_WAITS: Final = (6.0, 12.0)  # seconds before a new device is looked for again; ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,13 @@ class Devices:
             current = await self._current("")
 
         async def connect(order: ConnectChannel) -> Channel:
+            for wait in CHAIN_WAITS:
+                try:
+                    return await self._account.connect(order.device, order.name)
+                except ConnectError as error:
+                    if not isinstance(error.cause, DeviceNotFoundError):
+                        raise
+                await asyncio.sleep(wait)  # it was made just now: its chain may be on its way
             return await self._account.connect(order.device, order.name)
 
         await link_old_device(

@@ -209,6 +209,22 @@ def test_devices_of_an_account_meet_and_sync(world: World) -> None:
     assert {"contacts", "knownDevices"} <= set(persisted(second))
 
 
+def test_a_device_whose_chain_comes_late_is_met(world: World) -> None:
+    """Its announcement may be there before its chain is."""
+    alice = world.add(device("alice"))
+    alice.is_online = False  # so that only what is stored speaks for it
+    places = (alice.chain.short_id, alice.chain.device.infohash)
+    kept = {place: world.stored.pop(place) for place in places}
+    second = world.add(device("alice", 1))
+    world.run(1)
+    assert alice.chain.device not in second.engine.devices.devices
+
+    world.stored.update(kept)
+    world.run(10)
+
+    assert alice.chain.device in second.engine.devices.devices
+
+
 def test_a_lost_sync_channel_is_opened_again(world: World) -> None:
     """After a while, as long as the device is announced."""
     alice, second = world.add(device("alice")), world.add(device("alice", 1))
