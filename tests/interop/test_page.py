@@ -37,6 +37,13 @@ DROP = """() => {
     const event = new DragEvent("drop", drop);
     document.querySelector("main.conversation").dispatchEvent(event);
 }"""
+# The desktop of somebody who lets pages notify; a browser without a screen has none.
+DESKTOP = """window.told = [];
+window.Notification = class {
+    static permission = "default";
+    static async requestPermission() { return (this.permission = "granted"); }
+    constructor(title, options) { window.told.push([title, options.body]); }
+};"""
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -92,6 +99,7 @@ async def test_from_onboarding_to_a_conversation(
     await follow_a_message(ada)
     await hand_over_a_file(ada, bob)
     await find(ada)
+    await be_notified(bob, ada)
     await link_a_device(ada, other)
     await look_around(ada)
     assert ada.complaints == []
@@ -218,6 +226,23 @@ async def follow_a_message(ada: Person) -> None:
     assert await ada.barriers() == []
     await ada.page.keyboard.press("Escape")
     await expect(journey).to_be_hidden()
+
+
+async def be_notified(bob: Person, ada: Person) -> None:
+    """Ask the desktop to say what comes while another window has the focus."""
+    page = bob.page
+    await page.add_init_script(DESKTOP)
+    await page.reload()
+    await page.goto(page.url.partition("#")[0] + "#/settings")
+    await page.get_by_label("Say on the desktop").check()
+    assert await bob.barriers() == []
+    await page.evaluate("document.hasFocus = () => false")
+    await ada.page.get_by_label("Message", exact=True).fill("Are you there?")
+    await ada.page.keyboard.press("Enter")
+    async with asyncio.timeout(PATIENCE / 1_000):
+        while not await page.evaluate("window.told.length"):  # noqa: ASYNC110 - a state of the page
+            await asyncio.sleep(0.1)
+    assert await page.evaluate("window.told") == [["Ada", "Are you there?"]]
 
 
 async def link_a_device(ada: Person, other: Person) -> None:

@@ -114,6 +114,8 @@ class Caller:
         except asyncio.CancelledError as error:
             with contextlib.suppress(Exception):
                 await self._send(failure_of(call.id, error))
+        except WebSocketDisconnect:
+            pass  # a page that is closed, or loaded anew: nobody is left to tell
         except Exception as error:  # noqa: BLE001 - a task ends here; the caller is told
             failure = failure_of(call.id, error)
             if failure.kind == "InternalError":

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { api } from "./api.js";
 import { html } from "./html.js";
 import { LANGUAGES, language, setLanguage, t } from "./i18n.js";
+import { canNotify, notifies, setNotifies } from "./notify.js";
 import { Act, Field, Form, save } from "./parts.js";
 import { account, ask, attempt, begin, notice, readAccounts } from "./state.js";
 import { setTheme, theme, THEMES } from "./theme.js";
@@ -61,6 +62,11 @@ export function Settings({ onAdd }) {
           ${THEMES.map((each) => html`<option value=${each}>${t(`theme.${each}`)}</option>`)}
         </select>
       </div>
+      ${canNotify &&
+      html`<label class="check">
+        <input type="checkbox" checked=${notifies.value} onChange=${(event) => attempt(() => setNotifies(event.currentTarget.checked))} />
+        ${t("notify")}
+      </label>`}
     </section>
     <section aria-labelledby="account-title">
       <h2 id="account-title">${t("account")}</h2>

@@ -1,6 +1,7 @@
 // What is known about the account that is shown, kept fresh by what happens.
 import { batch, computed, signal } from "@preact/signals";
 import { api } from "./api.js";
+import { isWorthNotice, notify } from "./notify.js";
 import { route } from "./route.js";
 
 const KEY = "shoal.account";
@@ -139,6 +140,8 @@ function soon(name, action) {
 function happened(event) {
   switch (event.event) {
     case "message_taken":
+      tell(event).catch(() => {}); // it stands in the conversation all the same
+    // falls through
     case "message_edited":
     case "message_reacted":
       stoppedTyping(event.conversation, event.message.author);
@@ -178,6 +181,14 @@ function happened(event) {
     default:
       soon("lists", () => Promise.all([readContacts(), readConversations(), readPeople()]));
   }
+}
+
+// Let the desktop say what somebody else has said, unless the conversation is muted.
+async function tell({ conversation, message }) {
+  const text = message.body ?? message.display_name;
+  if (!text || message.author === account.value.id || !isWorthNotice(message)) return;
+  const { is_muted } = await ask("conversation.state", { conversation });
+  if (!is_muted) notify(nameOf(message.author), text, conversation);
 }
 
 function startedTyping(conversation, who) {
