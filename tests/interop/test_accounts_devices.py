@@ -277,7 +277,7 @@ class TestRevoking:
 
         ours.run(account.devices.revoke(lost.device))
         assert devices(account) == {account.device_id.hex()}
-        assert refusal(ours, account, lost.device)  # at once
+        until(lambda: refusal(ours, account, lost.device), "the refusal by ourselves", PATIENCE)
         until(lambda: refusal(ours, contact, lost.device), "the news at the contact's", PATIENCE)
         mark, refused = len(ours.events), contact.refusals
         daemon.send_text(name, contact.id.hex(), "it is me")  # which makes it call
