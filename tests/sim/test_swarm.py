@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from shoal.core import ConversationId
-from shoal.swarm import membership
+from shoal.swarm import SwarmEngine, membership
 from shoal.swarm.contents import Mode, Text
 from shoal.swarm.effects import ConversationReady, MessagesArrived, RequestArrived
 from shoal.swarm.roles import Role
@@ -162,6 +162,25 @@ def test_devices_of_2023_take_part() -> None:
 
     for device in (alice, bob, carol):
         assert texts(device, group) == [ALICE, BOB, CAROL]
+
+
+class Mute(SwarmEngine):
+    """Joins, and tells nobody: as where 13.7's news of its own join gets lost."""
+
+    def __init__(self, *args: Any, **wishes: Any) -> None:
+        super().__init__(*args, **wishes)
+        self.messenger.send = lambda *args, **wishes: []  # type: ignore[method-assign]  # mute
+
+
+def test_a_join_that_nobody_tells_of() -> None:
+    """Who has cloned is asked whether they have joined."""
+    world = SwarmWorld(seed=6, declines=lambda device, name: name.startswith("swarm:"))
+    alice, bob = world.add(ALICE), world.add(BOB, kind=Mute)
+    group = begin(world, alice, bob)
+    world.run(60.0)
+
+    assert alice.engine is not None
+    assert alice.engine.sessions[group].role(bob.account) is Role.MEMBER
 
 
 def test_declined_and_left() -> None:

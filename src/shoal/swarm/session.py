@@ -73,6 +73,7 @@ class Session:
         self._invited: dict[DeviceId, int] = {}  # devices that have our invitation, and which
         self._invited_ms: dict[AccountId, int] = {}  # who was invited when, since we run
         self._reminders = Reminders()
+        self._joining = Reminders()  # of ours, to ask who has cloned whether they have joined
         self._early = EarlyNews()
         self._without_drt: set[DeviceId] = set()
         self._guests = Guests()
@@ -308,7 +309,8 @@ class Session:
     def next_deadline(self) -> float | None:
         """When a fetch is given up, or the DRT wants time."""
         moments = [
-            *(self.drt.next_deadline(), self._fetcher.deadline, self._reminders.next_deadline()),
+            *(self.drt.next_deadline(), self._fetcher.deadline),
+            *(self._reminders.next_deadline(), self._joining.next_deadline()),
         ]
         return min((moment for moment in moments if moment is not None), default=None)
 
@@ -321,6 +323,9 @@ class Session:
                 self._told.pop(device, None)
                 is_online = self._context.is_online(account, device)
                 effects += self._tell(account, device, now, dial=is_online)
+        for account, device in self._joining.due(now):
+            if self.role(account) is Role.INVITED:  # 13.7's news of its join may have got lost
+                effects += self.news(account, device, None, now)
         return effects
 
     # --- Serving ------------------------------------------------------------------------------
@@ -345,6 +350,8 @@ class Session:
                 self.stats.served += 1
                 if self.role(self._context.me.account) not in (Role.ADMIN, Role.MEMBER):
                     self._context.farewells.heard(self.id, guest.account)
+                if self.role(guest.account) is Role.INVITED:
+                    self._joining.told(guest.account, guest.device, head, now)
                 return self._has_come(guest.account, guest.device, head, now)
             case ServeFailed():
                 return self._stop_serving(channel)
