@@ -147,7 +147,7 @@ class Transcript:
         if kind == "edit":
             return self._edit(str(message["edited"]), author, str(message["body"]), is_older)
         if kind == "text" and message["react_to"]:
-            return self._react(str(message["react_to"]), str(message["body"]), author)
+            return self._react(str(message["react_to"]), printable(message["body"]), author)
         if kind == "file_offer" and message["edited"]:
             return self._edit(str(message["edited"]), author, "", is_older)
         if kind in KINDS_HIDDEN:

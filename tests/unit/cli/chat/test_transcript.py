@@ -42,6 +42,17 @@ def test_pages_are_put_before_what_is_there() -> None:
     assert transcript.is_full
 
 
+def test_what_others_write_does_not_control_the_terminal() -> None:
+    """Neither in a text nor in a reaction, from history or as news."""
+    transcript = Transcript()
+    reaction = text("0002", "\x1b]0;mine\a", SHE, react_to="0001" * 10)
+    transcript.add_page([text("0001", "\x1b[2Jhello", SHE), reaction])
+    (entry,) = transcript.entries
+    assert (entry.body, list(entry.reactions)) == ("\ufffd[2Jhello", ["\ufffd]0;mine\ufffd"])
+    transcript.take(text("0003", "\x1b[2J", SHE, react_to="0001" * 10))
+    assert all(emoji.isprintable() for emoji in entry.reactions)
+
+
 def test_edits_and_reactions_are_shown_at_their_message() -> None:
     """Also those that come before it; the last edit counts, and only one by its author."""
     transcript = Transcript()
