@@ -23,6 +23,7 @@ from shoal.transfer.effects import (
     TransferChanged,
     TransferState,
 )
+from shoal.transfer.errors import FolderError
 from shoal.transfer.progress import Meter
 from shoal.transfer.records import HELD_FOLDER, HELD_MAX, pack_held
 
@@ -102,9 +103,9 @@ class Serving:
         return [self._keep(held.conversation)]
 
     def let_go(self, held: HeldFile) -> list[Effect]:
-        """Have a file no more."""
+        """Have a file no more, unless what is known of it has changed meanwhile."""
         files = self._held.get(held.conversation, {})
-        if files.get(held.transfer_id) is None:
+        if files.get(held.transfer_id) != held:
             return []
         del files[held.transfer_id]
         return [self._keep(held.conversation)]
@@ -165,12 +166,15 @@ class Serving:
         return [*effects, stream, self._tell(upload, now)]
 
     def held_failed(self, channel: int, error: TransferError, now: float) -> list[Effect]:
-        """The file is gone, or another one."""
+        """The file is gone, or another one; or nobody can tell, and then we still have it."""
         upload = self._uploads.pop(channel, None)
         if upload is None:
             return []
-        self.stats.lost += 1
         held = upload.held
+        # While its message is being written the peer chooses the commit, and proves nothing by it.
+        if held.commit is None or isinstance(error, FolderError):
+            return [CloseChannel(channel)]
+        self.stats.lost += 1
         lost = FileLost(held.conversation, held.commit, error)
         return [CloseChannel(channel), *self.let_go(held), lost]
 

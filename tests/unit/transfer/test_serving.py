@@ -9,7 +9,7 @@ from shoal.transfer import effects as fx
 from shoal.transfer.channel_wire import FileId, FileRequest
 from shoal.transfer.config import TransferConfig
 from shoal.transfer.effects import TransferState
-from shoal.transfer.errors import FileChangedError
+from shoal.transfer.errors import FileChangedError, FolderError, InvalidOfferError
 from shoal.transfer.records import HeldFile, Stamp, unpack_held
 from shoal.transfer.serving import Serving, with_commit
 
@@ -139,6 +139,32 @@ def test_a_file_that_changed() -> None:
     assert lost == fx.FileLost(CONVERSATION, COMMIT, error)
     assert not place.accepts(PEER, request())
     assert place.held_failed(1, error, 0.0) == []
+
+
+def test_a_file_that_cannot_be_read_now() -> None:
+    """It is closed without a byte, and served once it can be."""
+    place = serving()
+    place.accepted(1, PEER, request(), 0.0)
+    error = FolderError("/x/film.bin", "too many open files")
+    assert place.held_failed(1, error, 0.0) == [fx.CloseChannel(1)]
+    assert place.stats.lost == 0
+    assert stream(place, 2) == fx.StreamFile(2, HELD, 0, SIZE)
+
+
+def test_a_message_that_a_peer_made_up() -> None:
+    """It takes nothing from us, neither before the true one is known nor after."""
+    early = HeldFile(CONVERSATION, None, "77", HELD.path, HELD.sha3_512, HELD.stamp)
+    forged = request(commit=CommitId(b"f" * 20))
+    place = Serving(OWN, [early], TransferConfig())
+    for channel in (1, 2):
+        assert place.accepts(PEER, forged)
+        place.accepted(channel, PEER, forged, 0.0)
+    assert place.held_failed(1, InvalidOfferError(), 0.0) == [fx.CloseChannel(1)]
+    assert place.held() == [early]
+    place.hold(HELD)
+    assert place.held_failed(2, InvalidOfferError(), 0.0) == [fx.CloseChannel(2)]
+    assert place.let_go(early) == []
+    assert place.held() == [HELD]
 
 
 def test_a_message_that_is_just_being_written() -> None:
