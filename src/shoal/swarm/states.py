@@ -189,6 +189,8 @@ class States:
         graph, before = conversation.graph, current
 
         def then(result: object, now: float) -> list[Effect]:
+            if identifier not in self._stored:
+                return []  # it was left meanwhile, and nothing of it is kept
             if result is _Order.UNKNOWN:
                 self._wait(identifier, account, kind, commit)
             if result is not _Order.NEWER:

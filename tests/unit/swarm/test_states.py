@@ -265,3 +265,15 @@ def test_nothing_is_left(reef: Reef) -> None:
     assert reef.states.next_deadline() is None
     assert reef.states.marks(REEF) == {}
     assert reef.states.preferences(REEF) == Preferences()
+
+
+def test_what_was_under_way_when_we_left(reef: Reef) -> None:
+    """Comparing two commits ends after the conversation is forgotten: nothing comes back."""
+    reef.heard(MarkKind.DISPLAYED, A)
+    for commit in (B, D):
+        work = reef.states.heard(reef.session, BOB, MarkKind.DISPLAYED, commit, 0.0)
+        assert isinstance(work[0], Work)
+        reef.states.forget(REEF)
+        assert reef.done(work) == []
+        assert reef.states.marks(REEF) == {}
+        reef.heard(MarkKind.DISPLAYED, A)
