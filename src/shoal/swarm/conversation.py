@@ -171,6 +171,8 @@ class Conversation:
             HistoryTooLargeError: it is too long.
             ObjectMissingError: a part of it is missing.
         """
+        if store.ledger is not None and store.ledger.head is not None:
+            store.ledger.forget()  # of what was here and could not be opened: nothing is believed
         conversation = cls(store, me)
         events = conversation._take(head, is_first=True)
         if conversation._initial != expected:

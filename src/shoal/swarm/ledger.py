@@ -61,3 +61,7 @@ class Ledger(Protocol):
     def advance(self, head: CommitId, fresh: Sequence[Fresh]) -> bool:
         """Take note of new commits and of the tip; say whether they are kept."""
         ...
+
+    def forget(self) -> None:
+        """Be empty: what is judged next is judged anew."""
+        ...

@@ -19,6 +19,7 @@ from shoal.swarm import Conversation, MemoryStore, ObjectKind
 from shoal.swarm.contents import Edit, FileOffer, Text
 from shoal.swarm.driver import DiskStore, FirstStore, Index, IndexLedger
 from shoal.swarm.driver.index_questions import page, search, shown, unread
+from shoal.swarm.errors import ObjectMissingError
 from tests.unit.swarm.people import ALICE, BOB, WALL_NOW, add, copy_objects, said, who
 
 if TYPE_CHECKING:
@@ -298,6 +299,26 @@ def test_an_index_that_is_ahead(desk: Desk) -> None:
 
     agrees(again)
     assert gone not in again.graph
+
+
+def test_cloned_over_what_is_damaged(desk: Desk) -> None:
+    """What the index knows of a repository that lost objects is no reason to believe in them."""
+    alice = desk.begin()
+    bob = join_in_memory(alice)
+    bob.say(Text("one"), WALL_NOW + 1)
+    give(bob, alice)
+    tree = alice.graph[alice.head].tree
+    store = desk.place(alice.id)
+    (store.path / "objects" / tree.hex()[:2] / tree.hex()[2:]).unlink()
+    damaged = Conversation.load(store, who(ALICE))
+    with pytest.raises(ObjectMissingError):
+        assert damaged.members
+    assert isinstance(bob.store, MemoryStore)
+    store.add_all(bob.store.objects.values())
+    again, _ = Conversation.clone(store, who(ALICE), alice.id, bob.head)
+
+    assert again.head == bob.head
+    agrees(again)
 
 
 def test_forgetting(desk: Desk) -> None:
