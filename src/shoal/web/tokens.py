@@ -12,13 +12,14 @@ import dataclasses
 import fcntl
 import hashlib
 import json
-import os
 import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from shoal.identity.driver.files import write_file
+from shoal.identity.errors import AccountFileError
 from shoal.web.errors import (
     LinkUsedError,
     TokenFileError,
@@ -43,7 +44,6 @@ LINK_SECONDS: Final = 600.0  # ours: how long a one-time link waits
 LABEL_MAX: Final = 128  # characters; ours
 TOKEN_TEXT_MAX: Final = 256  # characters that are hashed at all; ours
 FILE_SIZE_MAX: Final = 1024 * 1024  # bytes; ours: four times what TOKENS_MAX take
-_MODE: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +188,10 @@ class TokenFile:
     def _write(self) -> None:
         fields = {key: dataclasses.asdict(token) for key, token in self._tokens.items()}
         data = json.dumps({"tokens": fields}, indent=1).encode()
-        new = self._path.with_suffix(".new")
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
         try:
-            os.fchmod(file, _MODE)
-            os.write(file, data)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        new.replace(self._path)
+            write_file(self._path, data)
+        except AccountFileError as error:
+            raise TokenFileError(str(error)) from error
         self._seen = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,23 @@ def test_a_file_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     """As where the home is gone."""
     with pytest.raises(TokenFileError, match="cannot write"):
         TokenFile(tmp_path / "gone").new("x", READ)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was written in part never takes the place of a whole one."""
+    text, _ = TokenFile(tmp_path).new("first", READ)
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", fail)
+        with pytest.raises(TokenFileError, match="No space left"):
+            TokenFile(tmp_path).new("second", READ)
+    book = TokenBook(tmp_path)
+    assert book.check(text).label == "first"
+    assert [each.label for each in book.file.list()] == ["first"]
+    assert {each.name for each in tmp_path.iterdir()} == {FILE, "web-tokens.lock"}
 
 
 def test_a_link_opens_one_session(tmp_path: Path) -> None:
