@@ -243,10 +243,13 @@ class Files(PartReports):
 
         Raises:
             NoSuchTransferError: there is none.
+            NodeStoppedError: the node stops before that.
         """
         transfer = self.engine.transfer(commit, self.now)
         if transfer.is_over or transfer.state is fx.TransferState.PAUSED:
             return transfer
+        if self._is_closed:
+            raise NodeStoppedError
         waiter: asyncio.Future[Transfer] = self._loop.create_future()
         waiters = self._ended.setdefault(commit, [])
         waiters.append(waiter)

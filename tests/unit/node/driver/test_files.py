@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shoal.node.driver import bus
+from shoal.node.driver.api.client import LocalClient
 from shoal.node.events import Lagged, TransferChanged
 from shoal.swarm import FileOffer
 from shoal.transfer.effects import TransferState
@@ -99,6 +101,27 @@ async def test_a_small_file_comes_unasked_and_goes_when_deleted(both: Pair, tmp_
     assert await alice.transfers.path(ours.id, sent.id) is None
     with pytest.raises(NoSuchTransferError):
         await bob.transfers.cancel(sent.id)
+
+
+async def test_a_follower_that_missed_the_end(
+    both: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is told only that events were dropped looks, and does not wait for ever."""
+    (_, alice), (second, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    sent = await ours.send_file(write(tmp_path / "film.bin", LARGE))
+    await heard(theirs, sent.id)
+    monkeypatch.setattr(bus, "QUEUE_MAX", 0)
+    async with asyncio.timeout(PATIENCE):
+        done = await LocalClient(second).call(
+            "file.get",
+            account=bob.id.hex(),
+            conversation=str(theirs.id),
+            message=str(sent.id),
+            folder=str(tmp_path / "here"),
+        )
+    assert done["state"] == "done"
+    assert (tmp_path / "here" / "film.bin").stat().st_size == LARGE
 
 
 async def test_from_whoever_has_it(

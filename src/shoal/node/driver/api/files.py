@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from shoal.node.driver.addressing import find_conversation, find_message
@@ -78,15 +76,9 @@ async def file_get(
     with node.events() as events:
         transfer = await place.download(commit, folder=folder or None)
         if wait and not transfer.is_over:
-            waiting = asyncio.ensure_future(own.transfers.wait(commit))
-            try:
-                async for each in _follow(own, events, commit, Direction.DOWN):
-                    yield transfer_to_json(each)
-                transfer = await waiting
-            finally:
-                waiting.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await waiting
+            async for each in _follow(own, events, commit, Direction.DOWN):
+                yield transfer_to_json(each)
+            transfer = await own.transfers.wait(commit)
     yield Last(transfer_to_json(transfer))
 
 
@@ -118,20 +110,23 @@ async def file_path(node: Node, account: str, conversation: str, message: str) -
 
 
 async def _follow(
-    account: Account, events: Subscription, message: CommitId | str, direction: Direction
+    account: Account, events: Subscription, message: CommitId, direction: Direction
 ) -> AsyncIterator[Transfer]:
     """Yield how a transfer goes, up to where nothing more happens by itself."""
     async for numbered in events:
         if isinstance(numbered, Lagged):
-            continue
-        match numbered.event:
-            case TransferChanged(own, transfer) if own == account.id:
-                if str(transfer.id) != str(message) or transfer.direction is not direction:
+            if direction is Direction.UP:
+                continue  # what was sent is not listed any more
+            transfer = account.transfers[message]  # its end may be among what was dropped
+        else:
+            match numbered.event:
+                case TransferChanged(own, transfer) if own == account.id:
+                    if transfer.id != message or transfer.direction is not direction:
+                        continue
+                case _:
                     continue
-                yield transfer
-                is_whole = transfer.state is TransferState.DONE
-                is_still = transfer.is_over or transfer.state is TransferState.PAUSED
-                if is_whole or (is_still and direction is Direction.DOWN):
-                    return
-            case _:
-                pass
+        yield transfer
+        is_whole = transfer.state is TransferState.DONE
+        is_still = transfer.is_over or transfer.state is TransferState.PAUSED
+        if is_whole or (is_still and direction is Direction.DOWN):
+            return
