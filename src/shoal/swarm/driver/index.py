@@ -163,6 +163,8 @@ class Index:
             try:
                 self._database = self._connect()
             except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
                 self._set_aside(error)
                 self._database = self._connect()
         return self._database
@@ -189,11 +191,9 @@ class Index:
 
     def _lose(self, error: sqlite3.DatabaseError) -> None:
         """Begin anew, unless it is only that the disk is full or slow."""
-        is_passing = isinstance(error, sqlite3.OperationalError)
-        if is_passing and not any(sign in str(error) for sign in _DAMAGE):
-            return
-        self.close()
-        self._set_aside(error)
+        if _is_damage(error):
+            self.close()
+            self._set_aside(error)
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
         _log.warning("%s: %s; it is made anew", self.path, error)
@@ -205,6 +205,12 @@ class Index:
                 self.path.with_name(self.path.name + end).unlink()
         with suppress(FileNotFoundError):
             self.path.replace(self.path.with_name(self.path.name + ".damaged"))
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether it is the file, not only that the disk is full or slow, or too much is open."""
+    is_passing = isinstance(error, sqlite3.OperationalError)
+    return not is_passing or any(sign in str(error) for sign in _DAMAGE)
 
 
 def drop(

@@ -273,6 +273,24 @@ def test_an_index_that_is_no_good(desk: Desk, lost: str) -> None:
     assert path.with_name("index.sqlite.damaged").exists() is (lost not in ("removed", "behind"))
 
 
+def test_an_index_that_cannot_be_opened_now(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where too many files are open, or the disk is gone for a moment, nothing is thrown away."""
+    alice = desk.begin()
+    alice.say(Text("one"), WALL_NOW + 1)
+    desk.index.close()
+
+    def refuse(*arguments: object, **wishes: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", refuse)
+        with pytest.raises(sqlite3.OperationalError):
+            search(desk.index, "one", 5)
+    assert not desk.index.path.with_name("index.sqlite.damaged").exists()
+    assert [hit.text for hit in search(desk.index, "one", 5)] == ["one"]
+    agrees(alice)
+
+
 def test_damaged_while_it_is_open(desk: Desk) -> None:
     """What is open goes on: all is judged once more, and nobody notices."""
     alice = desk.begin()
