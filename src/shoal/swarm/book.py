@@ -140,7 +140,7 @@ class ConversationBook:
         identifier = request.conversation
         was_waiting = self.requests.pop(identifier, None) is not None
         self.declined.pop(identifier, None)
-        self.declined[identifier] = request
+        self.declined[identifier] = request.trimmed()  # there may be many, and nobody looks at them
         while len(self.declined) > REQUESTS_MAX:
             del self.declined[next(iter(self.declined))]
         kept = self._keep_requests()

@@ -103,3 +103,14 @@ def test_one_flooder_keeps_nobody_out() -> None:
     assert book.requests[OTHER] == honest
     assert sum(each.size for each in book.requests.values()) <= REQUESTS_BYTES_MAX
     assert dict(book.requests[identifier].metadata)["title"] == "t"
+
+
+def test_what_was_declined_is_kept_without_pictures() -> None:
+    """Declined here or elsewhere: however many there are, the file can be read again."""
+    book, picture = make(), (("avatar", "x" * 100_000), ("title", "t"))
+    book.add_request(replace(REQUEST, metadata=picture))
+    book.decline(OTHER, 2_000)
+    book.merge_request(replace(REQUEST, conversation=ONE, metadata=picture, declined_ms=2_000))
+
+    assert [each.metadata for each in book.declined.values()] == [(("title", "t"),)] * 2
+    assert book.declined[OTHER].declined_ms == 2_000
