@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,12 @@ from shoal.node.errors import ParametersError, UnknownAccountError
 from shoal.web import jami_shapes as shapes
 from shoal.web.answers import Json, nothing
 from shoal.web.endpoints import answering
-from shoal.web.errors import BodyFormatError, NoSuchPageError, ScopeMissingError
+from shoal.web.errors import (
+    BodyFormatError,
+    NoSuchPageError,
+    ScopeMissingError,
+    UnknownTokenError,
+)
 from shoal.web.scopes import EVERYTHING, check_scopes
 from shoal.web.sessions import text_of
 
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     Answer = Callable[[Request, Account], Awaitable[Response]]
 
 MESSAGES_MAX: Final = 1_000  # ours: in one answer; Jami has no bound
+_DIGITS_MAX: Final = 9  # of a number in a query; ours
 SECONDS_MAX: Final = 10 * 366 * 24 * 3600  # ours: what a token is made for at most
 
 
@@ -88,6 +95,7 @@ class JamiRoutes:
         async def endpoint(request: Request) -> Response:
             token = self._callers.of(request, asyncio.get_running_loop().time())
             check_scope(token, scope)
+            request.state.token = token
             return await answer(request, self.account(token))
 
         return answering(endpoint)
@@ -110,8 +118,8 @@ class JamiRoutes:
         return Json(shapes.account_of(account))
 
     async def _tokens(self, request: Request, account: Account) -> Response:
+        own = {account.id.hex(), _token(request).account}  # of all accounts for such a one alone
         found = self._callers.tokens.file.list()
-        own = {account.id.hex(), ""}
         return Json([shapes.token_of(each) for each in found if each.account in own])
 
     async def _new_token(self, request: Request, account: Account) -> Response:
@@ -124,6 +132,9 @@ class JamiRoutes:
             raise ParametersError("scopes is a list of texts", "ParametersError")
         if type(seconds) is not int or not 0 <= seconds <= SECONDS_MAX:
             raise ParametersError("expiresIn is a number of seconds", "ParametersError")
+        if ends := _token(request).wall_expires:  # what it makes ends with it
+            left = max(1.0, ends - time.time())  # 0 would be for ever
+            seconds = min(seconds or left, left)
         granted = check_scopes(scopes) or (EVERYTHING,)
         text, token = self._callers.tokens.file.new(
             label, granted, account=account.id.hex(), seconds=seconds
@@ -133,8 +144,12 @@ class JamiRoutes:
         return made
 
     async def _revoke(self, request: Request, account: Account) -> Response:
-        self._callers.tokens.file.revoke(request.path_params["token"])
-        return nothing()
+        own, wanted = _token(request), request.path_params["token"]
+        for each in self._callers.tokens.file.list():
+            if wanted in {each.id, each.prefix} and own.account in {each.account, ""}:
+                self._callers.tokens.file.revoke(each.id)
+                return nothing()
+        raise UnknownTokenError(f"no token {wanted[:80]!r}")
 
     # Conversations
 
@@ -256,6 +271,12 @@ def check_scope(token: Token, scope: str) -> None:
         raise ScopeMissingError(f"this takes a token with the scope {scope}")
 
 
+def _token(request: Request) -> Token:
+    """Return the token of a request that was let through."""
+    token: Token = request.state.token
+    return token
+
+
 def _named(request: Request, account: Account) -> Conversation:
     return account.conversations[request.path_params["conversation"]]
 
@@ -263,7 +284,7 @@ def _named(request: Request, account: Account) -> Conversation:
 def _limit(text: str) -> int:
     """Return how many messages are wanted; what is no such number is no bound, as in Jami."""
     text = text.strip()
-    wanted = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004
+    wanted = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else 0
     return min(wanted, MESSAGES_MAX) if wanted > 0 else MESSAGES_MAX
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,6 +125,27 @@ async def test_tokens_are_made_and_revoked_by_those_who_may_all(site: Site) -> N
     assert (await site.ask("DELETE", f"/api/tokens/{info['id']}")).status_code == 404
     for wrong in ({}, {"name": " "}, {"name": "x", "scopes": "y"}, {"name": "x", "expiresIn": -1}):
         assert (await site.ask("POST", "/api/tokens", json=wrong)).status_code == 400
+
+
+async def test_a_token_of_one_account_rules_over_its_tokens_alone(site: Site) -> None:
+    """It neither sees nor revokes those of all accounts, and makes none that outlive it."""
+    wide = site.server.tokens.file.new("wide", ("*",))[1]
+    narrow = site.token_for("*", account=site.account, seconds=600)
+    listed = (await site.ask("GET", "/api/tokens", token=narrow)).json()
+    assert [each["accountId"] for each in listed] == [site.account]
+    for name in (wide.id, wide.prefix):
+        refused = await site.ask("DELETE", f"/api/tokens/{name}", token=narrow)
+        assert (refused.status_code, kind_of(refused)) == (404, "UnknownTokenError")
+    assert wide in site.server.tokens.file.list()
+    for seconds in (0, 3600):
+        wish = {"name": "heir", "expiresIn": seconds}
+        made = (await site.ask("POST", "/api/tokens", token=narrow, json=wish)).json()["info"]
+        ends = [datetime.fromisoformat(each["expiresAt"]) for each in (listed[0], made)]
+        assert ends[1] - ends[0] < timedelta(seconds=300), "it was made with 600 seconds"
+    shown = (await site.ask("GET", "/api/tokens")).json()
+    assert {wide.id, made["id"]} <= {each["id"] for each in shown}
+    path = f"/api/tokens/{made['id']}"
+    assert (await site.ask("DELETE", path, token=narrow)).status_code == 204
 
 
 async def test_nobody_gets_in_without_a_token(site: Site) -> None:
