@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal.web.answers import LINES
 from shoal.web.methods import verb_of
 from shoal.web.problems import MEDIA_TYPE, STATUSES
-from shoal.web.scopes import offered, scope_of
+from shoal.web.scopes import offered, scopes_of
 
 if TYPE_CHECKING:
     from shoal.node.driver.api.registry import Method, Parameter
@@ -55,10 +55,11 @@ def document() -> _Schema:
 
 
 def _method(method: Method) -> _Schema:
+    scopes = " and ".join(f"`{each}`" for each in scopes_of(method.name))
     fields: _Schema = {
         "operationId": method.name,
         "summary": method.summary,
-        "description": f"Takes a token with the scope `{scope_of(method.name)}`.",
+        "description": f"Takes a token with the scope {scopes}.",
         "tags": [method.name.partition(".")[0]],
         "responses": _answer("What the method gives.", LINES if method.is_stream else _JSON),
     }

@@ -1,4 +1,4 @@
-"""What a token permits: scopes as `conversations:read`, and which one a method takes.
+"""What a token permits: scopes as `conversations:read`, and which ones a method takes.
 
 A scope is a group and `read` or `write`; the group is the first word of the methods' names, in the
 plural. `*` permits all. Jami's app access has the same form, though it enforces none.
@@ -27,6 +27,9 @@ READING: Final = frozenset(  # verbs that change nothing
     }
 )
 FILE_PARAMETERS: Final = frozenset({"path", "file", "folder", "archive_path"})
+ALSO: Final = {  # what a method tells of other groups takes their scopes too
+    "node.events": ("contacts:read", "conversations:read")
+}
 FREE: Final = frozenset({"node.methods"})  # says what the description says, to everybody
 
 
@@ -53,10 +56,15 @@ def is_reading(name: str) -> bool:
 
 
 def scope_of(name: str) -> str:
-    """Return the scope that the method called *name* takes."""
+    """Return the scope of the group that the method called *name* belongs to."""
     group = name.partition(".")[0]
     plural = "connections" if group == "connect" else f"{group}s"
     return f"{plural}:{READ if is_reading(name) else WRITE}"
+
+
+def scopes_of(name: str) -> tuple[str, ...]:
+    """Return all scopes that the method called *name* takes: its own, first, and what it tells."""
+    return (scope_of(name), *ALSO.get(name, ()))
 
 
 def known_scopes() -> list[str]:
@@ -97,7 +105,8 @@ def check_permitted(
     if name in FREE:
         return
     granted = set(scopes)
-    if EVERYTHING not in granted and scope_of(name) not in granted:
-        raise ScopeMissingError(f"{name} takes a token with the scope {scope_of(name)}")
+    missing = [each for each in scopes_of(name) if each not in granted]
+    if EVERYTHING not in granted and missing:
+        raise ScopeMissingError(f"{name} takes a token with the scope {missing[0]}")
     if account and params.get("account") != account:
         raise ScopeMissingError(f"this token is for calls with account={account} alone")

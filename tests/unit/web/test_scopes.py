@@ -13,6 +13,7 @@ from shoal.web.scopes import (
     known_scopes,
     offered,
     scope_of,
+    scopes_of,
 )
 
 ALICE, BOB = "aa" * 20, "bb" * 20
@@ -44,6 +45,16 @@ def test_what_changes_something_is_not_taken_for_reading() -> None:
         assert scope_of(name).endswith(":write")
     for name in ("account.list", "conversation.messages", "node.events", "name.lookup"):
         assert scope_of(name).endswith(":read")
+
+
+def test_what_happens_in_conversations_is_told_to_those_who_may_read_them() -> None:
+    """All events of a node have texts in them: the node's own scope is not enough."""
+    with pytest.raises(ScopeMissingError, match="conversations:read"):
+        check_permitted(["nodes:read", "contacts:read"], "", "node.events", {})
+    with pytest.raises(ScopeMissingError, match="nodes:read"):
+        check_permitted(["conversations:read", "contacts:read"], "", "node.events", {})
+    check_permitted(["nodes:read", "conversations:read", "contacts:read"], "", "node.events", {})
+    assert all(set(scopes_of(each.name)) <= set(known_scopes()) for each in offered())
 
 
 def test_scopes_are_checked_when_granted() -> None:
