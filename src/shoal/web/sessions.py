@@ -63,8 +63,12 @@ class Sessions:
         text = text_of(dict(request.query_params), "text")
         if not 0 < len(text) <= QR_TEXT_MAX:
             raise ParametersError(f"text has 1 to {QR_TEXT_MAX} characters", "ParametersError")
+        try:
+            code = segno.make(text, error="m", micro=False)
+        except segno.DataOverflowError as error:  # few characters, of many bytes each
+            raise ParametersError("text is too long for a QR code", "ParametersError") from error
         drawing = io.BytesIO()
-        segno.make(text, error="m", micro=False).save(
+        code.save(
             drawing, kind="svg", border=2, dark="#000", light="#fff", xmldecl=False, omitsize=True
         )
         return Response(drawing.getvalue(), media_type="image/svg+xml")
