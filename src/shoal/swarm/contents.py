@@ -172,18 +172,18 @@ def read_fields(message: bytes) -> dict[str, Scalar]:
         raise DecodeError("a message that is not JSON") from error
     if not isinstance(found, dict) or len(found) > FIELDS_MAX:
         raise DecodeError("a message that is not a small JSON object")
-    return {_speakable(key): _scalar(value) for key, value in found.items()}
+    return {speakable(key): _scalar(value) for key, value in found.items()}
 
 
 def _scalar(value: object) -> Scalar:
     if isinstance(value, str):
-        return _speakable(value)
+        return speakable(value)
     if isinstance(value, int | float | bool | None):
         return value
     return json.dumps(value)
 
 
-def _speakable(text: str) -> str:
+def speakable(text: str) -> str:
     """Return *text* without halves of characters, which JSON can say and UTF-8 cannot."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from shoal.core import CommitId, ConversationId, DecodeError, DeviceId
+from shoal.swarm.contents import speakable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,7 @@ DISPLAYED: Final = "message/imdn+xml"
 COMPOSING: Final = "application/im-iscomposing+xml"
 BODY_SIZE_MAX: Final = 65_000  # ours: a notice is one packet
 FIELD_SIZE_MAX: Final = 64_000  # Jami drops longer ones from invitations
+TIME_MAX: Final = 2**53  # milliseconds; beyond it is not a time
 _MESSAGE: Final = re.compile(r"<message-id>\s*([0-9a-f]{40})\s*</message-id>")
 _CONVERSATION: Final = re.compile(r"<conversation>\s*([0-9a-f]{40})\s*</conversation>")
 _DISPLAYED: Final = re.compile(r"<status>\s*<displayed\s*/>\s*</status>")
@@ -147,8 +149,14 @@ def _read_invitation(body: str) -> Invitation:
     received = fields.get("receivedMs")
     return Invitation(
         ConversationId.from_hex(_text(fields, "conversationId")),
-        tuple(sorted((key, value) for key, value in metadata.items() if isinstance(value, str))),
-        received if isinstance(received, int) and not isinstance(received, bool) else 0,
+        tuple(
+            sorted(
+                (speakable(key), speakable(value))
+                for key, value in metadata.items()
+                if isinstance(value, str)
+            )
+        ),
+        received if type(received) is int and 0 < received < TIME_MAX else 0,
     )
 
 

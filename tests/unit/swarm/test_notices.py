@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.core import CommitId, ConversationId, DecodeError, DeviceId
+from shoal.core import AccountId, CommitId, ConversationId, DecodeError, DeviceId
 from shoal.swarm import notices
 from shoal.swarm.notices import (
     CommitNotice,
@@ -20,6 +20,7 @@ from shoal.swarm.notices import (
     read_notice,
     write_notice,
 )
+from shoal.swarm.records import ConversationRequest, pack_requests, unpack_requests
 
 CONVERSATION = ConversationId.from_hex("bd0044b66d129c6ef7d9a167f7e26914fe9e0e57")
 COMMIT = CommitId.from_hex("54ed90ebbffbb41d22ba3095cea1bda798d39199")
@@ -66,6 +67,22 @@ def test_long_fields_stay_out_of_invitations() -> None:
     """A picture that is too large is left out, the rest is sent."""
     long = Invitation(CONVERSATION, (("avatar", "x" * 64_000), ("title", "t")))
     assert read_notice(*write_notice(long)) == Invitation(CONVERSATION, (("title", "t"),))
+
+
+@pytest.mark.parametrize("received", [-1, -(10**30), 0, True, 2**53, 10**30, "5", 1.5, None])
+def test_an_invitation_that_cannot_be_kept(received: object) -> None:
+    """Half a character, a time that is none: what is read of it can be written to a file."""
+    fields = {
+        "conversationId": str(CONVERSATION),
+        "metadatas": {"title": "\ud800!", "\udfff": ""},
+        "receivedMs": received,
+    }
+    found = read_notice(notices.INVITE_JSON, json.dumps(fields))
+
+    assert isinstance(found, Invitation)
+    assert found == Invitation(CONVERSATION, (("?", ""), ("title", "?!")))
+    kept = ConversationRequest(CONVERSATION, AccountId(bytes(20)), found.metadata, 5)
+    assert unpack_requests(pack_requests({CONVERSATION: kept})) == {CONVERSATION: kept}
 
 
 @pytest.mark.parametrize(
