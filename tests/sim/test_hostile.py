@@ -34,7 +34,7 @@ REASONS: Final = {  # what a user can read about each attack, in an event
     "deep": "its signature is not by its author",
     "paths": "mode 100755",
     "future": "had expired",
-    "flood": "",
+    "flood": "it says nothing, and others have news",
 }
 MINUTE: Final = 60.0
 HEAVY: Final = ("bomb", "flood", "deep")
