@@ -58,6 +58,7 @@ class Clones:
 
         def opened(store: object, now: float) -> list[Effect]:
             self._opening.discard(identifier)
+            # What jobs give is an object to the context; this one gave what `open_store` gives.
             session = Session(self._context, identifier, store)  # type: ignore[arg-type]
             self._sessions[identifier] = session
             return session.clone(devices, ended, now)

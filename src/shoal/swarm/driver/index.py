@@ -219,11 +219,11 @@ def drop(
     """Remove the commits of a conversation, or those for which *which* holds."""
     condition = f"conversation = ? AND {which}"
     database.execute(
-        f"INSERT INTO words (words, rowid, text) SELECT 'delete', number, words_of(shown)"  # noqa: S608
+        f"INSERT INTO words (words, rowid, text) SELECT 'delete', number, words_of(shown)"  # noqa: S608 - our own SQL
         f" FROM node WHERE {condition} AND kind = {SEARCHED} AND shown <> ''",
         (number, *values),
     )
-    database.execute(f"DELETE FROM node WHERE {condition}", (number, *values))  # noqa: S608
+    database.execute(f"DELETE FROM node WHERE {condition}", (number, *values))  # noqa: S608 - our own SQL
 
 
 def commit_ids(packed: bytes) -> tuple[CommitId, ...]:

@@ -241,13 +241,12 @@ class IndexLedger:
         values: tuple[object, ...] = (commit,)
         if row[0] is not None:
             is_next = self._lowest - NEAR <= row[0] <= self._lowest
-            count = (
-                BLOCK if is_next else NEAR
-            )  # who walks reads on, who looks something up does not
+            # Who walks reads on, who looks something up does not.
+            count = BLOCK if is_next else NEAR
             which, values = "place BETWEEN ? AND ?", (row[0] - count, row[0])
             self._lowest = row[0] - count
         for name, parents, wall_time, tree, generation, standing in database.execute(
-            "SELECT id, parents, wall_time, tree, generation, standing FROM node"  # noqa: S608
+            "SELECT id, parents, wall_time, tree, generation, standing FROM node"  # noqa: S608 - our own SQL
             f" WHERE conversation = ? AND {which}",
             (self._number, *values),
         ).fetchall():
@@ -265,7 +264,7 @@ class IndexLedger:
 
     def _block(self, database: sqlite3.Connection, *, below: int | None) -> list[tuple[int, bytes]]:
         return database.execute(
-            f"SELECT place, id FROM node WHERE conversation = ? AND place < ?"  # noqa: S608
+            f"SELECT place, id FROM node WHERE conversation = ? AND place < ?"  # noqa: S608 - our own SQL
             f" ORDER BY place DESC LIMIT {BLOCK}",
             (self._number, below),
         ).fetchall()
@@ -318,7 +317,7 @@ class IndexLedger:
         self, database: sqlite3.Connection, commit: CommitId, columns: str = "number"
     ) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = database.execute(
-            f"SELECT {columns} FROM node WHERE conversation = ? AND id = ?",  # noqa: S608
+            f"SELECT {columns} FROM node WHERE conversation = ? AND id = ?",  # noqa: S608 - our own SQL
             (self._number, commit),
         ).fetchone()
         return row
@@ -327,7 +326,7 @@ class IndexLedger:
         self, database: sqlite3.Connection, commit: CommitId, changes: str, *values: object
     ) -> None:
         database.execute(
-            f"UPDATE node SET {changes} WHERE conversation = ? AND id = ?",  # noqa: S608
+            f"UPDATE node SET {changes} WHERE conversation = ? AND id = ?",  # noqa: S608 - our own SQL
             (*values, self._number, commit),
         )
 

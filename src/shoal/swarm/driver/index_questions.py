@@ -106,12 +106,12 @@ def unread(ledger: IndexLedger, index: Index, own: AccountId, displayed: CommitI
         ours = f"SELECT number FROM standing WHERE account = x'{own.hex()}'"  # noqa: S608 - hex
         spoken = (int(Kind.MESSAGE), int(Kind.EDIT), int(Kind.REACTION))
         row = database.execute(
-            "SELECT place FROM node WHERE conversation = ? AND place > ? AND kind IN (?, ?, ?)"  # noqa: S608
+            "SELECT place FROM node WHERE conversation = ? AND place > ? AND kind IN (?, ?, ?)"  # noqa: S608 - our own SQL
             f" AND standing IN ({ours}) ORDER BY place DESC LIMIT 1",
             (ledger.number, seen or 0, *spoken),
         ).fetchone()
         (found,) = database.execute(
-            "SELECT count(*) FROM node WHERE conversation = ? AND place > ? AND kind = ?"  # noqa: S608
+            "SELECT count(*) FROM node WHERE conversation = ? AND place > ? AND kind = ?"  # noqa: S608 - our own SQL
             f" AND standing NOT IN ({ours}) AND (shown <> '' OR body = '')",
             (ledger.number, (seen or 0) if row is None else row[0], int(Kind.MESSAGE)),
         ).fetchone()
