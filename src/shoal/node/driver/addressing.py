@@ -25,9 +25,10 @@ RECENT: Final = 1_000  # messages among which first digits are looked for; ours
 async def find_conversation(account: Account, text: str) -> Conversation:
     """Return the conversation that *text* means.
 
-    That is an id of a conversation or of a contact, four or more of its first digits, the title of
-    a conversation, the name of a contact or its registered name, in this order. Only a name that
-    nobody here has is asked for at the name server.
+    That is an id of a conversation or of a contact, or four or more of its first digits; else the
+    title of a conversation or a name of a contact, own or registered: whoever calls a group like
+    one of our contacts makes that ambiguous, and gets nothing. Only a name that nobody here has is
+    asked for at the name server.
 
     Raises:
         NoSuchConversationError: it means none.
@@ -78,8 +79,8 @@ async def find_message(conversation: Conversation, text: str) -> CommitId:
     """Return the message that *text* is the id of, or six or more of its first digits.
 
     Raises:
-        NoSuchConversationError: we are not in it any more.
-        ObjectMissingError: there is none among the latest thousand.
+        NoSuchConversationError: we are not in it any more, or there is none among the latest
+            thousand.
     """
     digits = text.strip().lower()
     try:
@@ -114,7 +115,7 @@ def _by_name(account: Account, wanted: str) -> Iterable[ConversationId]:
     titled = [
         each.id for each in account.conversations.list() if people.title(each).casefold() == title
     ]
-    return titled or _of_contacts(account, (each.id for each in people.called(wanted)))
+    return [*titled, *_of_contacts(account, (each.id for each in people.called(wanted)))]
 
 
 def _of_contacts(account: Account, people: Iterable[AccountId]) -> list[ConversationId]:
@@ -130,11 +131,7 @@ def _of_contacts(account: Account, people: Iterable[AccountId]) -> list[Conversa
 async def _by_registered_name(account: Account, text: str, wanted: str) -> Conversation:
     try:
         who = await account.names.find_account(wanted)
-    except NameServerUnavailableError as error:
-        raise NoSuchConversationError(
-            f"{text[:80]!r} is no conversation and no contact here, and {error}"
-        ) from error
-    except (NameNotFoundError, NodeError) as error:
+    except (NameServerUnavailableError, NameNotFoundError, NodeError) as error:
         raise NoSuchConversationError(
             f"{text[:80]!r} is no conversation and no contact here, and {error}"
         ) from error

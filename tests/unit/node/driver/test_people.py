@@ -59,6 +59,21 @@ async def test_a_conversation_is_meant_by_many_names(both: Pair) -> None:
             find_request(bob, name)
 
 
+async def test_a_title_takes_nobodys_place(both: Pair) -> None:
+    """Who calls a group like one of our contacts does not get what is meant for that contact."""
+    (_, alice), (_, bob) = both
+    ours, _ = await become_contacts(alice, bob)
+    await bob.profiles.set_own(name="Bob")
+    await eventually(lambda: alice.people[bob.id].name == "Bob")
+    alice.people._registered[bob.id] = "diver"  # noqa: SLF001 - as a name server has said
+    assert (await find_conversation(alice, "Diver")).id == ours.id
+    group = await alice.conversations.create()
+    await group.set_profile(title="diver")
+    with pytest.raises(AmbiguousNameError) as caught:
+        await find_conversation(alice, "diver")
+    assert set(caught.value.found) == {str(group.id), str(ours.id)}
+
+
 async def test_a_message_is_meant_by_digits(both: Pair) -> None:
     """Six or more; and who else has it is told by device."""
     (_, alice), (_, bob) = both
