@@ -20,6 +20,7 @@ from shoal.bot.filters import Filter, anything
 from shoal.bot.message import Chat, Message, task_name
 from shoal.bot.policy import everyone
 from shoal.bot.work import BotWork
+from shoal.node.config import home_path
 from shoal.swarm import Edit, FileOffer, MemberAction, MemberEvent, Text
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ class Bot:
             if called in self._tasks:
                 raise HandlerError(f"there is a task {called} already")
             self._tasks[called] = handler
-            handler.__shoal_task__ = called  # type: ignore[attr-defined]  # for `later`
+            # `later` finds the name at the function that it is given; its type has no such thing.
+            handler.__shoal_task__ = called  # type: ignore[attr-defined]
             return handler
 
         return register
@@ -313,8 +315,6 @@ class Bot:
         """The folder of its account and its state."""
         if self._home is not None:
             return Path(self._home).expanduser()
-        from shoal.node import home_path  # noqa: PLC0415 - heavy
-
         slug = re.sub(r"\W+", "-", self.name.lower()).strip("-") or "bot"
         return home_path() / BOTS_FOLDER / slug
 

@@ -199,7 +199,10 @@ class BotStore:
         name = str(job.conversation)
         with self._transaction() as database:
             table = "inbox" if isinstance(job, Arrival) else "tasks"
-            database.execute(f"DELETE FROM {table} WHERE number = ?", (job.number,))  # noqa: S608
+            database.execute(
+                f"DELETE FROM {table} WHERE number = ?",  # noqa: S608 - our names
+                (job.number,),
+            )
             self._keep(database, name, outcome)
 
     def give_back(self, job: Arrival | DueTask) -> None:
