@@ -109,8 +109,8 @@ class Lab:
     async def _open_names(self, stack: AsyncExitStack, folder: Path) -> None:
         try:
             from shoal.chain.config import EMBEDDED_CONFIG  # noqa: PLC0415 - optional packages
-            from shoal.names import NameServerConfig, NameServerLimits  # noqa: PLC0415
-            from shoal.names.driver.opening import open_name_server  # noqa: PLC0415
+            from shoal.names import NameServerConfig, NameServerLimits  # noqa: PLC0415 - same
+            from shoal.names.driver.opening import open_name_server  # noqa: PLC0415 - same
 
             opening = open_name_server(
                 folder / "names",

@@ -26,7 +26,9 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     add_person(home, "alice")
     words = ["up", "--no-browser", "--port", "0", "--json", "--home", str(home)]
     program = [sys.executable, "-m", "shoal", *words]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - our own program
+        program, stdout=subprocess.PIPE, text=True
+    ) as running:
         try:
             assert running.stdout is not None
             first: dict[str, Any] = json.loads(running.stdout.readline())

@@ -259,6 +259,7 @@ class Talk:
         """Wait until what we said last is in the transcript, so that it can be meant."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_TIME):
+                # It comes by an event or with a page: there is nothing else to wait for.
                 while self.last_said and self.last_said not in self.transcript:  # noqa: ASYNC110
                     await asyncio.sleep(LOOK)
 

@@ -1,5 +1,7 @@
 """`shoal doctor`."""
 
+# ruff: noqa: PLC0415 - commands load what they use
+
 from __future__ import annotations
 
 import asyncio
@@ -39,9 +41,9 @@ async def doctor(home: str | None, share: str | None, *, as_json: bool) -> int:
 
     Exit status: 0, or 1 if something failed.
     """
-    from shoal.cli.doctor.checks import Doctor  # noqa: PLC0415 - commands load what they use
-    from shoal.cli.doctor.findings import Verdict  # noqa: PLC0415
-    from shoal.node import NodeConfig, home_path  # noqa: PLC0415
+    from shoal.cli.doctor.checks import Doctor
+    from shoal.cli.doctor.findings import Verdict
+    from shoal.node import NodeConfig, home_path
 
     place = home_path(home)
     checks = Doctor(NodeConfig.load(place), place)
@@ -79,7 +81,7 @@ def _share(found: Sequence[Finding], home: Path, path: str) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    from shoal.cli.doctor.findings import Redactor, report  # noqa: PLC0415
+    from shoal.cli.doctor.findings import Redactor, report
 
     secrets = {
         str(home): "[home]",
