@@ -119,7 +119,7 @@ class Bench:
 
     def _beside_jamid(self) -> Report:
         from tests.peers.jamid_pair import measure  # noqa: PLC0415 - needs root and the peers
-        from tests.peers.town import Town  # noqa: PLC0415
+        from tests.peers.town import Town  # noqa: PLC0415 - the same
 
         with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
             home = Path(folder)

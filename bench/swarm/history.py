@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import ConversationId
@@ -17,6 +16,7 @@ from shoal.swarm import (
     unpack_infos,
 )
 from shoal.swarm.driver import DiskStore
+from tests.peers.histories import git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def plant_for_jamid(account: Path, source: Path, owner: AccountId, wall_now: flo
     target.mkdir(parents=True)
     shutil.copytree(source, target / ".git")
     for command in (("config", "core.bare", "false"), ("reset", "--hard", "-q")):
-        subprocess.run(["git", "-C", str(target), *command], check=True)  # noqa: S603, S607
+        git(target, *command)
     _enlist(account / INFOS_NAME, source.name, owner, wall_now)
 
 

@@ -109,7 +109,7 @@ class Bench:
     # Theirs
 
     def _theirs(self, town: Town, kind: str, folder: Path) -> list[float]:
-        from tests.peers.jami_files import FilePair  # noqa: PLC0415
+        from tests.peers.jami_files import FilePair  # noqa: PLC0415 - as above
 
         rates: list[float] = []
         pair = FilePair(town, kind)

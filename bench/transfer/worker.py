@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.workers import serve
+from shoal.core import AccountId
 from shoal.node import Node, NodeConfig
 from shoal.node.config import DhtSettings, FilesSettings, NetSettings
 
@@ -66,12 +67,12 @@ class TransferEnd:
     async def ask(self, account: str) -> None:
         """Ask another account to be a contact; return once it has joined the conversation."""
         await self._account.contacts.add(account)
-        await _until(lambda: len(self._conversation.members) == 2 and self._is_joined())  # noqa: PLR2004
+        other = AccountId.from_hex(account)
+        await _until(lambda: self._has_joined(other))
 
-    def _is_joined(self) -> bool:
-        return all(
-            role.value in {"admin", "member"} for role in self._conversation.members.values()
-        )
+    def _has_joined(self, account: AccountId) -> bool:
+        role = self._conversation.members.get(account)
+        return role is not None and role.is_inside
 
     async def agree(self, account: str) -> None:
         """Accept the request of another account; return once the conversation is here."""

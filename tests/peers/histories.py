@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def git(repository: Path, *arguments: str, typed: bytes = b"") -> bytes:
     """Run stock git on a repository, ours or a peer's; return what it says."""
-    done = subprocess.run(  # noqa: S603
-        ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments],  # noqa: S607
+    done = subprocess.run(  # noqa: S603 - our own words
+        ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments],  # noqa: S607 - whichever
         input=typed,
         capture_output=True,
         check=False,
