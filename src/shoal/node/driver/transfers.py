@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ from shoal.transfer.effects import Direction, Transfer, TransferState
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Sequence
 
     from shoal.core import ConversationId
     from shoal.node.driver.files import Files
+    from shoal.transfer.effects import Effect
 
 
 class Transfers:
@@ -98,10 +101,8 @@ class Transfers:
         Raises:
             NoSuchTransferError: nothing is fetched under this id.
         """
-        commit = _id(message)
-        self._files.run(lambda now: self._files.engine.pause(commit, now))
-        await self._files.kept()
-        return self[commit]
+        await self._command(self._files.engine.pause, message)
+        return self[message]
 
     async def resume(self, message: CommitId | str) -> Transfer:
         """Go on with a download that was paused, waits, or failed.
@@ -109,10 +110,8 @@ class Transfers:
         Raises:
             NoSuchTransferError: nothing is fetched under this id.
         """
-        commit = _id(message)
-        self._files.run(lambda now: self._files.engine.resume(commit, now))
-        await self._files.kept()
-        return self[commit]
+        await self._command(self._files.engine.resume, message)
+        return self[message]
 
     async def cancel(self, message: CommitId | str) -> None:
         """Stop a download and delete what is here; or stop sending the file, to everybody.
@@ -120,14 +119,19 @@ class Transfers:
         Raises:
             NoSuchTransferError: nothing goes on under this id.
         """
-        commit = _id(message)
-        self._files.run(lambda now: self._files.engine.cancel(commit, now))
-        await self._files.kept()
+        await self._command(self._files.engine.cancel, message)
 
     async def path(self, conversation: ConversationId, message: CommitId | str) -> Path | None:
         """Return where the file of a message is, if it is here and what was offered."""
         held = await self._files.held(conversation, _id(message))
         return None if held is None else Path(held.path)
+
+    async def _command(
+        self, command: Callable[[CommitId, float], Sequence[Effect]], message: CommitId | str
+    ) -> None:
+        """Give a command about a message's file; what it changes is on disk when this returns."""
+        self._files.run(partial(command, _id(message)))
+        await self._files.kept()
 
 
 def _id(message: CommitId | str) -> CommitId:
