@@ -20,6 +20,7 @@ from shoal.swarm.effects import (
     Composing,
     ConversationGone,
     ConversationReady,
+    DeviceHas,
     FetchEnded,
     MembersChanged,
     MessagesArrived,
@@ -94,6 +95,7 @@ ConversationNews: TypeAlias = (
     | Composing
     | StatusChanged
     | PreferencesChanged
+    | DeviceHas
     | FetchEnded
 )
 AccountEvent: TypeAlias = ConversationNews | NodeEvent | Lagged
