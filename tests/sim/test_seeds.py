@@ -23,6 +23,7 @@ def test_kept_seeds(world: str, seed: int) -> None:
     WORLDS[world](seed)
 
 
+# Fifty devices take half a minute: once is enough.
 @pytest.mark.parametrize(
     ("world", "seed"),
     [(world, seed) for world in WORLDS for seed in (1, 2) if (world, seed) != ("crowds", 2)],
