@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from shoal.swarm.effects import OpenChannel, Work
+from shoal.swarm.effects import Failed, OpenChannel, Work
+from shoal.swarm.errors import SwarmError
 from shoal.swarm.leaving import Farewells
 from shoal.swarm.messenger import LineOpened, NoticeArrived
 
@@ -67,10 +68,25 @@ class Context:
         """Return the time of day."""
         return now + self.wall_offset
 
+    def wall_ms(self, now: float) -> int:
+        """Return the time of day in milliseconds, as records have it."""
+        return int(self.wall_now(now) * 1_000)
+
     def wall_begin(self, now: float) -> float:
         """Return a time to begin a conversation at: in one second two would be the same one."""
         self.wall_begun = max(int(self.wall_now(now)), self.wall_begun + 1)
         return self.wall_begun
+
+    @staticmethod
+    def fail(op: int) -> Callable[[Exception, float], list[Effect]]:
+        """Return what tells the caller that a job of command *op* raised."""
+
+        def failed(error: Exception, now: float) -> list[Effect]:
+            if not isinstance(error, SwarmError):
+                raise error  # a fault of ours, not of what was asked
+            return [Failed(op, error)]
+
+        return failed
 
     def work(
         self,

@@ -125,7 +125,7 @@ class SwarmEngine:
         for info in list(self.book.infos.values()):
             if info.is_erased:
                 continue
-            if self._context.farewells.is_over(info, self._now_ms(now)):
+            if self._context.farewells.is_over(info, self._context.wall_ms(now)):
                 effects += self._erase(info.id, now)
             else:
                 effects += self._opening.load(info, now)
@@ -157,7 +157,7 @@ class SwarmEngine:
         return session.run(
             lambda conversation: command(conversation, wall_now),
             lambda events, now: [*self._watch(), Done(op, events)],
-            self._fail(op),
+            self._context.fail(op),
         )
 
     def say(
@@ -172,14 +172,16 @@ class SwarmEngine:
         if session is None or session.view is None:
             return self._refuse(op, NoSuchConversationError())
         if session.view.mode is Mode.ONE_TO_ONE:
-            left = self.book.leave(identifier, self._now_ms(now))
+            left = self.book.leave(identifier, self._context.wall_ms(now))
             return [*left, *self._erase(identifier, now), Done(op, None)]
 
         def done(_: object, now: float) -> list[Effect]:
-            return [*self.book.leave(identifier, self._now_ms(now)), Done(op, None)]
+            return [*self.book.leave(identifier, self._context.wall_ms(now)), Done(op, None)]
 
         wall_now = self._context.wall_now(now)
-        return session.run(lambda each: membership.leave(each, wall_now), done, self._fail(op))
+        return session.run(
+            lambda each: membership.leave(each, wall_now), done, self._context.fail(op)
+        )
 
     def accept(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
         """Accept an invitation: clone from the inviter's devices, and join."""
@@ -199,7 +201,7 @@ class SwarmEngine:
 
     def decline(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
         """Decline an invitation; nobody but our own devices hears of it."""
-        declined = self.book.decline(identifier, self._now_ms(now))
+        declined = self.book.decline(identifier, self._context.wall_ms(now))
         if not declined:
             return self._refuse(op, NoSuchConversationError())
         return [*declined, Done(op, None)]
@@ -218,7 +220,7 @@ class SwarmEngine:
         if not self.book.is_in(identifier):
             members = (self._context.me.account, source)
             left = self.book.infos.get(identifier)
-            created = max(self._now_ms(now), 0 if left is None else left.removed_ms + 1)
+            created = max(self._context.wall_ms(now), 0 if left is None else left.removed_ms + 1)
             info = ConversationInfo(identifier, created, members=members, mode=mode)
             effects += self.book.add(info)
         self._clones.sources[identifier] = source
@@ -491,19 +493,8 @@ class SwarmEngine:
     def _new_op(self) -> int:
         return self._context.new_op()
 
-    def _now_ms(self, now: float) -> int:
-        return int(self._context.wall_now(now) * 1_000)
-
     def _refuse(self, op: int, error: SwarmError) -> list[Effect]:
         return [Failed(op, error)]
-
-    def _fail(self, op: int) -> Callable[[Exception, float], list[Effect]]:
-        def failed(error: Exception, now: float) -> list[Effect]:
-            if not isinstance(error, SwarmError):
-                raise error  # a fault of ours, not of what was asked
-            return [Failed(op, error)]
-
-        return failed
 
     def _usable(self, identifier: ConversationId) -> Session | None:
         """Return a conversation that we have not left."""
@@ -513,7 +504,7 @@ class SwarmEngine:
         """Let go of a conversation that we are out of."""
         session = self.sessions.pop(identifier, None)
         closing = [] if session is None else session.close()
-        erased = self.book.erase(identifier, self._now_ms(now))
+        erased = self.book.erase(identifier, self._context.wall_ms(now))
         erasing = self._erasing(identifier, lambda _, now: [])
         return [*closing, *erased, *self.states.forget(identifier), erasing, *self._watch()]
 

@@ -87,7 +87,7 @@ class Inviting:
         )
 
     def _invited(self, account: AccountId, invitation: Invitation, now: float) -> list[Effect]:
-        now_ms = int(self._context.wall_now(now) * 1_000)
+        now_ms = self._context.wall_ms(now)
         made_ms = min(invitation.wall_received_ms or now_ms, now_ms)  # the same if it comes again
         return self._book.add_request(
             ConversationRequest(invitation.conversation, account, invitation.metadata, made_ms)

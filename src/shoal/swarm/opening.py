@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from shoal.core import ConversationId
 from shoal.swarm.conversation import Conversation
-from shoal.swarm.effects import Done, Failed
-from shoal.swarm.errors import SwarmError
+from shoal.swarm.effects import Done
 from shoal.swarm.records import ConversationInfo
 from shoal.swarm.session import Session
 from shoal.swarm.view import Outcome, View
@@ -61,18 +60,15 @@ class Opening:
             assert result.conversation is not None
             identifier = result.conversation.id
             members = (me.account,) if other is None else (me.account, other)
-            info = ConversationInfo(identifier, self._now_ms(now), members=members, mode=mode)
+            info = ConversationInfo(
+                identifier, self._context.wall_ms(now), members=members, mode=mode
+            )
             added = self._book.add(info)
             return [*added, *self._adopt(identifier, result, now), Done(op, identifier)]
 
-        def failed(error: Exception, now: float) -> list[Effect]:
-            if not isinstance(error, SwarmError):
-                raise error  # a fault of ours, not of what was asked
-            return [Failed(op, error)]
-
         # It has no id before its first commit: until then it has a thread of its own.
         thread = ConversationId(self._context.entropy.token_bytes(len(me.account)))
-        return [self._context.work(thread, job, then, failed)]
+        return [self._context.work(thread, job, then, self._context.fail(op))]
 
     def load(self, info: ConversationInfo, now: float) -> list[Effect]:
         """Open a conversation that is on disk; one that is not is cloned when somebody appears."""
@@ -92,7 +88,7 @@ class Opening:
                 return [*effects, *self._clones.release(info.id), *self._compare(info.id, now)]
             released = self._clones.release(info.id)
             if not self._book.is_in(info.id):
-                return released + self._book.erase(info.id, self._now_ms(now))
+                return released + self._book.erase(info.id, self._context.wall_ms(now))
             source = next((each for each in info.members if each != me.account), me.account)
             self._clones.sources[info.id] = source
             return released + self._watch()
@@ -119,6 +115,3 @@ class Opening:
             if dialect is not None:
                 effects += session.line_opened(account, device, dialect, now)
         return effects
-
-    def _now_ms(self, now: float) -> int:
-        return int(self._context.wall_now(now) * 1_000)
