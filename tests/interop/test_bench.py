@@ -17,6 +17,9 @@ from bench.dht.plan import Bench, Plan
 from bench.swarm.command import swarm
 from bench.swarm.plan import Bench as SwarmBench
 from bench.swarm.times import Plan as SwarmPlan
+from bench.transfer.command import files
+from bench.transfer.plan import Bench as FilesBench
+from bench.transfer.plan import Plan as FilesPlan
 from tests.peers.presence import Need, require
 
 if TYPE_CHECKING:
@@ -122,3 +125,21 @@ def test_the_swarm_command_explains_itself() -> None:
 
     assert result.exit_code == 0
     assert "--quick" in result.output
+
+
+def test_the_files_bench_runs() -> None:
+    """One node offers a file, another fetches it."""
+    plan = FilesPlan(rounds=1, size=1_000_000, their_rounds=1, their_size=1_000_000)
+    report = FilesBench(plan, Console(quiet=True)).run(has_jamid=False)
+    figures = [figure for section in report.sections for figure in section.figures]
+    assert json.dumps(report.as_json())
+    assert len(figures) == 2
+    assert all(figure.ours is not None and figure.ours > 0 for figure in figures)
+
+
+def test_the_files_command_explains_itself() -> None:
+    """`python -m bench files --help` says what is measured."""
+    result = CliRunner().invoke(files, ["--help"])
+
+    assert result.exit_code == 0
+    assert "--jamid" in result.output
