@@ -3,7 +3,9 @@
 Feeds, RSS 2.0 and Atom, are read with the standard library's ElementTree: a parser for feeds of
 every shape would be one more thing to trust with bytes of strangers, and the two formats take
 twenty lines. What hostile feeds can do is bounded: they are at most a mebibyte of UTF-8, a DOCTYPE
-is refused, so no entity is ever defined or expanded, and only public addresses are asked.
+is refused, so no entity is ever defined or expanded, and a name is asked only if it leads to public
+addresses. It is looked up once more to ask it, though, and whoever owns the name may have it lead
+elsewhere by then: run this where there is nothing else to reach.
 """
 
 from __future__ import annotations
