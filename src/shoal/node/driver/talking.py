@@ -298,7 +298,8 @@ class Talking:
         """Whether an event is about what is said in a conversation that we are out of."""
         if isinstance(event, fx.ConversationGone | fx.RequestArrived | fx.RequestGone):
             return False
-        info = self.engine.book.infos.get(getattr(event, "conversation", None))  # type: ignore[arg-type]
+        conversation = getattr(event, "conversation", None)
+        info = None if conversation is None else self.engine.book.infos.get(conversation)
         return info is not None and info.is_removed
 
     async def _work(self, op: int, conversation: ConversationId, job: Callable[[], object]) -> None:
@@ -527,9 +528,9 @@ class _Writer:
 
     def put(self, item: bytes | _Stream | None) -> None:
         """Write *item* after what waits; who reads nothing of so much is let go."""
-        if self.queue.qsize() < UNREAD_MAX:
+        if item is None or self.queue.qsize() < UNREAD_MAX:
             self.queue.put_nowait(item)
-        elif item is not None:
+        else:
             self._channel.close()
 
     async def run(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
+from unittest.mock import AsyncMock, MagicMock, call
 
 from shoal.node.driver import talking
 from shoal.swarm.contents import Edit, Text
@@ -63,6 +64,22 @@ async def test_contacts_talk(both: Pair) -> None:
     assert (await messages(ours, 3))[1] == reply
     edited = await ours.edit(hello.id, "good day")
     assert (await messages(theirs, 4))[3] == edited
+
+
+async def test_a_full_queue_is_written_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits goes out before the channel is closed; one thing more than fits closes it now."""
+    monkeypatch.setattr(talking, "UNREAD_MAX", 1)
+    channel = MagicMock(drain=AsyncMock())
+    writer = talking._Writer(channel, MagicMock())  # noqa: SLF001 - only a slow peer fills one
+    writer.put(b"last")
+    writer.put(None)
+    async with asyncio.timeout(PATIENCE):
+        await writer.run()
+    assert channel.method_calls == [call.write(b"last"), call.drain(), call.close()]
+
+    writer.put(b"last")
+    writer.put(b"too much")
+    assert channel.method_calls[3:] == [call.close()]
 
 
 async def test_the_clock_is_set(both: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
