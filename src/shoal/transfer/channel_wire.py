@@ -115,6 +115,11 @@ class OwnProfile:
 ChannelName: TypeAlias = FileRequest | ProfilePush | ProfileQuestion | OwnProfile
 
 
+def is_sha3(text: str) -> bool:
+    """Whether *text* is a SHA3-512 as messages and channels write it."""
+    return _SHA3.fullmatch(text) is not None
+
+
 def parse_name(name: str) -> ChannelName:
     """Return what a channel is opened for.
 
@@ -190,7 +195,7 @@ def _number(arguments: dict[str, str], key: str) -> int:
 
 def _sha3(arguments: dict[str, str]) -> str:
     text = arguments.get("sha3", "")
-    if text and _SHA3.fullmatch(text) is None:
+    if text and not is_sha3(text):
         raise DecodeError("sha3 is no SHA3-512")
     return text
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Persist
+from shoal.transfer.channel_wire import is_sha3
 from shoal.transfer.config import TransferConfig
 from shoal.transfer.download import Download
 from shoal.transfer.effects import CloseChannel
@@ -22,7 +23,7 @@ from shoal.transfer.errors import (
     NoSuchTransferError,
     TooManyTransfersError,
 )
-from shoal.transfer.records import WANTED_NAME, is_sha3, pack_wanted
+from shoal.transfer.records import WANTED_NAME, pack_wanted
 from shoal.transfer.serving import Serving
 
 if TYPE_CHECKING:

@@ -6,14 +6,13 @@ MessagePack arrays of maps, read leniently: what makes no sense is left out.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
 from shoal.core import CommitId, ConversationId, DecodeError
-from shoal.transfer.channel_wire import FileId
+from shoal.transfer.channel_wire import FileId, is_sha3
 from shoal.transfer.naming import safe_name
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ WANTED_NAME: Final = "transfers"
 HELD_FOLDER: Final = "held"
 RECORDS_SIZE_MAX: Final = 64 * 1024 * 1024  # ours: all that HELD_MAX may take
 HELD_MAX: Final = 65_536  # ours, of one conversation: the oldest are no longer served
-_SHA3: Final = re.compile(r"[0-9a-f]{128}")
 _SIZE_MAX: Final = 2**63  # ours: no disk is larger
 _PATHS: Final = "surrogateescape"  # paths of ours may be no UTF-8
 _PATH_MAX: Final = 4096  # limits.h: PATH_MAX, in characters here
@@ -96,11 +94,6 @@ class HeldFile:
     sha3_512: str
     stamp: Stamp
     is_copy: bool = False
-
-
-def is_sha3(text: str) -> bool:
-    """Whether *text* is a SHA3-512 as messages write it."""
-    return _SHA3.fullmatch(text) is not None
 
 
 def pack_wanted(files: Iterable[WantedFile]) -> bytes:

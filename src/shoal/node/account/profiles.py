@@ -131,9 +131,10 @@ class ProfileState:
                     for key, (name, has_picture, digest) in found["people"].items()
                 },
             )
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise DecodeError("not the state of profiles") from error
-        except msgpack.UnpackException as error:
+        except (
+            *(ValueError, TypeError, LookupError, AttributeError, RecursionError),
+            msgpack.UnpackException,
+        ) as error:
             raise DecodeError("not the state of profiles") from error
 
 

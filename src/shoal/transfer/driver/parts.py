@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from shoal.transfer.driver.copies import explained, stamp_of
+from shoal.transfer.driver.copies import PIECE, explained, stamp_of
 from shoal.transfer.errors import DiskFullError
 from shoal.transfer.naming import numbered
 from shoal.transfer.records import HeldFile
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from shoal.transfer.records import WantedFile
 
-PIECE: Final = 1024 * 1024  # bytes read at once, ours
 NUMBERS_MAX: Final = 10_000  # ours: files of one name in a folder
 WRITES_MAX: Final = 512  # buffers handed to the system at once, ours: below IOV_MAX
 _MODE: Final = 0o600
