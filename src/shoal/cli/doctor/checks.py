@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import http.client
 import ipaddress
 import os
 import shutil
@@ -155,7 +156,7 @@ class Doctor:
         began = time.time()
         try:
             stamp = await asyncio.to_thread(_date_of, url)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             return Finding("clock", Verdict.SKIPPED, f"nobody tells the time: {_reason(error)}")
         off = (began + time.time()) / 2 - stamp
         if abs(off) <= CLOCK_OFF:
@@ -290,6 +291,7 @@ def _date_of(url: str) -> float:
 
     Raises:
         OSError: it does not answer.
+        HTTPException: it does not speak HTTP.
         ValueError: it does not tell.
     """
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - of the settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import threading
 from contextlib import contextmanager
@@ -128,6 +129,21 @@ async def test_the_clock(
     with web(None if off is None else wall_now + off) as url:
         found = await doctor(tmp_path, names=NamesSettings(server=url)).clock()
     assert (found.verdict, text in found.text) == (verdict, True), found
+
+
+async def test_the_clock_of_what_speaks_no_http(tmp_path: Path) -> None:
+    """It tells no time, and that is all that is said of it."""
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"220 harbour.example ESMTP\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        found = await doctor(tmp_path, names=NamesSettings(server=url)).clock()
+    assert found.verdict is Verdict.SKIPPED
+    assert "nobody tells the time" in found.text
 
 
 async def test_names_that_nobody_serves(tmp_path: Path) -> None:
