@@ -13,9 +13,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shoal.core import DecodeError
 from shoal.names.errors import NameNotFoundError, NamesError
 from shoal.node.driver.tasks import TaskSet
 from shoal.node.errors import NodeError
+from shoal.swarm import read_vcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +111,7 @@ class People:
 
     def title(self, conversation: Conversation) -> str:
         """Return what to call a conversation: by its profile, or by those who are in it."""
-        if given := clean(_given_title(conversation)):
+        if given := clean(conversation.title):
             return given
         others = [
             self[member] for member, role in conversation.members.items()
@@ -168,13 +170,7 @@ def clean(name: str) -> str:
 
 def vcard_name(payload: bytes) -> str:
     """Return the name in a vCard, or "" if there is none."""
-    for line in payload.decode(errors="replace").splitlines():
-        head, separator, value = line.partition(":")
-        if separator and head.partition(";")[0].upper() == "FN":
-            return clean(value)
-    return ""
-
-
-def _given_title(conversation: Conversation) -> str:
-    """Return the title that the members gave a conversation, or ""."""
-    return str(getattr(conversation, "title", "") or "")
+    try:
+        return clean(read_vcard(payload).name)
+    except DecodeError:
+        return ""
