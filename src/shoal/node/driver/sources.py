@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from shoal.core import AccountId, CommitId, ConversationId
     from shoal.node.driver.account import Account
+    from shoal.swarm import Conversation
 
 READY_PATIENCE: Final = 60.0  # seconds, ours: for a conversation to be opened
 ASKED_MAX: Final = 8  # ours: members whose devices the DHT is asked for, of those nobody watches
@@ -27,7 +28,8 @@ async def find_sources(
         async with asyncio.timeout(READY_PATIENCE):  # at the start of a node
             await account.talking.wait_ready(conversation)
     session = account.talking.engine.sessions.get(conversation)
-    if session is None or session.view is None or session.conversation is None:
+    history = None if session is None else session.conversation
+    if session is None or session.view is None or history is None:
         return []
     members = [each for each, role in session.view.members.items() if role.may_fetch]
     presences = account.runtime.engine.presences
@@ -43,7 +45,7 @@ async def find_sources(
     asked = await asyncio.gather(*(_ask(account, each) for each in unknown[:ASKED_MAX]))
     for devices in asked:
         online.update(dict.fromkeys(devices))
-    sender = await _sender(account, conversation, commit)
+    sender = await _sender(account, conversation, history, commit)
     online.pop(account.device_id, None)
     return sorted(online, key=lambda device: device != sender)  # stable: the order above stays
 
@@ -68,10 +70,8 @@ async def _ask(account: Account, member: AccountId) -> tuple[DeviceId, ...]:
 
 
 async def _sender(
-    account: Account, conversation: ConversationId, commit: CommitId
+    account: Account, conversation: ConversationId, history: Conversation, commit: CommitId
 ) -> DeviceId | None:
-    history = account.talking.engine.sessions[conversation].conversation
-    assert history is not None, "it was looked at above"
     try:
         device = await account.talking.read(conversation, lambda: history.commit_of(commit).device)
     except (DecodeError, SwarmError):
