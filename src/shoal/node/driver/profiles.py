@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shoal.core import AccountId, DecodeError, DeviceId
+from shoal.core import AccountId, DecodeError, DeviceId, ShoalError
 from shoal.identity.driver.files import read_file, sweep
 from shoal.identity.errors import AccountFileError
 from shoal.net.errors import ChannelDeclinedError, NetError
@@ -236,7 +236,7 @@ class Profiles:
             async with self._limit, asyncio.timeout(PATIENCE):
                 channel = await self._account.connect(order.device, order.name)
                 data = await _read_all(channel)
-        except (NetError, TimeoutError) as error:
+        except (ShoalError, TimeoutError) as error:  # too much is asked for at once, too
             _log.info("x profile: %s", error)
             self._engine.unanswered(order)
             return
