@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import inspect
 import json
+import logging
 import signal
 import sys
 import time
@@ -104,6 +105,16 @@ def json_option(command: Callable[P, R]) -> Callable[P, R]:
     return click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")(
         command
     )
+
+
+def verbose_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Add --verbose."""
+    return click.option("-v", "--verbose", is_flag=True, help="Log more.")(command)
+
+
+def log_to_stderr(level: int) -> None:
+    """Log from *level* on, beside what the command writes."""
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
 
 
 def hosts_of(bootstrap: Iterable[str], network: int) -> tuple[tuple[str, int], ...]:

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from shoal.cli.common import Exit, emit, json_option, runs_async
+from shoal.cli.common import Exit, emit, json_option, log_to_stderr, runs_async, verbose_option
 
 if TYPE_CHECKING:
     from shoal.lab import Lab, Person
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--no-bot", is_flag=True, help="No echo bot.")
 @click.option("--once", is_flag=True, help="End when the first message was read.")
 @json_option
-@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@verbose_option
 @runs_async
 async def lab(
     people: str,
@@ -57,11 +56,7 @@ async def lab(
     from shoal.cli.node import stop_event
     from shoal.lab import Lab, LabConfig
 
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(logging.INFO if verbose else logging.WARNING)
     config = LabConfig(
         people=tuple(name.strip() for name in people.split(",") if name.strip()),
         folder=None if folder is None else Path(folder),

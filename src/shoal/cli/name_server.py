@@ -7,13 +7,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from shoal.cli.common import Exit, emit, json_option, runs_async
+from shoal.cli.common import Exit, emit, json_option, log_to_stderr, runs_async, verbose_option
 
 if TYPE_CHECKING:
     import ssl
@@ -92,7 +91,7 @@ def names() -> None:
     help="What one client may register.",
 )
 @json_option
-@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@verbose_option
 @runs_async
 async def serve(
     chain: str,
@@ -122,11 +121,7 @@ async def serve(
     from shoal.names import NameServerConfig
     from shoal.names.driver.opening import open_name_server
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # one line per question to the chain
     config = NameServerConfig(
         host=bind,

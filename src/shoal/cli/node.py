@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ from shoal.cli.common import (
     identity_option,
     json_option,
     load_identity,
+    log_to_stderr,
     runs_async,
 )
 
@@ -133,11 +133,7 @@ async def node(
     from shoal.dht.driver import DhtNode
     from shoal.dht.driver.lifecycle import ANY_ADDRESS
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     if not verbose:  # the report below says who the node is, and when it ends
         logging.getLogger("shoal.dht.driver.lifecycle").setLevel(logging.WARNING)
     running = DhtNode(

@@ -5,12 +5,19 @@
 from __future__ import annotations
 
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoal.cli.common import Exit, counted, emit, json_option, runs_async
+from shoal.cli.common import (
+    Exit,
+    counted,
+    emit,
+    json_option,
+    log_to_stderr,
+    runs_async,
+    verbose_option,
+)
 from shoal.cli.home import api_of, call, home_option, printable
 
 if TYPE_CHECKING:
@@ -25,7 +32,7 @@ def node() -> None:
 @node.command()
 @home_option
 @json_option
-@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@verbose_option
 @runs_async
 async def run(home: str | None, *, as_json: bool, verbose: bool) -> int:
     """Run the node of a home until Ctrl-C or SIGTERM, which end it cleanly with status 0.
@@ -36,11 +43,7 @@ async def run(home: str | None, *, as_json: bool, verbose: bool) -> int:
     from shoal.cli.node import stop_event
     from shoal.node.driver.node import Node
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     stop = stop_event()
     async with Node(home) as running:
         if as_json:

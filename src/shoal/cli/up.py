@@ -7,13 +7,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 import webbrowser
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoal.cli.common import Exit, emit, json_option, runs_async
+from shoal.cli.common import Exit, emit, json_option, log_to_stderr, runs_async, verbose_option
 from shoal.cli.home import home_option, show_qr
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--no-browser", is_flag=True, help="Only print the link; open no browser.")
 @home_option
 @json_option
-@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@verbose_option
 @runs_async
 async def up(
     port: int | None, home: str | None, *, no_browser: bool, as_json: bool, verbose: bool
@@ -48,11 +47,7 @@ async def up(
         from shoal.web import WebConfig, WebServer
     except ModuleNotFoundError as error:
         raise click.ClickException(f"up needs {error.name}: pip install 'shoal[web]'") from error
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING,
-        format="%(asctime)s %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(logging.DEBUG if verbose else logging.WARNING)
     stop = stop_event()
     config = WebConfig() if port is None else WebConfig(port, is_port_fixed=True)
     try:
