@@ -11,6 +11,7 @@ A backup appears whole or not at all, and so does what is restored: a crash leav
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import os
@@ -64,7 +65,7 @@ async def write_backup(node: Node, path: Path, password: str = "") -> int:
         raise BackupError(f"cannot write beside {path}: {error.strerror}") from error
     try:
         with os.fdopen(number, "wb") as file:
-            sink = _Sink(file, password)
+            sink = await asyncio.to_thread(_Sink, file, password)  # Argon2 takes its time
             with tarfile.open(fileobj=sink, mode="w|gz") as tar:  # type: ignore[call-overload]  # it writes
                 _add_tree(tar, node.home / CONFIG_FILE, CONFIG_FILE)
                 _add_tree(tar, node.home / CERTIFICATES, CERTIFICATES)
