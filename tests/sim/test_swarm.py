@@ -18,6 +18,7 @@ from tests.unit.swarm.people import ALICE, BOB, CAROL, who
 
 if TYPE_CHECKING:
     from shoal.core import CommitId
+    from shoal.swarm.effects import Effect
 
 
 def begin(world: SwarmWorld, device: Device, *members: Device) -> ConversationId:
@@ -181,6 +182,42 @@ def test_a_join_that_nobody_tells_of() -> None:
 
     assert alice.engine is not None
     assert alice.engine.sessions[group].role(bob.account) is Role.MEMBER
+
+
+class Deaf(SwarmEngine):
+    """Hears notices, and fetches nothing."""
+
+    is_awake = True
+
+    def __init__(self, *args: Any, **wishes: Any) -> None:
+        super().__init__(*args, **wishes)
+        self.heard: list[float] = []
+
+    def _take_notice(self, *args: Any) -> list[Effect]:
+        self.heard.append(args[-1])
+        return super()._take_notice(*args) if self.is_awake else []
+
+
+def test_the_banned_are_not_told_again() -> None:
+    """Who has not fetched what they were told of is reminded, but not once they are out."""
+    world = SwarmWorld(seed=7, declines=lambda device, name: name.startswith(("msg:", "swarm:")))
+    alice, bob = world.add(ALICE), world.add(BOB, kind=Deaf)
+    group = begin(world, alice, bob)
+    world.run(60.0)
+    deaf = bob.engine
+    assert isinstance(deaf, Deaf)
+    deaf.is_awake = False
+    say(world, alice, group, "unheard")
+    world.run(5.0)
+    assert len([moment for moment in deaf.heard if moment > world.now - 5.0]) > 1, "reminded"
+
+    ban = lambda each, wall_now: membership.ban(each, bob.account, wall_now)  # noqa: E731 - short
+    world.ask(alice, lambda engine, op, now: engine.change(op, group, ban, now))
+    world.run(1.0)
+    before = len(deaf.heard)
+    say(world, alice, group, "among us")
+    world.run(300.0)
+    assert len(deaf.heard) == before
 
 
 def test_declined_and_left() -> None:

@@ -37,15 +37,24 @@ class Reminders:
     def told(self, account: AccountId, device: DeviceId, head: CommitId, now: float) -> None:
         """A device was told of *head*."""
         known = self._pending.get(device)
-        is_new = known is None or known.head != head
-        if is_new and (device in self._pending or len(self._pending) < DEVICES_MAX):
-            self._pending[device] = _Reminder(account, head, now + FIRST_WAIT)
+        if known is not None and known.head == head:
+            return
+        if known is None and len(self._pending) >= DEVICES_MAX:
+            silent = next((each for each, its in self._pending.items() if its.due is None), None)
+            if silent is None:
+                return
+            del self._pending[silent]
+        self._pending[device] = _Reminder(account, head, now + FIRST_WAIT)
 
     def fetched(self, device: DeviceId, head: CommitId) -> None:
         """A device has *head*."""
         known = self._pending.get(device)
         if known is not None and known.head == head:
             del self._pending[device]
+
+    def forget(self, device: DeviceId) -> None:
+        """A device is to be told nothing any more."""
+        self._pending.pop(device, None)
 
     def next_deadline(self) -> float | None:
         """When a device is to be told again."""

@@ -319,7 +319,9 @@ class Session:
         effects = self._drt(self.drt.advance(now)) + self._fetcher.advance(now)
         for account, device in self._reminders.due(now):
             speaks = self._context.messenger.dialect(device)
-            if speaks is not Dialect.MSG:  # on such a channel it surely came
+            if not self.may_fetch(account):  # banned since
+                self._reminders.forget(device)
+            elif speaks is not Dialect.MSG:  # on such a channel it surely came
                 self._told.pop(device, None)
                 is_online = self._context.is_online(account, device)
                 effects += self._tell(account, device, now, dial=is_online)
@@ -422,7 +424,7 @@ class Session:
             self._remember(message.commit.id)
             content = message.content
             if isinstance(content, MemberEvent) and content.action is MemberAction.ADD:
-                self._invited_ms[content.account] = int(self._context.wall_now(now) * 1_000)
+                self._invited_ms[content.account] = self._context.wall_ms(now)
         self._remember(outcome.view.head)
         shown = tuple(each for each in messages if not isinstance(each.content, Merge))
         if shown:

@@ -56,6 +56,21 @@ def test_bounded() -> None:
     assert len(reminders.due(100.0)) == DEVICES_MAX
 
 
+def test_the_silent_make_room() -> None:
+    """Who was told often enough takes nobody's place, and who is out is told nothing."""
+    reminders = Reminders()
+    for number in range(DEVICES_MAX):
+        reminders.told(ACCOUNT, DeviceId(number.to_bytes(32)), FIRST, 0.0)
+    now = 0.0
+    while (deadline := reminders.next_deadline()) is not None:
+        reminders.due(now := deadline)
+    newcomer = DeviceId(bytes([9]) * 32)
+    reminders.told(ACCOUNT, newcomer, FIRST, now)
+    assert reminders.next_deadline() == now + 3.0
+    reminders.forget(newcomer)
+    assert reminders.next_deadline() is None
+
+
 def test_early_news() -> None:
     """Remembered once, until its account is a member."""
     early = EarlyNews()
