@@ -20,7 +20,7 @@ from shoal.bot.filters import Filter, anything
 from shoal.bot.message import Chat, Message, task_name
 from shoal.bot.policy import everyone
 from shoal.bot.work import BotWork
-from shoal.node.config import home_path
+from shoal.node import home_path
 from shoal.swarm import Edit, FileOffer, MemberAction, MemberEvent, Text
 
 if TYPE_CHECKING:
