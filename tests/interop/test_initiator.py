@@ -182,7 +182,7 @@ def test_forged_values_are_dropped(pool: PeerPool, wire: WirePeer, kind: str) ->
 def test_decryption(pool: PeerPool, wire: WirePeer, kind: str) -> None:
     """Case 15: what is for the node is decrypted, what is for others is not shown in clear."""
     node = started(pool, kind, wire, has_identity=True)
-    pem: str = until(lambda: published_certificate(wire), "the certificate")
+    pem: str = until(lambda: published_certificate(wire), "the certificate", 10.0)
     to = Recipient.of(pem)
     mine = vector_signer()
     for_node = {
@@ -203,7 +203,7 @@ def test_decryption(pool: PeerPool, wire: WirePeer, kind: str) -> None:
 def test_certificate_is_published(pool: PeerPool, wire: WirePeer, kind: str) -> None:
     """Case 14: 2.4.12 at the key id, 4.x at SHA-1(long id), we at both."""
     started(pool, kind, wire, has_identity=True)
-    pem: str = until(lambda: published_certificate(wire), "the certificate")
+    pem: str = until(lambda: published_certificate(wire), "the certificate", 10.0)
     to = Recipient.of(pem)
     wanted = {DHTNODE: {to.key_id}, OPENDHT: {to.long_id_key}}.get(
         kind, {to.key_id, to.long_id_key}
@@ -269,7 +269,7 @@ def test_tokenless_reply(pool: PeerPool, wire: WirePeer, kind: str) -> None:
     in_background(lambda: node.get(KEY))
     until(lambda: gets(wire), "a get")
     wire.reply(gets(wire)[0], {"id": wire.node_id, "sa": bytes([127, 0, 0, 1])})
-    until(lambda: not answers_pings(wire, ("127.0.0.1", node.port)), "silence")
+    until(lambda: not answers_pings(wire, ("127.0.0.1", node.port)), "silence", 5.0)
 
 
 def answers_pings(wire: WirePeer, to: tuple[str, int]) -> bool:

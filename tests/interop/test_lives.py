@@ -66,7 +66,7 @@ def test_permanent_values_reach_newcomers(pool: PeerPool, kind: str) -> None:
     for newcomer in newcomers:
         connected(newcomer)
         newcomer.get(KEY)
-        until(stored_at(wire, newcomer), f"the value at {newcomer.process.name}")
+        until(stored_at(wire, newcomer), f"the value at {newcomer.process.name}", 25.0)
         assert not stored_at(wire, newcomer, bytes.fromhex(key_of("gone")))()
 
 
@@ -84,7 +84,7 @@ def test_listeners_hear_again_after_a_restart(pool: PeerPool, kind: str) -> None
     first.kill()
     listener.get(KEY, timeout=40.0)
     assert second.put(KEY, b"two", timeout=40.0).ok
-    until(is_heard(listening, b"two"), "the second value")
+    until(is_heard(listening, b"two"), "the second value", 40.0)
 
 
 def knows_both(peer: Peer) -> bool:

@@ -38,7 +38,8 @@ class Network:
             self.others[kind] = pool.start(kind, bootstrap=self.way_in)
         connected(self.way_in, *self.peers.values(), *self.others.values())
         for peer in (*self.peers.values(), *self.others.values()):
-            until(lambda peer=peer: knows_some(peer), f"{peer.process.name} knows some")  # type: ignore[misc]
+            # A peer whose first question got lost on a busy machine asks again after ten seconds.
+            until(lambda peer=peer: knows_some(peer), f"{peer.process.name} knows some", 60.0)  # type: ignore[misc]
 
 
 def knows_some(peer: Peer) -> bool:
@@ -186,12 +187,12 @@ def test_expirations_are_heard(network: Network, key: str) -> None:
         for kind, listening in listeners.items():
             until(is_heard(listening, b"brief"), f"{kind} hears it")
         for kind, listening in listeners.items():
-            until(is_heard(listening, b"brief", expired=True), f"{kind} hears its end")
+            until(is_heard(listening, b"brief", expired=True), f"{kind} hears its end", 10.0)
     finally:
         for listening in listeners.values():
             listening.cancel()
     for kind, other in network.peers.items():  # whole seconds: some nodes end it a little later
-        until(lambda other=other: other.get(key) == [], f"nothing for {kind}")  # type: ignore[misc]
+        until(lambda other=other: other.get(key) == [], f"nothing for {kind}", 3.0)  # type: ignore[misc]
 
 
 def test_cancelled_listen_is_silent(network: Network, key: str) -> None:

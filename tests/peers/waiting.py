@@ -18,7 +18,7 @@ class NotReachedError(AssertionError):
 
 
 def until(
-    look: Callable[[], _T | None], what: str, timeout: float = 40.0, *, pause: float = PAUSE
+    look: Callable[[], _T | None], what: str, timeout: float = 15.0, *, pause: float = PAUSE
 ) -> _T:
     """Call *look*, with a *pause* in between, until it returns something true; return that.
 
