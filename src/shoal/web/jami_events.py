@@ -18,7 +18,7 @@ from shoal.node import events as ev
 from shoal.node.driver.news import MessageEdited, MessageReacted, MessageTaken, take_apart
 from shoal.swarm.effects import ConversationGone, ConversationReady, MembersChanged, RequestArrived
 from shoal.web import jami_shapes as shapes
-from shoal.web.socket import CLOSE_POLICY
+from shoal.web.socket import end_with_token, is_still_valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,21 +36,22 @@ async def follow(websocket: WebSocket, node: Node, tokens: TokenBook, token: Tok
     with node.events() as events:
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(_send(websocket, node, tokens, token, events))
+            watch = tasks.create_task(end_with_token(websocket, tokens, token))
             with contextlib.suppress(WebSocketDisconnect):
                 while True:
                     await websocket.receive()
                     if websocket.client_state.name == "DISCONNECTED":
                         break
             sending.cancel()
+            watch.cancel()
 
 
 async def _send(
     websocket: WebSocket, node: Node, tokens: TokenBook, token: Token, events: Subscription
 ) -> None:
     async for each in events:
-        if not tokens.is_known(token):
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-                await websocket.close(CLOSE_POLICY, "the token was revoked, or has expired")
+        if not is_still_valid(tokens, token):
+            await end_with_token(websocket, tokens, token)
             return
         if isinstance(each, Lagged):
             found = iter([("lagged", {"first": each.first, "last": each.last})])

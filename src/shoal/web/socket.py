@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from shoal.node import Node
     from shoal.web.callers import Callers
-    from shoal.web.tokens import Token
+    from shoal.web.tokens import Token, TokenBook
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +55,24 @@ def token_of(websocket: WebSocket) -> str:
     return tokens[0]
 
 
+def is_still_valid(tokens: TokenBook, token: Token) -> bool:
+    """Tell whether a token is valid, as far as its file can be read: who was let in stays in."""
+    try:
+        return tokens.is_known(token)
+    except TokenFileError as error:
+        _log.warning("! web: %s", error)
+        return True
+
+
+async def end_with_token(websocket: WebSocket, tokens: TokenBook, token: Token) -> None:
+    """End a connection within seconds of the end of its token."""
+    while is_still_valid(tokens, token):  # noqa: ASYNC110 - other processes revoke it, by a file
+        await asyncio.sleep(CHECK_INTERVAL)
+    if websocket.application_state is WebSocketState.CONNECTED:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await websocket.close(CLOSE_POLICY, "the token was revoked, or has expired")
+
+
 class Caller:
     """One WebSocket, and the calls that came by it."""
 
@@ -70,7 +88,8 @@ class Caller:
         await self._websocket.accept(PROTOCOL)
         reason = (CLOSE_GOING, "")
         async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(self._watch())
+            tokens_end = end_with_token(self._websocket, self._callers.tokens, self._token)
+            watch = tasks.create_task(tokens_end)
             with contextlib.suppress(WebSocketDisconnect):
                 reason = await self._read(tasks)
             watch.cancel()
@@ -139,19 +158,6 @@ class Caller:
 
     async def _send(self, message: wire.Message) -> None:
         await self._websocket.send_text(wire.encode(message).decode().rstrip("\n"))
-
-    async def _watch(self) -> None:
-        """End the connection when the token is no longer valid."""
-        while True:
-            await asyncio.sleep(CHECK_INTERVAL)
-            try:
-                is_known = self._callers.tokens.is_known(self._token)
-            except TokenFileError as error:
-                _log.warning("! web: %s", error)
-                continue
-            if not is_known:
-                await self.close(CLOSE_POLICY, "the token was revoked, or has expired")
-                return
 
 
 def _answer(number: int, value: object, *, is_item: bool) -> wire.Message:

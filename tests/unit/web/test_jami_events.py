@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from shoal.node.events import AccountNamed
+from shoal.web import socket
 from tests.unit.node.driver.conftest import PATIENCE, eventually
 
 if TYPE_CHECKING:
@@ -91,6 +92,18 @@ async def test_who_may_not_hears_nothing(site: Site) -> None:
     with pytest.raises(ConnectionClosed):
         await opened.recv()
     await eventually(lambda: site.server.sockets == 0)
+
+
+async def test_a_token_that_is_revoked_ends_an_idle_socket(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nothing happens that could be told."""
+    monkeypatch.setattr(socket, "CHECK_INTERVAL", 0.02)
+    text, token_info = site.server.tokens.file.new("x", ("conversations:read",))
+    opened = await follow(site, text)
+    site.server.tokens.file.revoke(token_info.id)
+    with pytest.raises(ConnectionClosed):
+        await opened.recv()
 
 
 async def test_a_token_of_another_account_hears_nothing_of_this_one(site: Site) -> None:
