@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         unpack_held,
         unpack_wanted,
     )
-    from shoal.transfer.serving import with_commit
 
 __all__ = [
     "HELD_FOLDER",
@@ -57,7 +56,6 @@ __all__ = [
     "safe_name",
     "unpack_held",
     "unpack_wanted",
-    "with_commit",
     "write_name",
 ]
 
@@ -70,7 +68,6 @@ _MODULES = {
         *("HELD_FOLDER", "RECORDS_SIZE_MAX", "WANTED_NAME", "HeldFile", "Stamp", "WantedFile"),
         *("unpack_held", "unpack_wanted"),
     ),
-    "serving": ("with_commit",),
     "channel_wire": (
         *("SCHEME", "FileId", "FileRequest", "OwnProfile", "ProfilePush", "ProfileQuestion"),
         *("parse_name", "write_name"),

@@ -139,9 +139,13 @@ class TransferEngine:
     def hold(self, held: HeldFile) -> list[Effect]:
         """Serve a file from now on; without a commit, the one that will offer it is not known yet.
 
-        Once it is, the same is told again `with_commit`.
+        Once it is, `offered` follows.
         """
         return self.serving.hold(held)
+
+    def offered(self, held: HeldFile, commit: CommitId) -> list[Effect]:
+        """The message that offers a file which is held without one is *commit*."""
+        return self.serving.offered(held, commit)
 
     def deleted(self, conversation: ConversationId, commit: CommitId, now: float) -> list[Effect]:
         """A message with a file was deleted: neither fetch nor serve nor keep it."""

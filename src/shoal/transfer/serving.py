@@ -1,8 +1,10 @@
 """Files on their way from us to those who fetch them.
 
-A request is taken if the file is one that we had when we last looked and the device takes no more
-than its share. That it is still there and still what was offered is seen before the first byte goes
-out; where it is not, the channel is closed without one, and the file is served no more.
+A file belongs to the message that offers it, and to nothing else: whoever offers another one under
+the same transfer id has a file of their own. A request is taken if the file is one that we had when
+we last looked and the device takes no more than its share. That it is still there and still what
+was offered is seen before the first byte goes out; where it is not, the channel is closed without
+one, and the file is served no more.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from shoal.transfer.records import HELD_FOLDER, HELD_MAX, pack_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeAlias
 
     from shoal.core import CommitId, ConversationId, DeviceId
     from shoal.transfer.channel_wire import FileRequest
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from shoal.transfer.effects import Effect
     from shoal.transfer.errors import TransferError
     from shoal.transfer.records import HeldFile
+
+    _Key: TypeAlias = tuple[CommitId | None, str]  # the message that offers it, and its id there
 
 
 @dataclass(slots=True)
@@ -73,9 +78,9 @@ class Serving:
         self.stats = ServingStats()
         self._own_device = own_device
         self._config = config
-        self._held: dict[ConversationId, dict[str, HeldFile]] = {}
+        self._held: dict[ConversationId, dict[_Key, HeldFile]] = {}
         for each in held:
-            self._held.setdefault(each.conversation, {})[each.transfer_id] = each
+            self._held.setdefault(each.conversation, {})[_key(each)] = each
         self._uploads: dict[int, _Upload] = {}
 
     # --- What we have -------------------------------------------------------------------------
@@ -85,9 +90,9 @@ class Serving:
         files = self._held.get(conversation, {}).values()
         return next((each for each in files if each.commit == commit), None)
 
-    def has(self, conversation: ConversationId, transfer_id: str) -> bool:
-        """Whether we have a file, also one whose message is just being written."""
-        return transfer_id in self._held.get(conversation, {})
+    def has(self, conversation: ConversationId, commit: CommitId, transfer_id: str) -> bool:
+        """Whether we have the file of a message, which may be just being written."""
+        return self._look_up(conversation, commit, transfer_id) is not None
 
     def held(self) -> list[HeldFile]:
         """Return all that we have."""
@@ -96,18 +101,23 @@ class Serving:
     def hold(self, held: HeldFile) -> list[Effect]:
         """Have a file; of too many in one conversation the oldest is served no more."""
         files = self._held.setdefault(held.conversation, {})
-        files.pop(held.transfer_id, None)
-        files[held.transfer_id] = held
+        files.pop(_key(held), None)
+        files[_key(held)] = held
         while len(files) > HELD_MAX:
             del files[next(iter(files))]
         return [self._keep(held.conversation)]
 
+    def offered(self, held: HeldFile, commit: CommitId) -> list[Effect]:
+        """The message that offers a file is written: from now on the file is that one's."""
+        self._held.get(held.conversation, {}).pop(_key(held), None)
+        return self.hold(replace(held, commit=commit))
+
     def let_go(self, held: HeldFile) -> list[Effect]:
         """Have a file no more, unless what is known of it has changed meanwhile."""
         files = self._held.get(held.conversation, {})
-        if files.get(held.transfer_id) != held:
+        if files.get(_key(held)) != held:
             return []
-        del files[held.transfer_id]
+        del files[_key(held)]
         return [self._keep(held.conversation)]
 
     def delete(self, conversation: ConversationId, commit: CommitId, now: float) -> list[Effect]:
@@ -150,7 +160,9 @@ class Serving:
 
     def held_checked(self, channel: int, held: HeldFile, now: float) -> list[Effect]:
         """The file is there, and is what was offered."""
-        known = self._held.get(held.conversation, {}).get(held.transfer_id)
+        known = None
+        if held.commit is not None:
+            known = self._look_up(held.conversation, held.commit, held.transfer_id)
         effects = [] if known is None or known == held else self.hold(held)
         upload = self._uploads.get(channel)
         if upload is None:
@@ -237,12 +249,20 @@ class Serving:
 
     # --- Inside -------------------------------------------------------------------------------
 
+    def _look_up(
+        self, conversation: ConversationId, commit: CommitId, transfer_id: str
+    ) -> HeldFile | None:
+        """Return the file of a message, or one whose message is just being written."""
+        files = self._held.get(conversation, {})
+        return files.get((commit, transfer_id)) or files.get((None, transfer_id))
+
     def _wanted(self, device: DeviceId, request: FileRequest) -> HeldFile | None:
         """Return what a device may fetch."""
         if request.device == self._own_device:
             return None  # Jami declines these, too: the name has to hold the opener's id
-        held = self._held.get(request.conversation, {}).get(request.file.transfer_id)
-        if held is None or held.commit not in {None, request.file.commit}:
+        file = request.file
+        held = self._look_up(request.conversation, file.commit, file.transfer_id)
+        if held is None:
             return None
         own = sum(each.device == device for each in self._uploads.values())
         is_busy = len(self._uploads) >= self._config.uploads_max
@@ -280,6 +300,5 @@ class Serving:
         )
 
 
-def with_commit(held: HeldFile, commit: CommitId) -> HeldFile:
-    """Return *held* as the file that *commit* offers."""
-    return replace(held, commit=commit)
+def _key(held: HeldFile) -> _Key:
+    return held.commit, held.transfer_id

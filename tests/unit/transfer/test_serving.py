@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from shoal.core import CommitId, ConversationId, DeviceId, Persist
 from shoal.transfer import effects as fx
@@ -11,7 +12,7 @@ from shoal.transfer.config import TransferConfig
 from shoal.transfer.effects import TransferState
 from shoal.transfer.errors import FileChangedError, FolderError, InvalidOfferError
 from shoal.transfer.records import HeldFile, Stamp, unpack_held
-from shoal.transfer.serving import Serving, with_commit
+from shoal.transfer.serving import Serving
 
 OWN = DeviceId(bytes(32))
 PEER = DeviceId(b"p" * 32)
@@ -161,7 +162,7 @@ def test_a_message_that_a_peer_made_up() -> None:
         place.accepted(channel, PEER, forged, 0.0)
     assert place.held_failed(1, InvalidOfferError(), 0.0) == [fx.CloseChannel(1)]
     assert place.held() == [early]
-    place.hold(HELD)
+    place.offered(early, COMMIT)
     assert place.held_failed(2, InvalidOfferError(), 0.0) == [fx.CloseChannel(2)]
     assert place.let_go(early) == []
     assert place.held() == [HELD]
@@ -169,20 +170,55 @@ def test_a_message_that_a_peer_made_up() -> None:
 
 def test_a_message_that_is_just_being_written() -> None:
     """Who sees it may ask at once; what it says then is kept."""
-    held = with_commit(HELD, COMMIT)
+    held = HELD
     early = HeldFile(CONVERSATION, None, "77", HELD.path, HELD.sha3_512, HELD.stamp)
     place = Serving(OWN, [], TransferConfig())
     (kept,) = place.hold(early)
     assert isinstance(kept, Persist)
     assert kept.name == f"held/{CONVERSATION}"
-    assert place.has(CONVERSATION, "77")
+    assert place.has(CONVERSATION, COMMIT, "77")
     assert place.find(CONVERSATION, COMMIT) is None
     place.accepted(1, PEER, request(), 0.0)
     first = place.held_checked(1, held, 0.0)[0]
     assert isinstance(first, Persist)
-    assert unpack_held(first.data) == [held]
+    assert unpack_held(first.data) == [early, held]
     assert place.find(CONVERSATION, COMMIT) == held
+    (kept,) = place.offered(early, COMMIT)
+    assert isinstance(kept, Persist)
+    assert unpack_held(kept.data) == [held]
     assert place.held() == [held]
+
+
+def test_a_copycat_displaces_nobody() -> None:
+    """Another message with the same transfer id offers another file: each keeps its own."""
+    copycat = CommitId(b"x" * 20)
+    other = HeldFile(CONVERSATION, copycat, "77", "/x/other.bin", "cd" * 64, Stamp(9, 3, 4))
+    place = serving()
+    assert not place.has(CONVERSATION, copycat, "77")
+    (kept,) = place.hold(other)
+    assert isinstance(kept, Persist)
+    assert unpack_held(kept.data) == [HELD, other]
+    assert place.find(CONVERSATION, COMMIT) == HELD
+    assert place.find(CONVERSATION, copycat) == other
+    assert stream(place).held == HELD
+    wanted = request(commit=copycat)
+    assert place.accepted(2, PEER, wanted, 0.0) == [fx.CheckHeld(2, other, wanted)]
+    place.delete(CONVERSATION, copycat, 0.0)
+    assert place.held() == [HELD]
+    assert stream(Serving(OWN, unpack_held(kept.data), TransferConfig())).held == HELD
+
+
+def test_a_copycat_of_what_is_just_being_written() -> None:
+    """Who is served by a message of their own takes the file from nobody else."""
+    early = HeldFile(CONVERSATION, None, "77", HELD.path, HELD.sha3_512, HELD.stamp)
+    forged = CommitId(b"f" * 20)
+    place = Serving(OWN, [early], TransferConfig())
+    place.accepted(1, PEER, request(commit=forged), 0.0)
+    place.held_checked(1, replace(early, commit=forged), 0.0)
+    assert place.accepts(PEER, request())
+    place.offered(early, COMMIT)
+    assert place.find(CONVERSATION, COMMIT) == HELD
+    assert place.accepts(PEER, request())
 
 
 def test_deletion() -> None:

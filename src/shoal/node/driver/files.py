@@ -45,7 +45,6 @@ from shoal.transfer import (
     safe_name,
     unpack_held,
     unpack_wanted,
-    with_commit,
 )
 from shoal.transfer import effects as fx
 from shoal.transfer.driver import check_copy, read_copy, remove_copy, take_stamp
@@ -222,7 +221,7 @@ class Files(PartReports):
         except BaseException:
             self._apply(self.engine.serving.let_go(held))
             raise
-        self._apply(self.engine.hold(with_commit(held, message.id)))
+        self._apply(self.engine.offered(held, message.id))
         await self.kept()
         return message
 

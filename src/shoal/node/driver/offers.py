@@ -107,5 +107,6 @@ class Offers:
         config = self._files.engine.config
         age = time.time() - message.commit.wall_time
         is_small = bool(config.accept_max) and offer.size <= config.accept_max
-        is_here = self._files.engine.serving.has(conversation, offer.transfer_id)
+        serving = self._files.engine.serving
+        is_here = serving.has(conversation, message.commit.id, offer.transfer_id)
         return is_small and age <= config.accept_age_max and not is_here
