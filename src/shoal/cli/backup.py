@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from shoal.cli.common import Exit, counted, emit, json_option, runs_async
-from shoal.cli.home import ask_password, call, home_option, password_option
+from shoal.cli.home import ask_password, call, home_option, password_option, read_password
 
 
 @click.group()
@@ -67,9 +67,12 @@ async def restore(file: str, password_file: str | None, home: str | None, *, as_
     from shoal.node.driver.home import Home
 
     path, place = Path(file), Home(home)
-    password = ""
     if is_sealed(path):
         password = ask_password(password_file, f"Password of {file}") or ""
+    else:
+        password = read_password(password_file) or ""  # with one it is refused
+        if not password:
+            click.echo("the backup has no password: anybody can have written it", err=True)
     found = await asyncio.to_thread(restore_backup, place, path, password)
     accounts = sum(not each.endswith(".toml") for each in found)
     if as_json:

@@ -100,6 +100,7 @@ def _of_accounts(error: Exception) -> Exit | None:
             identity.ArchivePasswordError()
             | identity.LinkPasswordError()
             | node.BackupPasswordError()
+            | node.BackupUnsealedError()
         ):
             return Exit.REFUSED
         case (

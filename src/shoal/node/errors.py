@@ -17,7 +17,8 @@ NodeError
 ├── OwnDeviceError          the device is this one
 ├── TooMuchAskedError       a bound on concurrent work is reached
 ├── BackupError             a backup cannot be written, or is none
-│   └── BackupPasswordError it has another password
+│   ├── BackupPasswordError it has another password
+│   └── BackupUnsealedError it has none, and one was given
 ├── NoRunningNodeError      no node runs in this home
 ├── ApiError                the public API answered with an error of no type of ours
 │   ├── UnknownMethodError  the API has no such method
@@ -120,6 +121,13 @@ class BackupError(NodeError):
 
 class BackupPasswordError(BackupError):
     """The backup has another password. Nothing was restored."""
+
+
+class BackupUnsealedError(BackupError):
+    """A password was given, and the file has none: it may be another one than you have made.
+
+    Nothing was restored. If it is yours all the same, restore it without a password.
+    """
 
 
 class NoRunningNodeError(NodeError):

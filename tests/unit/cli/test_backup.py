@@ -42,3 +42,20 @@ def test_there_and_back(tmp_path: Path) -> None:
         "--json",
     ).events  # fmt: skip
     assert (event["event"], event["accounts"]) == ("restored", 1)
+
+
+def test_without_a_password(tmp_path: Path) -> None:
+    """A file that has none is restored with a warning; where one is given it is refused."""
+    home, file, new = make_home(tmp_path / "home"), tmp_path / "all.backup", tmp_path / "new"
+    add_person(home, "alice")
+    assert shoal("backup", "create", str(file), "--home", str(home)).status == Exit.OK
+    password = tmp_path / "password"
+    password.write_text("pw\n")
+    back = ("backup", "restore", str(file), "--home", str(new))
+    refused = shoal(*back, "--password-file", str(password))
+    assert refused.status == Exit.REFUSED
+    assert "anybody can have written it" in refused.err
+    assert not any((new / "accounts").iterdir())
+    restored = shoal(*back)
+    assert restored.out == f"restored 1 account to {new}\n"
+    assert "anybody can have written it" in restored.err

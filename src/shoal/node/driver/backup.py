@@ -29,7 +29,7 @@ from shoal.crypto.password import stretch
 from shoal.identity.driver.files import flush_folder, make_folder
 from shoal.node.config import CONFIG_FILE
 from shoal.node.driver.home import ACCOUNTS, Home
-from shoal.node.errors import BackupError, BackupPasswordError, HomeError
+from shoal.node.errors import BackupError, BackupPasswordError, BackupUnsealedError, HomeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,6 +141,7 @@ def restore_backup(home: Home, path: Path, password: str = "") -> list[str]:
     Raises:
         BackupError: it is none, or damaged, or cut short.
         BackupPasswordError: it has another password.
+        BackupUnsealedError: it has none, and one was given.
         HomeError: the home has accounts, or cannot be used.
         HomeTakenError: a node runs there.
     """
@@ -282,6 +283,8 @@ class _Source:
         is_sealed, salt = bool(head[len(MAGIC)]), head[-SALT:]
         if is_sealed and not password:
             raise BackupPasswordError("the backup has a password")
+        if password and not is_sealed:
+            raise BackupUnsealedError("the backup has no password: anybody can have written it")
         self._open = AESGCM(stretch(password, salt, KEY)) if is_sealed else None
 
     def read(self, size: int) -> bytes:

@@ -19,7 +19,7 @@ from shoal.node import Node
 from shoal.node.driver.backup import CHUNK, is_sealed, restore_backup, write_backup
 from shoal.node.driver.backup import _Sink as Sink
 from shoal.node.driver.home import Home
-from shoal.node.errors import BackupError, BackupPasswordError, HomeError
+from shoal.node.errors import BackupError, BackupPasswordError, BackupUnsealedError, HomeError
 from tests.unit.node.driver.conftest import add_account, loopback
 
 if TYPE_CHECKING:
@@ -100,6 +100,9 @@ async def test_damaged_cut_and_foreign_files_restore_nothing(tmp_path: Path) -> 
     for wrong in ("", "other"):
         with pytest.raises(BackupPasswordError):
             restore_backup(Home(tmp_path / "wrong"), tmp_path / "sealed.backup", wrong)
+    with pytest.raises(BackupUnsealedError):
+        restore_backup(Home(tmp_path / "downgraded"), tmp_path / "clear.backup", WORD)
+    assert not any((tmp_path / "downgraded" / "accounts").iterdir())
     with pytest.raises(BackupError):
         is_sealed(tmp_path / "home" / "config.toml")
     with pytest.raises(HomeError):
