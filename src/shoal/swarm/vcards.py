@@ -128,11 +128,11 @@ def write_group(card: VCard) -> bytes:
     return text.encode()
 
 
-def read_vcard(data: bytes) -> VCard:
-    """Read a vCard; what makes no sense in it is left out.
+def read_vcard(data: bytes, *, needs_end: bool = False) -> VCard:
+    """Read a vCard; what makes no sense in it is left out, an end that *needs_end* must be there.
 
     Raises:
-        DecodeError: it is none, or too large.
+        DecodeError: it is none, cut off, or too large.
     """
     if len(data) > VCARD_SIZE_MAX:
         raise DecodeError(f"a vCard of {len(data)} bytes; {VCARD_SIZE_MAX} at most")
@@ -141,6 +141,8 @@ def read_vcard(data: bytes) -> VCard:
         raise DecodeError(f"a vCard of {len(lines)} lines; {LINES_MAX} at most")
     if not lines or lines[0].strip().upper() != "BEGIN:VCARD":
         raise DecodeError("no vCard")
+    if needs_end and not any(_is_end(line) for line in lines):
+        raise DecodeError("a vCard that is cut off")
     return _card(list(_properties(lines[1:])))
 
 
@@ -170,10 +172,14 @@ def _properties(lines: list[str]) -> Iterator[_Property]:
             pending.append(line[1:] if is_folded else line)
             continue
         yield from _joined(pending)
-        if line.strip().upper() == "END:VCARD":
+        if _is_end(line):
             return
         pending = [line]
     yield from _joined(pending)
+
+
+def _is_end(line: str) -> bool:
+    return line.strip().upper() == "END:VCARD"
 
 
 def _joined(lines: list[str]) -> Iterator[_Property]:

@@ -131,6 +131,16 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         read_vcard(b"BEGIN:VCARD\n")
 
 
+def test_what_is_cut_off() -> None:
+    """It is read as far as it goes, unless its end is asked for."""
+    whole = write_person(VCard("Ada", picture=PNG))
+    assert read_vcard(whole[:-5]).name == "Ada"
+    assert read_vcard(whole, needs_end=True) == read_vcard(whole)
+    for size in range(len(whole) - len("\n")):
+        with pytest.raises(DecodeError):
+            read_vcard(whole[:size], needs_end=True)
+
+
 def test_changes() -> None:
     """What is None stays; what others would not see is refused."""
     card = VCard("a", "b", PNG, (("X", "y"),))

@@ -77,7 +77,7 @@ class PushProfile:
 
 @dataclass(frozen=True, slots=True)
 class AskProfile:
-    """Action: open a channel called *name* to a device and read it: `received`, `unanswered`."""
+    """Action: open a channel called *name* to a device and read it: `answered`, `unanswered`."""
 
     account: AccountId
     device: DeviceId
@@ -240,6 +240,12 @@ class ProfileEngine:
         """A device could not be asked, or declined: it is asked again when there is a reason to."""
         self._asked.get(order.device, set()).discard(order.account)
 
+    def answered(self, order: AskProfile, data: bytes) -> list[object]:
+        """A device that was asked has written this: nothing, if it has none, or half of one."""
+        if data and _read(data) is None:
+            self.unanswered(order)
+        return self.received(order.account, data)
+
     def accepts(self, account: AccountId, name: ProfilePush | ProfileQuestion | OwnProfile) -> bool:
         """Whether a channel that a device of *account* asks for is taken."""
         is_own = account == self._account
@@ -266,6 +272,9 @@ class ProfileEngine:
             return []
         if isinstance(name, ProfilePush):
             return self.received(account, data)
+        card = _read(data)
+        if card is None:
+            return []
         modified = from_file_time(name.wall_modified)
         before = self.state.heard.get(device)
         self.state.heard[device] = _digest(data)
@@ -273,9 +282,6 @@ class ProfileEngine:
         is_newer = modified > self.state.wall_modified
         if not is_newer and (modified or (self.state.wall_modified and not has_changed)):
             return [self._keep_state()]
-        card = _read(data)
-        if card is None:
-            return []
         kept = self._keep_own(card, modified or int(wall_now))
         self.state.sent[device] = _digest(self._data)
         return [*kept, ProfileReceived(self._account, self._account, card.name, bool(card.picture))]
@@ -311,7 +317,7 @@ def _read(data: bytes) -> VCard | None:
     if not data or len(data) > VCARD_SIZE_MAX:
         return None
     try:
-        return read_vcard(data)
+        return read_vcard(data, needs_end=True)
     except DecodeError:
         return None
 

@@ -240,7 +240,7 @@ class Profiles:
             _log.info("x profile: %s", error)
             self._engine.unanswered(order)
             return
-        self._apply(self._engine.received(order.account, data))
+        self._apply(self._engine.answered(order, data))
 
     # What happens
 

@@ -142,6 +142,27 @@ def test_what_others_look_like(engine: ProfileEngine, monkeypatch: pytest.Monkey
     assert engine.received(EVE, data) == []
 
 
+def test_what_is_cut_off_replaces_nothing(engine: ProfileEngine) -> None:
+    """Half a vCard, of somebody or of ours, wherever it ends; who gave it is asked again."""
+    whole = write_person(VCard("Bob", picture=PNG))
+    engine.received(BOB, whole)
+    engine.set_own(ADA, (), 1_000.0)
+    newer = write_person(VCard("Bobby", picture=PNG))
+    for size in range(len(newer) - len("\n")):
+        assert engine.pushed_to_us(BOB, BOBS, ProfilePush(REEF, BOBS), newer[:size], 0.0) == []
+        name = OwnProfile(wall_modified=2**62)
+        assert engine.pushed_to_us(US, OTHER, name, newer[:size], 2_000.0) == []
+    assert engine.people[BOB].name == "Bob"
+    assert engine.own == ADA
+    assert engine.state.heard == {}
+    (order,) = engine.wanted([(EVE, REEF)], OTHER)
+    assert isinstance(order, AskProfile)
+    assert engine.answered(order, newer[:-5]) == []
+    assert engine.wanted([(EVE, REEF)], OTHER) == [order]
+    assert len(engine.answered(order, newer)) == 3
+    assert engine.people[EVE].name == "Bobby"
+
+
 def test_a_device_of_ours_is_asked(engine: ProfileEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """For whom we do not know, once each, and not for ever so many."""
     engine.received(BOB, write_person(VCard("Bob")))
