@@ -34,8 +34,11 @@ from shoal.transfer import SCHEME, OwnProfile, ProfilePush, ProfileQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeVar
 
     from shoal.core import ConversationId
+
+    V = TypeVar("V")
 
 STATE_FILE: Final = "profiles.state"
 OWN_FILE: Final = "profile.vcf"  # Jami's name
@@ -43,6 +46,7 @@ FOLDER: Final = "profiles"  # Jami's name; the files in it are named by account
 PEOPLE_MAX: Final = 100_000  # ours: whose profiles are kept
 DEVICES_MAX: Final = 100_000  # ours: of which it is remembered what they have
 ASKED_MAX: Final = 4_096  # ours: questions to one device while we run
+DEVICES_ASKED_MAX: Final = 1_024  # ours: whose questions are remembered; the first are asked again
 STATE_SIZE_MAX: Final = 67_108_864  # bytes, ours
 
 
@@ -213,10 +217,7 @@ class ProfileEngine:
         self._pushing.discard(order.device)
         if not is_taken:
             return []
-        self.state.sent.pop(order.device, None)
-        self.state.sent[order.device] = _digest(order.data)
-        while len(self.state.sent) > DEVICES_MAX:
-            del self.state.sent[next(iter(self.state.sent))]
+        _remember(self.state.sent, order.device, _digest(order.data), DEVICES_MAX)
         return [self._keep_state()]
 
     # --- Theirs -------------------------------------------------------------------------------
@@ -225,7 +226,8 @@ class ProfileEngine:
         self, people: Iterable[tuple[AccountId, ConversationId]], device: DeviceId
     ) -> list[object]:
         """Ask a device for profiles that we lack, once each: ours for all, others for their own."""
-        asked = self._asked.setdefault(device, set())
+        asked = self._asked.get(device, set())
+        _remember(self._asked, device, asked, DEVICES_ASKED_MAX)
         effects: list[object] = []
         for account, conversation in people:
             is_known = account in self.state.people or account == self._account
@@ -277,13 +279,13 @@ class ProfileEngine:
             return []
         modified = from_file_time(name.wall_modified)
         before = self.state.heard.get(device)
-        self.state.heard[device] = _digest(data)
+        _remember(self.state.heard, device, _digest(data), DEVICES_MAX)
         has_changed = before is not None and before != _digest(data)
         is_newer = modified > self.state.wall_modified
         if not is_newer and (modified or (self.state.wall_modified and not has_changed)):
             return [self._keep_state()]
         kept = self._keep_own(card, modified or int(wall_now))
-        self.state.sent[device] = _digest(self._data)
+        _remember(self.state.sent, device, _digest(self._data), DEVICES_MAX)
         return [*kept, ProfileReceived(self._account, self._account, card.name, bool(card.picture))]
 
     def received(self, account: AccountId, data: bytes) -> list[object]:
@@ -320,6 +322,14 @@ def _read(data: bytes) -> VCard | None:
         return read_vcard(data, needs_end=True)
     except DecodeError:
         return None
+
+
+def _remember(known: dict[DeviceId, V], device: DeviceId, what: V, limit: int) -> None:
+    """Note something of a device, as the latest; of too many the first is forgotten."""
+    known.pop(device, None)
+    known[device] = what
+    while len(known) > limit:
+        del known[next(iter(known))]
 
 
 def _digest(data: bytes) -> bytes:

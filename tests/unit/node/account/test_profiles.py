@@ -189,6 +189,23 @@ def test_what_devices_have_is_limited(
     assert list(engine.state.sent) == [OTHER]
 
 
+def test_what_is_remembered_of_devices_is_limited(
+    engine: ProfileEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they were asked, and what ours have pushed: of too many the first is forgotten."""
+    monkeypatch.setattr(profiles, "DEVICES_MAX", 2)
+    monkeypatch.setattr(profiles, "DEVICES_ASKED_MAX", 2)
+    devices = [DeviceId(bytes([number]) * 32) for number in range(10, 15)]
+    for number, device in enumerate(devices):
+        assert len(engine.wanted([(EVE, REEF)], device)) == 1
+        data = write_person(VCard(f"Ada {number}"))
+        engine.pushed_to_us(US, device, OwnProfile(wall_modified=2**60 + number), data, 0.0)
+    assert engine.wanted([(EVE, REEF)], devices[-1]) == []
+    assert list(engine.state.heard) == devices[-2:]
+    assert list(engine.state.sent) == devices[-2:]
+    assert len(engine.wanted([(EVE, REEF)], devices[0])) == 1
+
+
 @given(st.binary())
 def test_any_bytes(data: bytes) -> None:
     """A state or `DecodeError`."""
