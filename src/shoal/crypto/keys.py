@@ -352,9 +352,24 @@ def _load_private(data: bytes, password: str | None) -> object:
         mended = mend_private_key(_key_info(data), password)
         if mended is not None and mended != data:
             return _load_private(mended, None)
-        if "password" in str(error).lower():
+        if password is not None and _is_encrypted(data):
             raise PasswordError("wrong password for the private key") from error
         raise InvalidKeyError("not a private key in PEM or DER") from error
+
+
+def _is_encrypted(data: bytes) -> bool:
+    """Say whether it needs a password.
+
+    What a wrong one makes of the key has, once in 256 times, a padding that looks right: then only
+    this tells it from what is no key.
+    """
+    try:
+        _load_private(data, None)
+    except PasswordError:
+        return True
+    except (InvalidKeyError, UnsupportedKeyError):
+        pass
+    return False
 
 
 def _key_info(data: bytes) -> bytes:

@@ -95,6 +95,15 @@ def test_scalars_of_gnutls_are_mended(bits: int, password: str | None) -> None:
                     PrivateKey.load(odd, wrong)
 
 
+def test_a_wrong_password_is_called_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time: once in 256 times what it decrypts to has a padding that looks right."""
+    monkeypatch.setattr("shoal.crypto.pkcs8.ROUNDS", 1)
+    plain = PrivateKey.generate_ec().export_der()
+    for _ in range(1500):
+        with pytest.raises(PasswordError):
+            PrivateKey.load(encrypt_private_key(plain, "pass"), "wrong")
+
+
 def test_what_is_not_to_be_mended_is_left() -> None:
     """RSA keys, other curves, scalars that are too large, and what is no key."""
     curve = PrivateKey.generate_ec().export_der()
