@@ -195,7 +195,7 @@ class Gatherer:
         """When `wake` has something to do."""
         earliest = inf if self.is_done else self.deadline
         for relay in (*self._allocating, *self.relays):
-            earliest = min(earliest, relay.next_deadline() or inf)
+            earliest = min(earliest, relay.next_deadline())
         for transaction, _, _ in self._udp_probes.values():
             earliest = min(earliest, transaction.deadline)
         return earliest
@@ -203,7 +203,7 @@ class Gatherer:
     def wake(self, now: float) -> None:
         """Repeat questions, refresh relays."""
         for relay in (*self._allocating, *self.relays):
-            if (relay.next_deadline() or inf) <= now:
+            if relay.next_deadline() <= now:
                 relay.wake(now)
         for transaction, socket, addr in self._udp_probes.values():
             if transaction.advance(now):

@@ -151,13 +151,14 @@ class Relay:
         """Take a datagram from the server."""
         self._apply(self.client.receive(data, now), now)
 
-    def next_deadline(self) -> float | None:
-        """When there is something to do."""
+    def next_deadline(self) -> float:
+        """When `wake` has something to do."""
         deadline = min(self._called.values(), default=inf)
-        deadline = min(deadline, self.client.next_deadline() or inf)
+        if (moment := self.client.next_deadline()) is not None:
+            deadline = min(deadline, moment)
         if self._side_door is not None:
-            deadline = min(deadline, self._side_door.relay.next_deadline() or inf)
-        return None if deadline == inf else deadline
+            deadline = min(deadline, self._side_door.relay.next_deadline())
+        return deadline
 
     def wake(self, now: float) -> None:
         """Do it."""

@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from shoal.core import Address
-from shoal.net.ice import CandidateType, PathKind, Scope, TcpType, Transport
-from shoal.net.ice.effects import Failed
+from shoal.net.ice import (
+    CandidateType,
+    IceConfig,
+    IceEngine,
+    PathKind,
+    Scope,
+    TcpType,
+    Transport,
+    TurnServer,
+)
+from shoal.net.ice.effects import Failed, Listen, SendFrom
 from shoal.net.ice.errors import LinkLostError, NoPathError
 from shoal.net.ice.gathering import GATHER_TIME, choose_hosts, is_reflexive
+from shoal.sim import SeededEntropy
 from tests.unit.net.ice.world import Device, IceWorld, Site
 
 if TYPE_CHECKING:
@@ -174,3 +184,25 @@ def test_a_public_address_that_is_our_own_is_not_repeated() -> None:
     world = IceWorld()
     world.gather()
     assert candidates(world.caller, CandidateType.SRFLX) == []
+
+
+def test_the_instant_zero_is_one_like_any_other() -> None:
+    """A question to a relay that is due at 0.0 is awaited, and repeated then."""
+    server = TurnServer("203.0.113.1", "user", "pass")
+    config = IceConfig(transport=Transport.UDP, turn=(server,), guesses_ports=False)
+
+    def asked(began: float) -> IceEngine:
+        engine = IceEngine(config, SeededEntropy(1), is_controlling=True)
+        host = Address.parse("10.0.0.1", 0)
+        (listen,) = engine.gather([host.ip], [], began)
+        assert isinstance(listen, Listen)
+        (question,) = engine.socket_opened(listen.socket, host._replace(port=4001), began)
+        assert isinstance(question, SendFrom)
+        return engine
+
+    wait = asked(0.0).next_deadline()
+    assert wait is not None
+    engine = asked(-wait)
+    assert engine.next_deadline() == 0.0
+    (again,) = engine.advance(0.0)
+    assert isinstance(again, SendFrom)
