@@ -57,7 +57,11 @@ class Application:
                 Route("/v1/qr", answering(sessions.draw), methods=["GET"]),
                 Route("/v1/backup", answering(sessions.back_up), methods=["POST"]),
                 Route("/v1/files", answering(files.send), methods=["POST"]),
-                Route("/v1/files/{conversation}/{message}", answering(files.get), methods=["GET"]),
+                Route(
+                    "/v1/files/{conversation}/{message}",
+                    answering(files.get),
+                    methods=["GET", "POST"],
+                ),
                 WebSocketRoute("/v1/socket", self._socket),
                 WebSocketRoute("/api", self._events),
                 *JamiRoutes(node, callers).routes(),
@@ -95,7 +99,7 @@ class Application:
         try:
             now = asyncio.get_running_loop().time()
             token = self._callers.check(websocket.query_params.get("accessToken", ""), now)
-            check_scope(token, "conversations:read")
+            check_scope(token, jami_events.CONVERSATIONS)
             if len(self.sockets) >= self._callers.limits.sockets:
                 raise TooMuchAskedError
         except ShoalError as error:

@@ -71,20 +71,25 @@ class Files:
         return Json(message_to_json(message))
 
     async def get(self, request: Request) -> Response:
-        """Hand out a file, fetched first if it is not here.
+        """Hand out a file that is here; asked by POST, one that is fetched first if it is not.
+
+        To fetch changes what is here, so a token that may only read does not make us.
 
         Raises:
+            NoSuchPageError: it is not here.
             TooLongError: nobody who has it is online; it goes on when somebody is.
             ShoalError: as `Conversation.download`.
         """
         token = self._callers.of(request, asyncio.get_running_loop().time())
         fields = {**request.query_params, **request.path_params}
-        check_permitted(token.scopes, token.account, "file.show", fields)
+        may_fetch = request.method == "POST"
+        for each in ("file.show", *(["file.get"] if may_fetch else [])):
+            check_permitted(token.scopes, token.account, each, fields)
         account = self._node.accounts[text_of(fields, "account")]
         conversation = account.conversations[text_of(fields, "conversation")]
         message = CommitId.from_hex(text_of(fields, "message"))
         path = await account.transfers.path(conversation.id, message)
-        if path is None:
+        if path is None and may_fetch:
             await conversation.download(message)
             try:
                 async with asyncio.timeout(self._callers.limits.call_seconds):
@@ -93,7 +98,7 @@ class Files:
                 raise TooLongError("nobody who has the file is online") from None
             path = await account.transfers.path(conversation.id, message)
         if path is None:
-            raise NoSuchPageError("the file is not here")
+            raise NoSuchPageError("the file is not here; POST to this address fetches it")
         called = quote(fields.get("name") or path.name, safe="")
         disposition = {"content-disposition": f"attachment; filename*=UTF-8''{called}"}
         return FileResponse(path, headers=disposition, media_type="application/octet-stream")

@@ -1,7 +1,8 @@
 """Jami's app access: what happens, on a WebSocket at `/api?accessToken=TOKEN`.
 
-Each message is `{"type": …, "data": …}`; what callers send is not read. A caller that reads slowly
-loses events, and is told so by one of type `lagged`, which Jami does not have.
+Each message is `{"type": …, "data": …}`; what callers send is not read. Who may only read
+conversations hears of these alone: each type takes the scope of what it tells of. A caller that
+reads slowly loses events, and is told so by one of type `lagged`, which Jami does not have.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.websockets import WebSocketDisconnect
 
@@ -18,6 +19,7 @@ from shoal.node import events as ev
 from shoal.node.driver.news import MessageEdited, MessageReacted, MessageTaken, take_apart
 from shoal.swarm.effects import ConversationGone, ConversationReady, MembersChanged, RequestArrived
 from shoal.web import jami_shapes as shapes
+from shoal.web.scopes import EVERYTHING
 from shoal.web.socket import end_with_token, is_still_valid
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from shoal.node import Account, Node
     from shoal.node.driver.bus import Subscription
     from shoal.web.tokens import Token, TokenBook
+
+CONVERSATIONS: Final = "conversations:read"  # what it takes to listen at all
+_SCOPES: Final = {  # of types that tell of something else
+    "accountStatusChanged": "accounts:read",
+    "contactAdded": "contacts:read",
+    "contactRemoved": "contacts:read",
+}
 
 
 async def follow(websocket: WebSocket, node: Node, tokens: TokenBook, token: Token) -> None:
@@ -65,6 +74,8 @@ async def _send(
                 continue
             found = told(node.accounts[who.hex()], each.event)
         for kind, data in found:
+            if not _may_hear(token, kind):
+                continue
             try:
                 await websocket.send_text(json.dumps({"type": kind, "data": data}))
             except (WebSocketDisconnect, RuntimeError):
@@ -130,6 +141,10 @@ def _told_of_conversation(
             yield "conversationUpdated", {**own, "conversationId": str(conversation)}
         case _:
             pass  # nor of this
+
+
+def _may_hear(token: Token, kind: str) -> bool:
+    return not {EVERYTHING, _SCOPES.get(kind, CONVERSATIONS)}.isdisjoint(token.scopes)
 
 
 def _ids(node: Node) -> set[object]:

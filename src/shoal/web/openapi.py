@@ -44,7 +44,12 @@ def document() -> _Schema:
             "/v1/qr": {"get": _qr()},
             "/v1/backup": {"post": _backup()},
             "/v1/files": {"post": _send_file()},
-            "/v1/files/{conversation}/{message}": {"get": _get_file()},
+            "/v1/files/{conversation}/{message}": {
+                "get": _get_file("getFile", "Hand out the file of a message, if it is here."),
+                "post": _get_file(
+                    "fetchFile", "Hand out the file of a message, fetched first if it is not here."
+                ),
+            },
             "/openapi.json": {"get": _free(_answer("This description.", _JSON))},
         },
         "components": {
@@ -177,12 +182,12 @@ def _send_file() -> _Schema:
     }
 
 
-def _get_file() -> _Schema:
+def _get_file(name: str, summary: str) -> _Schema:
     places = {"conversation": "path", "message": "path", "account": "query"}
     digits: _Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$"}
     return {
-        "operationId": "getFile",
-        "summary": "Hand out the file of a message, fetched first if it is not here.",
+        "operationId": name,
+        "summary": summary,
         "parameters": [
             {
                 "name": name,

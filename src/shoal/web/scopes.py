@@ -28,8 +28,10 @@ READING: Final = frozenset(  # verbs that change nothing
 )
 FILE_PARAMETERS: Final = frozenset({"path", "file", "folder", "archive_path"})
 ALSO: Final = {  # what a method tells of other groups takes their scopes too
-    "node.events": ("contacts:read", "conversations:read")
+    "node.events": ("contacts:read", "conversations:read"),
+    "conversation.events": ("contacts:read",),
 }
+NARROWED: Final = {"conversation.events": "conversation"}  # with this, it tells of no other group
 FREE: Final = frozenset({"node.methods"})  # says what the description says, to everybody
 
 
@@ -105,7 +107,9 @@ def check_permitted(
     if name in FREE:
         return
     granted = set(scopes)
-    missing = [each for each in scopes_of(name) if each not in granted]
+    is_narrow = bool(params.get(NARROWED.get(name, "")))
+    wanted = (scope_of(name),) if is_narrow else scopes_of(name)
+    missing = [each for each in wanted if each not in granted]
     if EVERYTHING not in granted and missing:
         raise ScopeMissingError(f"{name} takes a token with the scope {missing[0]}")
     if account and params.get("account") != account:

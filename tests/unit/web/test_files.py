@@ -88,6 +88,27 @@ async def test_who_may_not_sends_and_gets_nothing(site: Site) -> None:
     ):
         got = await site.ask("GET", path, params={"account": site.account}, token=token)
         assert got.status_code == status
+    for scopes, status in (
+        (("files:read",), 403),
+        (("files:write",), 403),
+        (("files:read", "files:write"), 200),
+    ):
+        token = site.token_for(*scopes)
+        got = await site.ask("POST", path, params={"account": site.account}, token=token)
+        assert got.status_code == status
     for wrong in (f"/v1/files/{where['conversation']}/{'ab' * 20}", f"/v1/files/{'x' * 40}/y"):
         got = await site.ask("GET", wrong, params={"account": site.account})
         assert 400 <= got.status_code < 500
+
+
+async def test_who_may_only_read_starts_no_transfer(site: Site) -> None:
+    """A file that is not here is fetched by POST; to ask for it by GET changes nothing."""
+    where = {**await begin(site), "name": "x"}
+    sent = await site.ask("POST", "/v1/files", params=where, content=b"x")
+    (kept,) = (each for each in (site.node.home / FOLDER).rglob("x") if each.is_file())
+    kept.unlink()
+    path = f"/v1/files/{where['conversation']}/{sent.json()['id']}"
+    account = site.node.accounts[site.account]
+    got = await site.ask("GET", path, params={"account": site.account})
+    assert (got.status_code, kind_of(got)) == (404, "NoSuchPageError")
+    assert account.transfers.list() == ()

@@ -106,6 +106,25 @@ async def test_a_token_that_is_revoked_ends_an_idle_socket(
         await opened.recv()
 
 
+async def test_who_may_read_conversations_hears_of_nothing_else(site: Site) -> None:
+    """Contacts and accounts take their scopes; what comes next is of a conversation."""
+    account = site.node.accounts[site.account]
+    narrow = await follow(site, site.token_for("conversations:read"))
+    both = await follow(site, site.token_for("conversations:read", "contacts:read"))
+    await account.contacts.add("12" * 20)
+    site.node._bus.publish(AccountNamed(account.id, "ada"))  # noqa: SLF001
+    group = await account.conversations.create()
+    for opened, expected in ((narrow, set()), (both, {"contactAdded"})):
+        kinds: set[str] = set()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                event = json.loads(await opened.recv())
+                if event["data"].get("conversationId") == str(group.id):
+                    break
+                kinds.add(event["type"])
+        assert kinds & {"contactAdded", "contactRemoved", "accountStatusChanged"} == expected
+
+
 async def test_a_token_of_another_account_hears_nothing_of_this_one(site: Site) -> None:
     """Only what is about its own."""
     other = await follow(site, site.token_for("*", account="ab" * 20))

@@ -54,6 +54,11 @@ def test_what_happens_in_conversations_is_told_to_those_who_may_read_them() -> N
     with pytest.raises(ScopeMissingError, match="nodes:read"):
         check_permitted(["conversations:read", "contacts:read"], "", "node.events", {})
     check_permitted(["nodes:read", "conversations:read", "contacts:read"], "", "node.events", {})
+    for params in ({"account": ALICE}, {"account": ALICE, "conversation": ""}):
+        with pytest.raises(ScopeMissingError, match="contacts:read"):
+            check_permitted(["conversations:read"], "", "conversation.events", params)
+    one = {"account": ALICE, "conversation": "ab" * 20}  # tells of no contacts
+    check_permitted(["conversations:read"], "", "conversation.events", one)
     assert all(set(scopes_of(each.name)) <= set(known_scopes()) for each in offered())
 
 

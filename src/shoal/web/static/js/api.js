@@ -108,7 +108,8 @@ class Api {
 
   async getFile({ conversation, message, account, name }) {
     const query = new URLSearchParams({ account, name });
-    const response = await fetch(`/v1/files/${conversation}/${message}?${query}`, { headers: this.#headers() });
+    const address = `/v1/files/${conversation}/${message}?${query}`;
+    const response = await fetch(address, { method: "POST", headers: this.#headers() }); // fetched if it is not here
     if (!response.ok) throw new NodeError(await response.json());
     return { blob: await response.blob(), name };
   }
