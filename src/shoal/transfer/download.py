@@ -102,6 +102,7 @@ class Download:
         self._contributors: set[DeviceId | None] = set()  # None: what an earlier run has fetched
         self._liars: set[DeviceId] = set()
         self._is_strict = False
+        self.is_being_checked = False  # over a pause, too: what was begun ends
         self._wrong = 0
         self._waits = 0
         self._deadline: float | None = None
@@ -233,21 +234,30 @@ class Download:
 
     def part_failed(self, error: TransferError, now: float) -> list[Effect]:
         """The disk does not take it."""
+        self.is_being_checked = False
         if not self.is_at_work:
             return []
         return self._fail(error, now)
 
     def part_checked(self, path: str, now: float) -> list[Effect]:
-        """It is what was offered, and has its name."""
-        if self._stage is not _Stage.CHECKING:
+        """It is what was offered, and has its name, also if it was to pause meanwhile."""
+        if not self.is_being_checked:
             return []
+        self.is_being_checked = False
+        is_begun_again = self.is_at_work and self._stage is not _Stage.CHECKING
+        effects = self._hang_up()
+        if is_begun_again:
+            effects.append(RemovePart(self.commit, self.wanted))
         self._stage = _Stage.DONE
+        self._deadline = None
+        self.done = self.wanted.size
         self.path = path
         self.error = None
-        return [self._tell(now)]
+        return [*effects, self._tell(now)]
 
     def part_wrong(self, now: float) -> list[Effect]:
         """It is not what was offered, and was thrown away."""
+        self.is_being_checked = False
         if self._stage is not _Stage.CHECKING:
             return []
         suspects = [each for each in self._contributors if each is not None]
@@ -430,6 +440,7 @@ class Download:
     def _check(self, now: float) -> list[Effect]:
         effects = self._hang_up()
         self._stage = _Stage.CHECKING
+        self.is_being_checked = True
         self._deadline = None
         return [*effects, CheckPart(self.commit), self._tell(now)]
 

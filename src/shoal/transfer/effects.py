@@ -172,7 +172,7 @@ class StreamFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoveCopy:
-    """Delete a file that we have made: it was deleted in its conversation."""
+    """Delete a file that we have made: it was deleted in its conversation, or canceled."""
 
     held: HeldFile
 

@@ -17,7 +17,7 @@ from shoal.core import Persist
 from shoal.transfer.channel_wire import is_sha3
 from shoal.transfer.config import TransferConfig
 from shoal.transfer.download import Download
-from shoal.transfer.effects import CloseChannel
+from shoal.transfer.effects import CloseChannel, RemoveCopy
 from shoal.transfer.errors import (
     InvalidOfferError,
     NoSuchTransferError,
@@ -73,6 +73,7 @@ class TransferEngine:
         self._opening: dict[int, CommitId] = {}
         self._channels: dict[int, Download] = {}
         self._past: dict[CommitId, Transfer] = {}
+        self._unwanted: set[CommitId] = set()  # canceled while they were being checked
         self.serving = Serving(own_device, held, self.config)
         self._downloads = {each.commit: self._new_download(each) for each in wanted}
 
@@ -133,6 +134,8 @@ class TransferEngine:
             if not sending:
                 raise NoSuchTransferError(str(commit))
             return sending
+        if download.is_being_checked:
+            self._unwanted.add(commit)
         effects = self._taken(download.cancel(now))
         return [*sending, *self._end(download, effects, now)]
 
@@ -262,21 +265,32 @@ class TransferEngine:
 
     def part_failed(self, commit: CommitId, error: TransferError, now: float) -> list[Effect]:
         """A part cannot be read, written or named."""
+        if commit in self._unwanted:
+            self._unwanted.remove(commit)
+            return []
         return self._give(commit, lambda download: download.part_failed(error, now), now)
 
     def part_wrong(self, commit: CommitId, now: float) -> list[Effect]:
         """What came is not what was offered; its part is empty again."""
+        self._unwanted.discard(commit)
         self.stats.wrong += 1
         return self._give(commit, lambda download: download.part_wrong(now), now)
 
     def part_checked(self, commit: CommitId, held: HeldFile, now: float) -> list[Effect]:
-        """What came is what was offered: it is ours, and served from now on."""
+        """What came is what was offered: it is ours, and served from now on.
+
+        It is thrown away if it was canceled while it was being named.
+        """
+        if commit in self._unwanted:
+            self._unwanted.remove(commit)
+            return [RemoveCopy(held)]
         download = self._downloads.get(commit)
         if download is None:
             return []
         effects = download.part_checked(held.path, now)
         if not effects:
             return []
+        self._taken(effects)
         self.stats.fetched += 1
         return [*self.serving.hold(held), *self._end(download, effects, now)]
 

@@ -290,6 +290,61 @@ def test_deleted_and_left() -> None:
     assert place.disk == {}
 
 
+def being_checked(engine: TransferEngine) -> HeldFile:
+    """Let all of a file be here, so that it is compared and named."""
+    wanted = world().wanted(COMMIT)
+    engine.download(wanted, 0.0)
+    effects = engine.part_opened(COMMIT, wanted.size, 0.0)
+    assert fx.CheckPart(COMMIT) in effects
+    return HeldFile(CONVERSATION, COMMIT, "77", "/a", wanted.sha3_512, Stamp(wanted.size, 2, 3))
+
+
+def test_canceled_while_it_is_checked() -> None:
+    """The file that has its name by then is deleted, once; wanted again it comes again."""
+    engine = TransferEngine(OWN)
+    held = being_checked(engine)
+    engine.cancel(COMMIT, 0.0)
+    engine.download(world().wanted(COMMIT), 0.0)
+    assert engine.part_checked(COMMIT, held, 0.0) == [fx.RemoveCopy(held)]
+    assert engine.serving.held() == []
+    assert engine.transfer(COMMIT, 0.0).state is TransferState.CONNECTING
+    assert engine.part_checked(COMMIT, held, 0.0) == []
+    engine.part_opened(COMMIT, len(CONTENT), 0.0)
+    engine.part_checked(COMMIT, held, 0.0)
+    assert engine.serving.held() == [held]
+
+
+def test_canceled_while_it_is_checked_and_wrong() -> None:
+    """There is nothing to delete, and the next that comes is kept."""
+    engine = TransferEngine(OWN)
+    for fail in (engine.part_wrong, lambda c, n: engine.part_failed(c, DiskFullError("/"), n)):
+        being_checked(engine)
+        engine.cancel(COMMIT, 0.0)
+        assert fail(COMMIT, 0.0) == []
+    held = being_checked(engine)
+    engine.part_checked(COMMIT, held, 0.0)
+    assert engine.serving.held() == [held]
+
+
+def test_paused_while_it_is_checked() -> None:
+    """It is whole all the same, and not fetched once more, also if it was to go on meanwhile."""
+    engine = TransferEngine(OWN)
+    held = being_checked(engine)
+    engine.pause(COMMIT, 0.0)
+    engine.part_checked(COMMIT, held, 0.0)
+    assert engine.transfer(COMMIT, 0.0).state is TransferState.DONE
+    assert not engine.is_wanted(COMMIT)
+
+    engine = TransferEngine(OWN)
+    held = being_checked(engine)
+    engine.pause(COMMIT, 0.0)
+    engine.resume(COMMIT, 0.0)
+    wanted = replace(world().wanted(COMMIT), is_paused=False)
+    assert fx.RemovePart(COMMIT, wanted) in engine.part_checked(COMMIT, held, 0.0)
+    assert engine.transfer(COMMIT, 0.0).state is TransferState.DONE
+    assert engine.next_deadline() is None
+
+
 def test_what_nobody_asked_for() -> None:
     """Answers to what is forgotten do no harm; a channel that nobody wants is closed."""
     engine = TransferEngine(OWN)
