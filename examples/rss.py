@@ -3,16 +3,19 @@
 Feeds, RSS 2.0 and Atom, are read with the standard library's ElementTree: a parser for feeds of
 every shape would be one more thing to trust with bytes of strangers, and the two formats take
 twenty lines. What hostile feeds can do is bounded: they are at most a mebibyte of UTF-8, a DOCTYPE
-is refused, so no entity is ever defined or expanded, and a name is asked only if it leads to public
-addresses. It is looked up once more to ask it, though, and whoever owns the name may have it lead
-elsewhere by then: run this where there is nothing else to reach.
+is refused, so no entity is ever defined or expanded, and only public addresses are connected to. A
+name is looked up once, and the address that was checked is the one that is asked: whoever owns the
+name cannot have it lead into our network a moment later. A proxy would look names up by itself, so
+none is used.
 """
 
 from __future__ import annotations
 
 import asyncio
+import http.client
 import ipaddress
 import socket
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -112,7 +115,8 @@ def fetch(url: str) -> bytes:
         Refusal: they cannot be had, or are too many.
     """
     check(url)
-    opener = urllib.request.build_opener(CheckedRedirects)
+    no_proxies = urllib.request.ProxyHandler({})
+    opener = urllib.request.build_opener(no_proxies, CheckedRedirects, CheckedWeb, CheckedTls)
     try:
         with opener.open(url, timeout=TIMEOUT) as answer:
             data: bytes = answer.read(SIZE_MAX + 1)
@@ -124,21 +128,70 @@ def fetch(url: str) -> bytes:
 
 
 def check(url: str) -> None:
-    """See that a stranger may have us ask for *url*: the web, not the network that we are in.
+    """See that *url* is one of the web, and of no file or other service.
 
     Raises:
-        Refusal: they may not.
+        Refusal: it is not.
     """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Refusal("A feed's address begins with https://")
+
+
+def dial(host: str, port: int) -> socket.socket:
+    """Connect to where a stranger may send us: the web, not the network that we are in.
+
+    Raises:
+        Refusal: they may not, or there is no such name.
+        OSError: nobody answers there.
+    """
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or parts.scheme)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:
-        raise Refusal(f"I cannot find {parts.hostname}.") from error
-    addresses = {ipaddress.ip_address(entry[4][0]) for entry in found}
-    if not allows_private and not all(each.is_global for each in addresses):
+        raise Refusal(f"I cannot find {host}.") from error
+    addresses = [str(entry[4][0]) for entry in found]
+    if not allows_private and not all(ipaddress.ip_address(each).is_global for each in addresses):
         raise Refusal("I read public feeds alone.")
+    failure = OSError(f"{host} has no address")
+    for address in addresses:
+        try:
+            return socket.create_connection((address, port), TIMEOUT)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+class WebConnection(http.client.HTTPConnection):
+    """A connection to a public address."""
+
+    def connect(self) -> None:
+        """Open it."""
+        self.sock = dial(self.host, self.port)
+
+
+class TlsConnection(http.client.HTTPSConnection):
+    """The same, encrypted; who answers proves to have the name."""
+
+    def connect(self) -> None:
+        """Open it."""
+        plain = dial(self.host, self.port)
+        self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+
+
+class CheckedWeb(urllib.request.HTTPHandler):
+    """Asks public addresses alone."""
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Ask."""
+        return self.do_open(WebConnection, req)
+
+
+class CheckedTls(urllib.request.HTTPSHandler):
+    """The same, encrypted."""
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Ask."""
+        return self.do_open(TlsConnection, req)
 
 
 class CheckedRedirects(urllib.request.HTTPRedirectHandler):

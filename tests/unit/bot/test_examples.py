@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import importlib.util
 import re
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -232,6 +233,38 @@ def test_rss(shoal_network: LoopbackNetwork) -> None:
         talk.expect(re.compile("any more"))
         talk.say("/feeds")
         talk.expect("I follow none.")
+
+
+def test_a_feed_is_asked_at_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that leads to a public address when it is checked leads into our network next."""
+    answers = iter(["1.1.1.1"])
+    asked: list[tuple[str, int]] = []
+
+    def look_up(host: str, port: int, *args: object, **options: object) -> list[Any]:
+        address = next(answers, LOOPBACK)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    def connect(address: tuple[str, int], *args: object, **options: object) -> socket.socket:
+        asked.append(address)
+        raise ConnectionRefusedError("refused")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    fetch = example("rss").fetch
+    for url in ("http://feeds.example:8080/", "https://feeds.example:8080/"):
+        with pytest.raises(Refusal, match=r"refused|public feeds"):
+            fetch(url)
+    assert asked == [("1.1.1.1", 8080)]  # the second time the name leads elsewhere: nobody is asked
+
+
+def test_feeds_lead_to_the_web_alone() -> None:
+    """Not to files, and not to other services, directly or by a redirect."""
+    module: Any = example("rss")
+    for url in ("file:///etc/passwd", "ftp://feeds.example/", "feeds.example", "http:///x"):
+        with pytest.raises(Refusal, match="begins with"):
+            module.fetch(url)
+        with pytest.raises(Refusal, match="begins with"):
+            module.CheckedRedirects().redirect_request(None, None, 302, "", {}, url)
 
 
 def test_what_feeds_are_read() -> None:
