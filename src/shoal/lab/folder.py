@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "shoal-lab-"
 LOCK: Final = "lock"
+NEW_LOCK: Final = "lock.new"
 
 
 @contextmanager
@@ -31,8 +32,9 @@ def lab_folder(kept: Path | None = None) -> Iterator[Path]:
     sweep(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        with (folder / LOCK).open("wb") as lock:
+        with (folder / NEW_LOCK).open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / NEW_LOCK).rename(folder / LOCK)  # whoever finds it finds it held
             yield folder
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -20,7 +19,8 @@ from shoal.dht import DhtNode
 from shoal.lab.config import BOOTSTRAP_NODES, PEOPLE_MAX, LabConfig
 from shoal.lab.errors import PeopleError
 from shoal.lab.folder import lab_folder
-from shoal.lab.people import LOOPBACK, Person, Place, until
+from shoal.lab.people import Person, Place, until
+from shoal.node.loopback import LOOPBACK, draw_network
 from shoal.swarm import Text
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from shoal.node.driver.conversations import Conversation
 
-NETWORK_MAX: Final = 2**32 - 1  # the wire carries 32 bits; 0 is the public network
 BOT_NAME: Final = "Echo"
 GREETING: Final = "Hello! This is the first message of this lab."
 POLL: Final = 0.05  # seconds between two looks at the embedded chain, which needs no time; ours
@@ -64,7 +63,7 @@ class Lab:
         self.people: list[Person] = []
         self.bot: Person | None = None
         self.bootstrap: tuple[str, ...] = ()
-        self.network = 1 + secrets.randbelow(NETWORK_MAX)
+        self.network = draw_network()
         self.name_server = ""
         self.seconds = 0.0
         self.message_seconds = 0.0

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.lab.config import KEY_BITS
-from shoal.lab.errors import LabSlowError
-from shoal.node import Node
+from shoal.lab.errors import ForeignHomeError, LabSlowError
+from shoal.node import Node, NodeConfig
+from shoal.node.config import CONFIG_FILE
+from shoal.node.driver.home import Home
+from shoal.node.loopback import loopback_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +24,7 @@ if TYPE_CHECKING:
     from shoal.node.driver.conversations import Conversation
     from shoal.web import WebServer
 
-CONFIG_NAME: Final = "config.toml"
-LOOPBACK: Final = "127.0.0.1"
+MARK: Final = "# Written by shoal lab.\n"
 LOOK: Final = 0.01  # seconds between two looks at what changes without telling; ours
 _log = logging.getLogger(__name__)
 
@@ -49,15 +51,7 @@ class Place:
         A file rather than arguments: whoever starts a node in a home that was kept is in the lab's
         network then, and not in the public one.
         """
-        hosts = ", ".join(f'"{each}"' for each in self.bootstrap)
-        return (
-            "# Written by shoal lab.\n"
-            f"[dht]\nbootstrap = [{hosts}]\nnetwork = {self.network}\nbind = ["
-            f'"{LOOPBACK}"]\n'
-            "[net]\nturn = []\nupnp = false\nloopback = true\nipv6 = false\n"
-            f'[names]\nserver = "{self.name_server}"\n'
-            f"ask_own = {str(bool(self.name_server)).lower()}\n"
-        )
+        return MARK + loopback_settings(self.bootstrap, self.network, self.name_server)
 
 
 class Person:
@@ -76,9 +70,8 @@ class Person:
         self.registered = ""
         self.page: WebServer | None = None
         self._place = place
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (home / CONFIG_NAME).write_text(place.settings())
-        self._node = Node(home)
+        self._settings = place.settings()
+        self._node = Node(home, config=NodeConfig.parse(self._settings))
         self._stack = AsyncExitStack()
 
     @property
@@ -93,12 +86,23 @@ class Person:
 
     async def open(self, *, has_page: bool) -> None:
         """Start the node and its page; make the account, and be found."""
-        await self._stack.enter_async_context(self._node)
+        await self.move_in()
         if not len(self._node.accounts):
             await self._node.accounts.create(self.name, key_bits=KEY_BITS)
         if has_page:
             self.page = await open_page(self._node, self._stack)
         await self.account.wait_announced(self._place.patience)
+
+    async def move_in(self) -> None:
+        """Take the home, with the settings of this lab, and start the node.
+
+        Raises:
+            ForeignHomeError: somebody lives there who is of no lab.
+            HomeTakenError: a node runs there.
+        """
+        check_home(self.home)
+        await self._stack.enter_async_context(self._node)
+        (self.home / CONFIG_FILE).write_text(self._settings)  # it is ours, and not before
 
     async def close(self) -> None:
         """Stop page and node."""
@@ -142,6 +146,20 @@ class Person:
     def link(self) -> str:
         """Return a link that opens the page once, or "" without one."""
         return "" if self.page is None else self.page.new_link()
+
+
+def check_home(home: Path) -> None:
+    """See that a home is new, or was one of a lab before.
+
+    Raises:
+        ForeignHomeError: it is somebody's, and what they have there would be changed.
+    """
+    try:
+        is_foreign = not (home / CONFIG_FILE).read_text().startswith(MARK)
+    except FileNotFoundError:
+        is_foreign = any(Home(home).accounts.glob("*"))
+    if is_foreign:
+        raise ForeignHomeError(f"{home} is a home that no lab made")
 
 
 async def open_page(node: Node, stack: AsyncExitStack) -> WebServer | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import secrets
 import threading
 import time
 from contextlib import AsyncExitStack
@@ -19,7 +18,9 @@ from shoal.bot import TestClock
 from shoal.core.driver import SystemEntropy
 from shoal.dht import DhtNode
 from shoal.identity import Archive, create_account, pack_archive
-from shoal.node import DhtSettings, NamesSettings, NetSettings, Node, NodeConfig
+from shoal.node import Node, NodeConfig
+from shoal.node.config import CONFIG_FILE
+from shoal.node.loopback import LOOPBACK, draw_network, loopback_settings
 from shoal.testing.transcript import Transcript
 from shoal.testing.users import LOOK, PATIENCE, User
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOOPBACK: Final = "127.0.0.1"
-NETWORK_MAX: Final = 2**32 - 1  # the wire carries 32 bits; 0 is the public network
 KEY_BITS: Final = 2048  # the least that others accept; they take a tenth of the time to make
 CLOSING: Final = 30.0  # seconds, ours
 
@@ -91,7 +90,7 @@ class LoopbackNetwork:
         self.clock = TestClock()
         self.patience = patience
         self._folder = folder
-        self._network = 1 + secrets.randbelow(NETWORK_MAX)
+        self._network = draw_network()
         self._users: list[User] = []
         self._accounts: dict[str, AccountId] = {}
         self._homes: dict[User, tuple[Node, AsyncExitStack]] = {}
@@ -138,20 +137,7 @@ class LoopbackNetwork:
     def prepare_home(self, home: Path) -> None:
         """Make a node of another program, whose home this is, one of this network."""
         home.mkdir(mode=0o700, parents=True)
-        config = f"""
-[dht]
-bootstrap = ["{LOOPBACK}:{self._way_in.port}"]
-network = {self._network}
-bind = ["{LOOPBACK}"]
-[net]
-turn = []
-upnp = false
-loopback = true
-ipv6 = false
-[names]
-ask_own = false
-"""
-        (home / "config.toml").write_text(config)
+        (home / CONFIG_FILE).write_text(self._settings())
 
     def advance(self, seconds: float) -> None:
         """Let time pass for the schedules of bots."""
@@ -249,7 +235,7 @@ ask_own = false
     async def _open_node(self, user: User) -> None:
         async with AsyncExitStack() as stack:
             home = self._folder / f"{self._users.index(user)}"
-            node = Node(home, config=self._config(), serves_api=False)
+            node = Node(home, config=NodeConfig.parse(self._settings()), serves_api=False)
             await stack.enter_async_context(node)
             if not len(node.accounts):
                 archive = await asyncio.to_thread(_archive, self._users.index(user))
@@ -262,16 +248,8 @@ ask_own = false
             await account.wait_announced(self.patience)
             self._homes[user] = node, stack.pop_all()
 
-    def _config(self) -> NodeConfig:
-        return NodeConfig(
-            dht=DhtSettings(
-                bootstrap=(f"{LOOPBACK}:{self._way_in.port}",),
-                network=self._network,
-                bind=(LOOPBACK,),
-            ),
-            net=NetSettings(turn=(), upnp=False, loopback=True, ipv6=False),
-            names=NamesSettings(ask_own=False),
-        )
+    def _settings(self) -> str:
+        return loopback_settings([f"{LOOPBACK}:{self._way_in.port}"], self._network)
 
 
 @functools.cache
