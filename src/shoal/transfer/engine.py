@@ -10,7 +10,7 @@ Source: Jami's data_transfer.cpp, conversation.cpp (downloadFile, onFileChannelR
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Persist
@@ -22,6 +22,7 @@ from shoal.transfer.errors import (
     InvalidOfferError,
     NoSuchTransferError,
     TooManyTransfersError,
+    TransferError,
 )
 from shoal.transfer.records import WANTED_NAME, pack_wanted
 from shoal.transfer.serving import Serving
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from shoal.core import CommitId, ConversationId, DeviceId
     from shoal.transfer.channel_wire import FileRequest
     from shoal.transfer.effects import Effect, Transfer
-    from shoal.transfer.errors import TransferError
     from shoal.transfer.records import HeldFile, WantedFile
 
 PAST_MAX: Final = 256  # ours: transfers that are over and can still be listed
@@ -44,6 +44,7 @@ class TransferStats:
 
     begun: int = 0  # a file was wanted
     fetched: int = 0  # a file came whole
+    passed_over: int = 0  # a file that nobody asked for made no sense, or too many waited
     wrong: int = 0  # what came was not what was offered
     bytes_received: int = 0  # a byte came on a channel of a download
 
@@ -103,6 +104,26 @@ class TransferEngine:
         self._past.pop(wanted.commit, None)
         self._downloads[wanted.commit] = self._new_download(wanted)
         return [self._keep_wanted(), *self._start_queued(now)]
+
+    def offer(
+        self, wanted: WantedFile, wall_offered: float, wall_now: float, now: float
+    ) -> list[Effect]:
+        """A message of *wall_offered* offers a file: fetch it unasked, if it is small and new.
+
+        Not if we have it, or if it came or was given up before; what cannot be fetched is counted.
+        """
+        config, commit = self.config, wanted.commit
+        is_small = bool(config.accept_max) and wanted.size <= config.accept_max
+        is_new = wall_now - wall_offered <= config.accept_age_max
+        is_known = commit in self._past or commit in self._downloads
+        is_here = self.serving.has(wanted.conversation, commit, wanted.transfer_id)
+        if not is_small or not is_new or is_known or is_here:
+            return []
+        try:
+            return self.download(replace(wanted, is_automatic=True), now)
+        except TransferError:  # a peer's, not our caller's mistake
+            self.stats.passed_over += 1
+            return []
 
     def pause(self, commit: CommitId, now: float) -> list[Effect]:
         """Stop fetching, and keep what is here.

@@ -22,7 +22,7 @@ from shoal.transfer.errors import (
     TransferCanceledError,
     WrongContentError,
 )
-from shoal.transfer.records import HeldFile, Stamp
+from shoal.transfer.records import HeldFile, Stamp, WantedFile
 from tests.unit.transfer.world import CHUNK, CONVERSATION, OWN, Peer, World, device
 
 CONTENT = bytes(range(256)) * 200  # 51,200 bytes: 52 packets, 2.6 seconds
@@ -247,6 +247,56 @@ def test_automatic_ones_are_fewer() -> None:
     with pytest.raises(TooManyTransfersError):
         place.engine.download(replace(wanted, commit=CommitId(bytes(20))), 0.0)
     assert place.engine.download(place.wanted(CommitId(bytes(20))), 0.0)
+
+
+WALL = 1_700_000_000.0  # a time of day
+
+
+def offered(engine: TransferEngine, wanted: WantedFile, wall_offered: float = WALL) -> bool:
+    """Offer a file that nobody has asked for; say whether it is fetched."""
+    return bool(engine.offer(wanted, wall_offered, WALL, 0.0))
+
+
+def test_what_is_fetched_unasked() -> None:
+    """What is small and new, by the limits, and only once."""
+    wanted = world().wanted(COMMIT)
+    old = WALL - 100.5
+    for config, wall_offered, is_fetched in (
+        (TransferConfig(accept_max=len(CONTENT)), WALL, True),
+        (TransferConfig(accept_max=len(CONTENT) - 1), WALL, False),
+        (TransferConfig(accept_max=0), WALL, False),
+        (TransferConfig(accept_age_max=101.0), old, True),
+        (TransferConfig(accept_age_max=100.0), old, False),
+        (TransferConfig(accept_age_max=100.0), WALL + 9_999.0, True),  # their clock is fast
+    ):
+        engine = TransferEngine(OWN, config)
+        assert offered(engine, wanted, wall_offered) is is_fetched
+        assert engine.is_wanted(COMMIT) is is_fetched
+    empty = replace(wanted, size=0)
+    assert not offered(TransferEngine(OWN, TransferConfig(accept_max=0)), empty)
+
+
+def test_what_is_not_fetched_unasked_again() -> None:
+    """What is coming, what was canceled, what we have, ours included."""
+    engine, wanted = TransferEngine(OWN), world().wanted(COMMIT)
+    assert offered(engine, wanted)
+    assert not offered(engine, wanted)
+    engine.cancel(COMMIT, 0.0)
+    assert not offered(engine, wanted)
+    for commit in (COMMIT, None):
+        engine = TransferEngine(OWN)
+        stamp = Stamp(len(CONTENT), 2, 3)
+        engine.hold(HeldFile(CONVERSATION, commit, "77", "/a", wanted.sha3_512, stamp))
+        assert not offered(engine, wanted)
+
+
+def test_an_offer_that_cannot_be_taken() -> None:
+    """It is counted: it makes no sense, or too many wait."""
+    engine = TransferEngine(OWN, TransferConfig(accept_waiting_max=1))
+    assert not offered(engine, replace(world().wanted(COMMIT), sha3_512="none"))
+    assert offered(engine, world().wanted(COMMIT))
+    assert not offered(engine, world().wanted(CommitId(bytes(20))))
+    assert engine.stats.passed_over == 2
 
 
 @pytest.mark.parametrize("change", [{"sha3_512": ""}, {"sha3_512": "A" * 128}, {"size": 2**63}])

@@ -10,7 +10,7 @@ from shoal.core import DecodeError
 from shoal.swarm import FileOffer
 from shoal.swarm.errors import NoSuchConversationError, ObjectMissingError
 from shoal.transfer import FileId, WantedFile, safe_name
-from shoal.transfer.errors import InvalidOfferError, TransferError
+from shoal.transfer.errors import InvalidOfferError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,8 +57,6 @@ class Offers:
         commit: CommitId,
         offer: FileOffer,
         folder: Path,
-        *,
-        is_automatic: bool = False,
     ) -> WantedFile:
         """Return what to fetch for an offer, into *folder*.
 
@@ -78,11 +76,10 @@ class Offers:
             offer.size,
             offer.sha3_512,
             str(folder),
-            is_automatic=is_automatic,
         )
 
     def take(self, conversation: ConversationId, message: Taken) -> None:
-        """Take notice of a message: fetch a small file, delete one that was withdrawn."""
+        """Let the engine know what a message offers, or withdraws."""
         content = message.content
         if not isinstance(content, FileOffer):
             return
@@ -92,21 +89,10 @@ class Offers:
             if not content.transfer_id:
                 files.run(lambda now: files.engine.deleted(conversation, edited, now))
             return
-        if not self._is_welcome(conversation, message, content):
-            return
-        folder = files.folder_of(conversation)
-        commit = message.commit.id
+        commit = message.commit
         try:
-            wanted = self.wanted(conversation, commit, content, folder, is_automatic=True)
-            files.run(lambda now: files.engine.download(wanted, now))
-        except TransferError as error:
+            wanted = self.wanted(conversation, commit.id, content, files.folder_of(conversation))
+        except InvalidOfferError as error:
             _log.info("x a file is not fetched: %s", error)
-
-    def _is_welcome(self, conversation: ConversationId, message: Taken, offer: FileOffer) -> bool:
-        """Whether a file is fetched without being asked for."""
-        config = self._files.engine.config
-        age = time.time() - message.commit.wall_time
-        is_small = bool(config.accept_max) and offer.size <= config.accept_max
-        serving = self._files.engine.serving
-        is_here = serving.has(conversation, message.commit.id, offer.transfer_id)
-        return is_small and age <= config.accept_age_max and not is_here
+            return
+        files.run(lambda now: files.engine.offer(wanted, commit.wall_time, time.time(), now))
