@@ -54,22 +54,39 @@ class DurableStore(MemoryStore):
     def __init__(self, write: Callable[[], None]) -> None:
         """Call *write* before and after each write to the disk; it may raise `Crash`."""
         super().__init__()
-        self.kept: dict[bytes, tuple[ObjectKind, bytes]] = {}
+        self.kept_objects: dict[bytes, tuple[ObjectKind, bytes]] = {}
         self._write = write
 
     def set_head(self, commit: CommitId) -> None:
         """Keep everything."""
         self._write()
-        self.kept.update(self.objects)
+        self.kept_objects.update(self.objects)
         super().set_head(commit)
         self._write()
+
+    def keep(self, commit: CommitId) -> None:
+        """Keep a tip of before."""
+        self._write()
+        super().keep(commit)
+        self._write()
+
+    def release(self, commit: CommitId) -> None:
+        """Keep it no longer."""
+        self._write()
+        super().release(commit)
+        self._write()
+
+    def lose(self, object_id: bytes) -> None:
+        """Lose an object, as a bad disk does."""
+        self.objects.pop(object_id)
+        self.kept_objects.pop(object_id)
 
     def crash(self, *, loses_all: bool) -> None:
         """Lose what was not on disk for sure; objects may have got there before their head."""
         if loses_all:
-            self.objects = dict(self.kept)
+            self.objects = dict(self.kept_objects)
         else:
-            self.kept = dict(self.objects)
+            self.kept_objects = dict(self.objects)
 
 
 @dataclass(eq=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING
 
 from shoal.core import ConversationId
+from shoal.swarm import conversation as conversation_module
 from shoal.swarm import membership
 from shoal.swarm.contents import Edit, MemberAction, MemberEvent, Merge, Mode, Vote, read_content
 from shoal.swarm.driver import DiskStore
@@ -15,10 +17,12 @@ from tests.sim.test_swarm import begin, people, say, texts
 from tests.unit.swarm.people import ALICE, BOB, CAROL, who
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from shoal.core import AccountId
+    import pytest
+
+    from shoal.core import AccountId, CommitId
     from shoal.swarm import Conversation, SwarmEngine
     from shoal.swarm.conversation import Event
     from shoal.swarm.effects import Effect
@@ -74,7 +78,7 @@ def test_git_accepts_them(tmp_path: Path) -> None:
     for device in (alice, bob, carol):
         conversation = history(device, group)
         with DiskStore(tmp_path / device.name) as store:
-            store.add_all(device.stores[group].kept.values())
+            store.add_all(device.stores[group].kept_objects.values())
             store.set_head(conversation.head)
         commits = len(conversation.graph)
         assert check_by_git(store.path) == check_encoded_anew(store.path) <= commits
@@ -123,3 +127,76 @@ def test_who_shares_a_conversation_with_us() -> None:
     assert not alice.engine.is_fellow(who(BOB).account)
     assert carol.engine is not None
     assert not carol.engine.is_fellow(who(ALICE).account)  # she has not accepted yet
+
+
+def _damaged(seed: int, count: int = 3) -> tuple[SwarmWorld, Device, Device, ConversationId]:
+    """Alice and bob; alice said what nobody has but her, and lost a part that bob has."""
+    world = SwarmWorld(seed)
+    alice, bob = world.add(ALICE), world.add(BOB)
+    group = begin(world, alice, bob)
+    say(world, bob, group, "both have this")
+    world.run(5.0)
+    world.stop(bob)
+    for number in range(count):
+        say(world, alice, group, f"only alice has {number}")
+    common = history(alice, group).commit_of(next(_line_below(history(alice, group), count)))
+    world.stop(alice)
+    alice.stores[group].lose(common.id)
+    return world, alice, bob, group
+
+
+def _line_below(conversation: Conversation, count: int) -> Iterator[CommitId]:
+    """The line of a conversation without its latest commits."""
+    return itertools.islice(conversation.line(), count, None)
+
+
+def _all(count: int = 3) -> list[str]:
+    """What was said in such a conversation."""
+    return ["both have this", *(f"only alice has {number}" for number in range(count))]
+
+
+def test_what_only_we_have_survives_a_clone_that_crashes() -> None:
+    """Whichever write is the last one, what was acknowledged is there in the end."""
+    for crash in itertools.count(1):
+        world, alice, bob, group = _damaged(24)
+        left = crash
+
+        def crashes(device: Device, alice: Device = alice) -> bool:
+            nonlocal left
+            left -= device is alice
+            return device is alice and left == 0
+
+        world.crashes = crashes
+        world.start(alice)
+        world.start(bob)
+        world.run(30.0)
+        has_crashed = not alice.is_online
+        assert has_crashed is (left <= 0)
+        if has_crashed:
+            world.start(alice)
+            world.run(30.0)
+        assert texts(alice, group) == _all(), f"after a crash at write {crash}"
+        assert not alice.stores[group].kept
+        assert texts(bob, group) == _all()
+        if not has_crashed:
+            break
+    assert crash > 6, "each write of the clone was the last one once"
+
+
+def test_what_is_too_much_for_now_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history that cannot be taken back today is not lost: the next start tries again."""
+    world, alice, bob, group = _damaged(25, 12)
+    with monkeypatch.context() as patch:
+        world.start(bob)
+        world.run(1.0)
+        patch.setattr(conversation_module, "COMMITS_MAX", len(history(bob, group).graph))
+        world.start(alice)
+        world.run(30.0)
+        assert texts(alice, group) == _all(0)
+        assert alice.stores[group].kept
+    world.stop(alice)
+    world.start(alice)
+    world.run(30.0)
+
+    assert texts(alice, group) == texts(bob, group) == _all(12)
+    assert not alice.stores[group].kept

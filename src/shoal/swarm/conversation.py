@@ -23,7 +23,12 @@ from shoal.core import AccountId, CommitId, ConversationId, DecodeError, DeviceI
 from shoal.swarm import roles
 from shoal.swarm.commits import Commit, merge_message
 from shoal.swarm.contents import Initial, Mode, read_content, write_content
-from shoal.swarm.errors import ConversationEndedError, InvalidCommitError, ObjectMissingError
+from shoal.swarm.errors import (
+    ConversationEndedError,
+    HistoryTooLargeError,
+    InvalidCommitError,
+    ObjectMissingError,
+)
 from shoal.swarm.history import Graph, collect, parents_first
 from shoal.swarm.ledger import Fresh
 from shoal.swarm.merging import merge_heads
@@ -163,7 +168,7 @@ class Conversation:
     def clone(
         cls, store: GitStore, me: Self, expected: ConversationId, head: CommitId
     ) -> tuple[Conversation, list[Event]]:
-        """Take a whole history whose objects are in *store*.
+        """Take a whole history whose objects are in *store*; `recover` adds what was there before.
 
         Raises:
             InvalidCommitError: not even its beginning is in order, or it is another conversation.
@@ -174,9 +179,7 @@ class Conversation:
         if store.ledger is not None and store.ledger.head is not None:
             store.ledger.forget()  # of what was here and could not be opened: nothing is believed
         conversation = cls(store, me)
-        events = conversation._take(head, is_first=True)
-        if conversation._initial != expected:
-            raise InvalidCommitError(head, f"it is not of conversation {expected}")
+        events = conversation._take(head, is_first=True, expected=expected)
         conversation._settle()
         return conversation, events
 
@@ -355,8 +358,25 @@ class Conversation:
         """
         if head in self._refusals:
             return [Refused(head, "it was refused before")]
+        return self._bring(head, wall_now)
+
+    def recover(self, wall_now: float) -> list[Event]:
+        """Take what was here before a clone, and is not below the tip yet.
+
+        What cannot be judged, as long as a part of it is missing, stays kept beside the history.
+        """
+        events: list[Event] = []
+        for before in self.store.kept:
+            with suppress(HistoryTooLargeError):
+                events += self._bring(before, wall_now, is_own=True)
+            if before in self.graph and self.graph.is_ancestor(before, self.head):
+                self.store.release(before)
+        return events
+
+    def _bring(self, head: CommitId, wall_now: float, *, is_own: bool = False) -> list[Event]:
+        """Judge what *head* brings, and merge it. What was *our own* may be unverified."""
         before, waited = self.head, set(self._tips)
-        events = self._take(head, is_first=False)
+        events = self._take(head, keeps_unverified=is_own)
         # New ones first: what could not be merged before must not keep others from it.
         tips = [*sorted(self._tips - waited), *sorted(self._tips & waited - {before})]
         for other in tips[:JOINS_MAX]:
@@ -365,10 +385,19 @@ class Conversation:
         events = [event for event in events if not isinstance(event, HeadMoved)]
         return events if self.head == before else [*events, HeadMoved(self.head)]
 
-    def _take(self, head: CommitId, *, is_first: bool, is_own: bool = False) -> list[Event]:
+    def _take(
+        self,
+        head: CommitId,
+        *,
+        is_first: bool = False,
+        is_own: bool = False,
+        keeps_unverified: bool = False,
+        expected: ConversationId | None = None,
+    ) -> list[Event]:
         """Judge what *head* brings. The first time, what is unverified is kept, too.
 
-        Whatever is wrong with some, the others are taken. What is our *own* has to be whole.
+        Whatever is wrong with some, the others are taken. What is our *own* has to be whole. The
+        tip stays where it is if that is not the conversation that was *expected*.
         """
         broken: dict[CommitId, DecodeError | ObjectMissingError] = {}
         commits = collect(
@@ -379,9 +408,11 @@ class Conversation:
             broken=None if is_own else broken,
             skip=self._refusals,
         )
-        events = self._judge_all(commits, broken, keeps_unverified=is_first)
+        events = self._judge_all(commits, broken, keeps_unverified=is_first or keeps_unverified)
         if is_first and broken and not self._tips:
             raise next(iter(broken.values()))
+        if expected is not None and self._initial != expected:
+            raise InvalidCommitError(head, f"it is not of conversation {expected}")
         if is_first and head in self.graph:
             self._tips = {head}
             self._move_head(head)

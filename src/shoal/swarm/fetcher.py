@@ -292,9 +292,10 @@ class Fetcher:
     def _clone(self, head: CommitId, wall_now: float) -> Outcome:
         """Take a whole history, and join if we are invited; in the conversation's thread."""
         me, before = self._context.me, self._store.head
-        conversation, events = Conversation.clone(self._store, me, self._id, head)
         if before is not None:  # what was here could not be opened; what we said in it is not lost
-            events += conversation.take(before, wall_now)
+            self._store.keep(before)
+        conversation, events = Conversation.clone(self._store, me, self._id, head)
+        events += conversation.recover(wall_now)
         if roles.role_of(conversation.files, me.account) is Role.INVITED:
             events += join(conversation, wall_now)
         return Outcome(tuple(events), View.of(conversation), conversation)

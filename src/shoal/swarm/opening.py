@@ -72,14 +72,15 @@ class Opening:
 
     def load(self, info: ConversationInfo, now: float) -> list[Effect]:
         """Open a conversation that is on disk; one that is not is cloned when somebody appears."""
-        me = self._context.me
+        me, wall_now = self._context.me, self._context.wall_now(now)
 
         def job() -> Outcome | None:
             store = self._open_store(info.id)
             if store.head is None:
                 return None
             conversation = Conversation.load(store, me)
-            return Outcome((), View.of(conversation), conversation)
+            recovered = conversation.recover(wall_now)  # a crash cut a clone short
+            return Outcome(tuple(recovered), View.of(conversation), conversation)
 
         def then(result: object, now: float) -> list[Effect]:
             if result is not None:

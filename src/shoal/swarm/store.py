@@ -70,6 +70,19 @@ class GitStore(Protocol):
         """Move the tip; when this returns it is safe, with all that it reaches."""
         ...
 
+    @property
+    def kept(self) -> tuple[CommitId, ...]:
+        """Tips of before that are not to be lost, whether or not the tip reaches them."""
+        ...
+
+    def keep(self, commit: CommitId) -> None:
+        """Keep a tip, and what it reaches, wherever the head moves; safe when this returns."""
+        ...
+
+    def release(self, commit: CommitId) -> None:
+        """Keep a tip no longer for its own sake."""
+        ...
+
 
 class MemoryStore:
     """A repository in memory."""
@@ -78,6 +91,7 @@ class MemoryStore:
         self.ledger = ledger
         self.objects: dict[bytes, tuple[ObjectKind, bytes]] = {}
         self._head: CommitId | None = None
+        self._kept: dict[CommitId, None] = {}
 
     def read(self, object_id: bytes) -> tuple[ObjectKind, bytes]:
         """Return kind and content of an object."""
@@ -109,3 +123,16 @@ class MemoryStore:
     def set_head(self, commit: CommitId) -> None:
         """Move the tip."""
         self._head = CommitId(commit)
+
+    @property
+    def kept(self) -> tuple[CommitId, ...]:
+        """Tips of before that are not to be lost."""
+        return tuple(self._kept)
+
+    def keep(self, commit: CommitId) -> None:
+        """Keep a tip wherever the head moves."""
+        self._kept[CommitId(commit)] = None
+
+    def release(self, commit: CommitId) -> None:
+        """Keep a tip no longer for its own sake."""
+        self._kept.pop(commit, None)

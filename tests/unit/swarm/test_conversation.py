@@ -246,6 +246,49 @@ def test_old_histories_with_forgeries_are_kept() -> None:
     assert alice.take(alice.head, WALL_NOW) == []
 
 
+def test_what_was_here_before_a_clone_is_taken_back() -> None:
+    """All of it, also what is not verified and what we said on top of that; then it is let go."""
+    alice, bob = pair()
+    unsigned = Commit.parse(forge(bob, ALICE, BOB).signed_bytes)
+    bob.store.add(ObjectKind.COMMIT, unsigned.raw)
+    store = MemoryStore()
+    copy_objects(bob, store)
+    store.set_head(unsigned.id)
+    before = Conversation.load(store, who(BOB))
+    before.say(Text("only here"), WALL_NOW)
+    store.keep(tip := before.head)
+    copy_objects(alice, store)
+    again, _ = Conversation.clone(store, who(BOB), alice.id, alice.head)
+    assert (texts(again), store.kept) == ([], (tip,))
+
+    again.recover(WALL_NOW)
+    assert texts(again) == ["I owe you", "only here"]
+    assert [each.standing.is_verified for each in again.messages()][1] is False
+    assert not store.kept
+    assert Conversation.load(store, who(BOB)).head == again.head
+
+
+def test_what_was_here_before_and_is_not_whole_stays_kept() -> None:
+    """A part is missing: what stands on it is not taken, and not thrown away."""
+    alice, bob = pair()
+    bob.say(Text("lost"), WALL_NOW)
+    lost = bob.head
+    bob.say(Text("stands on it"), WALL_NOW)
+    store = bob.store
+    assert isinstance(store, MemoryStore)
+    raw = store.objects.pop(lost)
+    store.keep(tip := bob.head)
+    again, _ = Conversation.clone(store, who(BOB), alice.id, alice.head)
+    again.recover(WALL_NOW)
+    assert store.kept == (tip,)
+    assert texts(again) == []
+
+    store.objects[lost] = raw  # somebody had it
+    again.recover(WALL_NOW)
+    assert not store.kept
+    assert texts(again) == ["lost", "stands on it"]
+
+
 def test_what_a_forgery_grants_does_not_count() -> None:
     """A member who joined by an unverified commit says nothing that is verified."""
     alice, bob = pair()
@@ -312,6 +355,7 @@ def test_not_this_conversation() -> None:
     copy_objects(other, store)
     with pytest.raises(InvalidCommitError, match="not of conversation"):
         Conversation.clone(store, who(CAROL), alice.id, other.head)
+    assert store.head is None, "what was here before would be lost, the next start open the other"
     with pytest.raises(ObjectMissingError):
         Conversation.clone(MemoryStore(), who(CAROL), alice.id, alice.head)
     (refused,) = alice.take(CommitId(write_tree(alice.store, {})), WALL_NOW)

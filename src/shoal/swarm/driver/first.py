@@ -62,3 +62,16 @@ class FirstStore:
             self._disk = disk
         else:
             self._disk.set_head(commit)
+
+    @property
+    def kept(self) -> tuple[CommitId, ...]:
+        """Tips of before that are not to be lost."""
+        return self._store.kept
+
+    def keep(self, commit: CommitId) -> None:
+        """Keep a tip wherever the head moves."""
+        self._store.keep(commit)
+
+    def release(self, commit: CommitId) -> None:
+        """Keep a tip no longer for its own sake."""
+        self._store.release(commit)

@@ -35,6 +35,7 @@ LOOSE_FILES_MAX: Final = 512  # ours: more are packed when the repository is ope
 _NUMBERS: Final = {1: ObjectKind.COMMIT, 2: ObjectKind.TREE, 3: ObjectKind.BLOB}
 TYPE_NUMBERS: Final = {kind: number for number, kind in _NUMBERS.items()}
 _MAIN: Final = Path("refs", "heads", "main")
+_KEPT: Final = Path("refs", "kept")  # ours: one file per tip, named like it
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 
 
@@ -105,6 +106,41 @@ class DiskStore:
         self._write_waiting()
         self._write(self.path / _MAIN, str(commit).encode() + b"\n")
         self._head = CommitId(commit)
+
+    @property
+    def kept(self) -> tuple[CommitId, ...]:
+        """Tips of before that are not to be lost, whether or not the head reaches them."""
+        found: list[CommitId] = []
+        for path in sorted((self.path / _KEPT).glob("*")):
+            with suppress(DecodeError):  # it is none of ours
+                found.append(CommitId.from_hex(path.name))
+        return tuple(found)
+
+    def keep(self, commit: CommitId) -> None:
+        """Keep a tip, and what it reaches, wherever the head moves; on disk when this returns.
+
+        Raises:
+            RepositoryError: the disk is full or gone; nothing has changed.
+        """
+        path = self.path / _KEPT / str(commit)
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            _sync_folder(path.parent.parent)
+        except OSError as error:
+            raise RepositoryError(path, error.strerror or str(error)) from error
+        self._write(path, str(commit).encode() + b"\n")
+
+    def release(self, commit: CommitId) -> None:
+        """Keep a tip no longer for its own sake.
+
+        Raises:
+            RepositoryError: the disk is gone.
+        """
+        path = self.path / _KEPT / str(commit)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RepositoryError(path, error.strerror or str(error)) from error
 
     @property
     def pack_count(self) -> int:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shoal.core import DecodeError
+from shoal.swarm.commits import Commit
 from shoal.swarm.driver.index_ledger import IndexLedger
 from shoal.swarm.driver.store import unpacked
+from shoal.swarm.errors import ObjectMissingError
 from shoal.swarm.store import ObjectKind
 from shoal.swarm.trees import parse_tree
 
@@ -41,6 +44,7 @@ def tidy(conversation: Conversation, store: DiskStore) -> int:
     if isinstance(store.ledger, IndexLedger):
         store.ledger.drop_aside(conversation.tips)
     reached = list(_reached(conversation, store))
+    reached += sorted(_kept(store) - set(reached))
     store.keep_only(len(reached), (unpacked(name, *store.read(name)) for name in reached))
     return len(reached)
 
@@ -60,3 +64,28 @@ def _reached(conversation: Conversation, store: DiskStore) -> Iterator[bytes]:
             kind, content = store.read(found)
             if kind is ObjectKind.TREE:
                 pending += [name for _, _, name in parse_tree(content)]
+
+
+def _kept(store: DiskStore) -> set[bytes]:
+    """Return what the tips of before reach, as far as it is there: parts of it may be lost."""
+    found: set[bytes] = set()
+    pending: list[bytes] = list(store.kept)
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        try:
+            kind, content = store.read(name)
+            below: list[bytes] = []
+            if kind is ObjectKind.COMMIT:
+                commit = Commit.parse(content)
+                below = [commit.tree, *commit.parents]
+            elif kind is ObjectKind.TREE:
+                below = [each for _, _, each in parse_tree(content)]
+        except ObjectMissingError:
+            continue
+        except DecodeError:
+            below = []
+        found.add(name)
+        pending += below
+    return found

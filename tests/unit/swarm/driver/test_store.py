@@ -118,6 +118,35 @@ def test_what_is_not_there(tmp_path: Path, open_store: Opener) -> None:
         open_store()
 
 
+def test_tips_that_are_kept(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are references of git's, in the next process too, until they are let go."""
+    store = open_store()
+    conversation = Conversation.create(store, who(ALICE), wall_now=WALL_NOW)
+    first = conversation.head
+    conversation.say(Text("only here"), WALL_NOW)
+    tip = conversation.head
+    for _ in range(2):
+        store.keep(tip)
+    store.set_head(first)
+    (store.path / "refs" / "kept" / "strange").touch()
+    assert open_store().kept == (tip,)
+    (store.path / "refs" / "kept" / "strange").unlink()
+    assert str(tip) in git(store.path, "rev-list", "--all").split()
+    assert git(store.path, "fsck", "--strict", "--full", "--unreachable") == ""
+
+    def fail(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(RepositoryError, match="No space left"):
+            store.keep(first)
+    assert store.kept == (tip,)
+    for _ in range(2):
+        store.release(tip)
+    assert open_store().kept == ()
+
+
 def test_a_full_disk(tmp_path: Path, open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """The head stays where it was, the error names the place, and nothing half-written is left."""
     store = open_store()

@@ -69,6 +69,25 @@ def test_tidying(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tidy(alice, store) == count + 1  # a second time changes nothing
 
 
+def test_what_is_kept_beside_the_history(desk: Desk) -> None:
+    """What a tip of before reaches stays, as far as it is there."""
+    alice = untidy(desk)
+    store, head = disk(desk), alice.head
+    for number in range(3):
+        alice.say(Text(f"only here {number}"), WALL_NOW + 20 + number)
+    kept = alice.head
+    lost, *_ = alice.graph[alice.graph[kept].parents[0]].parents
+    store.keep(kept)
+    (store.path / "objects" / lost.hex()[:2] / lost.hex()[2:]).unlink()
+    store.set_head(head)
+    again = Conversation.load(desk.place(alice.id), who(ALICE))
+    tidy(again, store)
+
+    assert [store.contains(each) for each in (head, kept, lost)] == [True, True, False]
+    assert (again.head, store.kept) == (head, (kept,))
+    assert store.contains(again.commit_of(kept).parents[0])
+
+
 def test_much_that_was_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """So much of it that it matters is reason enough."""
     alice = untidy(desk)
