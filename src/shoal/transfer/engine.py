@@ -211,6 +211,10 @@ class TransferEngine:
         """Name the conversations of which something is wanted: whose members' devices matter."""
         return {each.wanted.conversation for each in self._downloads.values() if not each.is_over}
 
+    def involved(self) -> set[ConversationId]:
+        """Name the conversations of which something is wanted or served."""
+        return self.conversations() | {each.conversation for each in self.serving.held()}
+
     # --- Sources ------------------------------------------------------------------------------
 
     def appeared(

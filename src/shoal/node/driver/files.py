@@ -136,6 +136,8 @@ class Files(PartReports):
             return
         self._unregister = self._account.on_channel(SCHEME, self._serve, accept=self._accepts)
         self._tasks.start(self._follow(self._bus.subscribe()))
+        for conversation in self._account.talking.engine.sessions:
+            self.offers.ready(conversation)
         self.run(self.engine.start)
 
     async def close(self) -> None:
@@ -487,7 +489,8 @@ class Files(PartReports):
         with subscription as events:
             async for numbered in events:
                 if isinstance(numbered, Lagged):
-                    self._catch_up()
+                    self._look_who_is_there()
+                    await self.offers.catch_up()
                     continue
                 match numbered.event:
                     case PresenceChanged(account, peer, _, devices) if account == own:
@@ -502,10 +505,11 @@ class Files(PartReports):
     def _heard(self, event: object) -> None:
         match event:
             case swarm_fx.MessagesArrived(conversation, messages):
-                for message in messages:
-                    self.offers.take(conversation, message)
+                self.offers.take(conversation, messages)
+            case swarm_fx.ConversationReady(conversation):
+                self.offers.ready(conversation)
             case swarm_fx.ConversationGone(conversation):
-                self.run(lambda now: self.engine.left(conversation, now))
+                self.offers.gone(conversation)
             case _:
                 pass
 
@@ -514,7 +518,7 @@ class Files(PartReports):
         for device in devices if wanted else ():
             self.run(partial(self.engine.appeared, device, wanted))
 
-    def _catch_up(self) -> None:
+    def _look_who_is_there(self) -> None:
         """Look at who is online: events were lost."""
         engine = self._account.runtime.engine
         for conversation in self.engine.conversations():

@@ -40,6 +40,11 @@ async def heard(conversation: Conversation, message: CommitId) -> Message:
             await asyncio.sleep(0.01)
 
 
+def state_of(account: Account, message: CommitId) -> TransferState | None:
+    """Return where a download is; None if there is none."""
+    return next((each.state for each in account.transfers.list() if each.id == message), None)
+
+
 def write(path: Path, size: int) -> Path:
     """Write a file that holds nothing twice."""
     path.write_bytes(hashlib.shake_128(str(size).encode()).digest(size))
@@ -122,6 +127,25 @@ async def test_a_follower_that_missed_the_end(
         )
     assert done["state"] == "done"
     assert (tmp_path / "here" / "film.bin").stat().st_size == LARGE
+
+
+async def test_offers_among_events_that_were_dropped(
+    both: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was offered, taken back or left meanwhile is looked up."""
+    (_, alice), (_, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    monkeypatch.setattr(bus, "QUEUE_MAX", 0)
+    sent = await ours.send_file(write(tmp_path / "dot.txt", 1))
+    await eventually(lambda: state_of(bob, sent.id) is TransferState.DONE)
+    path = await bob.transfers.path(theirs.id, sent.id)
+    assert path is not None
+    await ours.delete(sent.id)
+    await eventually(lambda: not path.exists())
+    last = await ours.send_file(write(tmp_path / "last.txt", 2))
+    await eventually(lambda: bob.files.engine.serving.find(theirs.id, last.id) is not None)
+    await theirs.leave()
+    await eventually(lambda: not bob.files.engine.involved())
 
 
 async def test_from_whoever_has_it(
