@@ -394,12 +394,24 @@ class Download:
         return not self._is_strict or self._contributors <= {device}
 
     def _ask_on(self, now: float) -> list[Effect]:
-        """Ask the next source unless somebody is being asked; wait if there is nobody left."""
+        """Ask the next source, after a while if somebody is being asked; wait if nobody is left."""
         if self._stage not in {_Stage.SEARCHING, _Stage.CONNECTING, _Stage.CHECKING}:
             return []
         self._stage = _Stage.CONNECTING
         self.channel = self._source = None
-        return [] if self._opening else self._ask_next(now)
+        if not self._opening:
+            return self._ask_next(now)
+        if self._may_ask_more:
+            due = now + self._config.stagger
+            self._deadline = due if self._deadline is None else min(self._deadline, due)
+        else:
+            self._deadline = None
+        return []
+
+    @property
+    def _may_ask_more(self) -> bool:
+        """Whether there is a next source, and it may be asked besides those that are."""
+        return bool(self._queue) and len(self._opening) < self._config.opening_max
 
     def _ask_next(self, now: float) -> list[Effect]:
         if not self._queue:
@@ -412,8 +424,7 @@ class Download:
         start = min(self.done, START_END - 1) if self._may_continue(device) else 0
         op = self._new_op()
         self._opening[op] = (device, start, now + self._config.open_timeout)
-        more = self._queue and len(self._opening) < self._config.opening_max
-        self._deadline = now + self._config.stagger if more else None
+        self._deadline = now + self._config.stagger if self._may_ask_more else None
         request = FileRequest(self.wanted.conversation, self._own_device, self.wanted.file, start)
         return [OpenChannel(op, device, write_name(request))]
 

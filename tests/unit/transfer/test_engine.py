@@ -470,6 +470,23 @@ def test_somebody_appears_while_others_are_asked() -> None:
     assert engine.appeared(device(3), [], 2.0) == []  # of another conversation
 
 
+def test_who_appears_is_asked_besides_the_silent() -> None:
+    """After the stagger, counted from then; at most so many at once."""
+    engine = TransferEngine(OWN, TransferConfig(opening_max=2))
+    engine.download(world().wanted(COMMIT), 0.0)
+    engine.part_opened(COMMIT, 0, 0.0)
+    engine.sources_found(COMMIT, [device(1)], 0.0)
+    engine.appeared(device(2), [CONVERSATION], 1.0)
+    assert engine.next_deadline() == 6.0
+    engine.appeared(device(3), [CONVERSATION], 4.0)  # does not put it off
+    assert engine.next_deadline() == 6.0
+    assert [each.device for each in opening(engine.advance(6.0))] == [device(2)]
+    assert engine.next_deadline() == 120.0  # two are asked: the first of them to be given up
+    assert [each.device for each in opening(engine.advance(120.0))] == []
+    assert engine.next_deadline() == 125.0
+    assert [each.device for each in opening(engine.advance(125.0))] == [device(3)]
+
+
 def test_a_search_without_an_answer() -> None:
     """The host finds nobody, and does not say so: it is looked for again."""
     engine = TransferEngine(OWN)
