@@ -28,6 +28,7 @@ class View:
     wall_begun: int = 0  # seconds since 1970, by the clock of who began it
     title: str = ""
     description: str = ""
+    has_picture: bool = False
 
     @classmethod
     def of(cls, conversation: Conversation) -> View:
@@ -41,6 +42,7 @@ class View:
             conversation.graph[CommitId(conversation.id)].wall_time,
             card.name,
             card.description,
+            bool(card.picture),
         )
 
     @property

@@ -21,6 +21,7 @@ from shoal.web.guard import Guard
 from shoal.web.jami_routes import JamiRoutes, check_scope
 from shoal.web.openapi import description
 from shoal.web.pages import page
+from shoal.web.pictures import Pictures
 from shoal.web.sessions import Sessions
 from shoal.web.socket import Caller, token_of
 
@@ -47,6 +48,7 @@ class Application:
         self._callers = callers
         sessions = Sessions(node, callers)
         files = Files(node, callers)
+        pictures = Pictures(node, callers)
         starlette = Starlette(
             routes=[
                 Route("/", answering(page), methods=["GET"]),
@@ -61,6 +63,12 @@ class Application:
                     "/v1/files/{conversation}/{message}",
                     answering(files.get),
                     methods=["GET", "POST"],
+                ),
+                Route("/v1/pictures/people/{contact}", answering(pictures.person), methods=["GET"]),
+                Route(
+                    "/v1/pictures/conversations/{conversation}",
+                    answering(pictures.conversation),
+                    methods=["GET"],
                 ),
                 WebSocketRoute("/v1/socket", self._socket),
                 WebSocketRoute("/api", self._events),

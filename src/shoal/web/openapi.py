@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _JSON: Final = "application/json"
 _KINDS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
+_PICTURES: Final = ("gif", "jpeg", "png", "webp")
+
 _Schema = dict[str, Any]
 
 
@@ -49,6 +51,14 @@ def document() -> _Schema:
                 "post": _get_file(
                     "fetchFile", "Hand out the file of a message, fetched first if it is not here."
                 ),
+            },
+            "/v1/pictures/people/{contact}": {
+                "get": _get_picture("contact", "contacts:read", "Show somebody, ourselves too.")
+            },
+            "/v1/pictures/conversations/{conversation}": {
+                "get": _get_picture(
+                    "conversation", "conversations:read", "Show what a group looks like."
+                )
             },
             "/openapi.json": {"get": _free(_answer("This description.", _JSON))},
         },
@@ -198,6 +208,22 @@ def _get_file(name: str, summary: str) -> _Schema:
             for name, place in places.items()
         ],
         "responses": _answer("The file.", "application/octet-stream"),
+    }
+
+
+def _get_picture(name: str, scope: str, summary: str) -> _Schema:
+    digits: _Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$"}
+    responses = _answer("The picture.", "image/png")
+    responses["200"]["content"] = {f"image/{each}": {"schema": {}} for each in _PICTURES}
+    return {
+        "operationId": f"{name}Picture",
+        "summary": summary,
+        "description": f"Takes a token with the scope `{scope}`.",
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": digits},
+            {"name": "account", "in": "query", "required": True, "schema": {"type": "string"}},
+        ],
+        "responses": responses,
     }
 
 

@@ -49,6 +49,12 @@ class ConversationState:
         session = self._talking.engine.sessions.get(self.id)
         return "" if session is None or session.view is None else session.view.description
 
+    @property
+    def has_picture(self) -> bool:
+        """Whether its members gave it a picture; `profile` gives it."""
+        session = self._talking.engine.sessions.get(self.id)
+        return session is not None and session.view is not None and session.view.has_picture
+
     async def profile(self) -> VCard:
         """Return title, description and picture.
 

@@ -22,7 +22,7 @@ method = METHODS.method
 LOOK: Final = 0.2  # seconds between two looks at who has a message; ours
 
 
-def describe_person(person: Person) -> dict[str, Any]:
+def describe_person(own: Account, person: Person) -> dict[str, Any]:
     """Return a person as JSON has it."""
     return {
         "id": str(person.id),
@@ -31,6 +31,7 @@ def describe_person(person: Person) -> dict[str, Any]:
         "registered_name": person.registered_name,
         "is_self": person.is_self,
         "is_contact": person.is_contact,
+        "has_picture": own.profiles[person.id].has_picture,
     }
 
 
@@ -39,9 +40,9 @@ async def person_list(node: Node, account: str, conversation: str = "") -> list[
     """List what to call everybody whom the account has met, or who is in a conversation."""
     own = node.accounts[account]
     if not conversation:
-        return [describe_person(each) for each in own.people.met()]
+        return [describe_person(own, each) for each in own.people.met()]
     found = await find_conversation(own, conversation)
-    return [describe_person(own.people[each]) for each in found.members]
+    return [describe_person(own, own.people[each]) for each in found.members]
 
 
 @method("conversation.edit")
