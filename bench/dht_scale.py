@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bench.figures import PAGE_BEGIN, PAGE_END, machine
+from bench.options import json_option, page_option
 from shoal.sim.dht import DhtReport, DhtScenario, Progress, run_dht
 from shoal.sim.dht.plot import ACCENT, DEEP, FAINT, LIGHT, save, styled
 from shoal.sim.dht.report import percentile
@@ -139,15 +140,11 @@ class Row:
 @click.option(
     "--minutes", type=float, default=60.0, show_default=True, help="Virtual time measured."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw to this .png or .svg."
 )
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Write the table into this page of the documentation, between its marks.",
-)
+@page_option
 def dht_scale(
     quick: bool, minutes: float, as_json: bool, plot: Path | None, page: Path | None
 ) -> None:

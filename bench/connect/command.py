@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from bench.connect.plan import FULL, QUICK, Bench
+from bench.options import jamid_option, json_option, page_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Fewer rounds: half a minute, and one beside jamid.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--jamid", "has_jamid", is_flag=True, help="Beside two jamid 13.7; needs root.")
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Write the tables into this page of the documentation, between its marks.",
-)
+@json_option
+@jamid_option
+@page_option
 def connect(quick: bool, as_json: bool, has_jamid: bool, page: Path | None) -> None:
     """Connections of Shoal beside raw TLS and, with --jamid, beside jamid's.
 

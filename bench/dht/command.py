@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from bench.dht.plan import FULL, QUICK, Bench
+from bench.options import json_option, page_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Fewer rounds: about a minute.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 @click.option("--profile", is_flag=True, help="Add where the time of Shoal's packet path goes.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Draws keys and values.")
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Write the tables into this page of the documentation, between its marks.",
-)
+@page_option
 def dht(quick: bool, as_json: bool, profile: bool, seed: int, page: Path | None) -> None:
     """DHT nodes of Shoal beside those of opendht, on loopback.
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from bench.names.plan import FULL, QUICK, Bench
+from bench.options import json_option, page_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Fewer names and rounds: half a minute.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Write the tables into this page of the documentation, between its marks.",
-)
+@json_option
+@page_option
 def names(quick: bool, as_json: bool, page: Path | None) -> None:
     """A name server on its embedded chain, in a process of its own, over loopback.
 

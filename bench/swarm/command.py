@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from bench.options import json_option, page_option
 from bench.swarm.plan import FULL, QUICK, Bench
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Histories of 500 messages: a few minutes.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 @click.option("--alone", is_flag=True, help="Without jamid.")
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Write the tables into this page of the documentation, between its marks.",
-)
+@page_option
 def swarm(quick: bool, as_json: bool, alone: bool, page: Path | None) -> None:
     """Conversations of two nodes of Shoal beside those of two jamid 13.7; needs root.
 

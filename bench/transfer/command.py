@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from bench.options import jamid_option, json_option, page_option
 from bench.transfer.plan import FULL, QUICK, Bench
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Fewer rounds of smaller files: half a minute.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--jamid", "has_jamid", is_flag=True, help="Beside two jamid 13.7; needs root.")
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Write the tables into this page of the documentation, between its marks.",
-)
+@json_option
+@jamid_option
+@page_option
 def files(quick: bool, as_json: bool, has_jamid: bool, page: Path | None) -> None:
     """Files in conversations: fetched from one node by another.
 
