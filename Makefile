@@ -77,7 +77,7 @@ wheel: dev  ## build the wheel and unpack it for the tests
 
 .PHONY: test
 test: check wheel peers  ## everything: checks, then all tests against the built wheel
-	SHOAL_WHEEL=$(CURDIR)/$(WHEEL) PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/python -m pytest \
+	SHOAL_WHEEL=$(CURDIR)/$(WHEEL) PYTHONPATH=$(CURDIR)/$(WHEEL) tools/test $(BIN)/python \
 		--numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: sim
