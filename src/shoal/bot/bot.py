@@ -9,7 +9,6 @@ import re
 import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -20,6 +19,7 @@ from shoal.bot.filters import Filter, anything
 from shoal.bot.message import Chat, Message, task_name
 from shoal.bot.policy import everyone
 from shoal.bot.work import BotWork
+from shoal.core.records import dataclass
 from shoal.node import home_path
 from shoal.swarm import Edit, FileOffer, MemberAction, MemberEvent, Text
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import inspect
 import shlex
 import typing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.bot.errors import HandlerError, Refusal
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from shoal.core.records import dataclass
 
 GWEI = 10**9  # wei; the unit that fees are spoken of in
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
 from importlib.resources import files
+
+from shoal.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

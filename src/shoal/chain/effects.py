@@ -5,10 +5,10 @@ A `Persist` names an intent; without data the intent is to be forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.chain.addresses import TransactionHash

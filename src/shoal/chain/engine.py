@@ -25,7 +25,6 @@ believed, for nodes behind one URL may differ.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.chain.effects import (
@@ -49,6 +48,7 @@ from shoal.chain.errors import (
 from shoal.chain.intent import FORMS_MAX, Form, Intent
 from shoal.chain.transaction import Transaction
 from shoal.core import Persist
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,8 +14,9 @@ A round changes nothing until it ends, so it may be broken off anywhere.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable

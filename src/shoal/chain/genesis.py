@@ -15,13 +15,14 @@ and the rest says: all rules up to Cancun from the beginning, as pyrevm and anvi
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.chain.addresses import ChainAddress
 from shoal.chain.contract import load_contract
 from shoal.chain.errors import InvalidAddressError, InvalidGenesisError
 from shoal.chain.registry import GENESIS_ADDRESS
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import Entropy

@@ -18,7 +18,7 @@ knows every transaction that might be in the chain.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from shoal.chain.addresses import ChainAddress, TransactionHash
@@ -26,6 +26,7 @@ from shoal.chain.errors import InvalidTransactionError
 from shoal.chain.transaction import RAW_SIZE_MAX, decode_transaction
 from shoal.chain.values import Call
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 
 INTENT_SIZE_MAX: Final = 4 * 1024 * 1024  # bytes; ours: a few forms of the largest transaction
 FORMS_MAX: Final = 64  # ours: 13 % dearer each time is 2,500 times the first fee

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.chain.addresses import ChainAddress
 from shoal.chain.errors import InvalidChainKeyError, SignerMissingError
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.crypto.secp256k1 import CHAIN_KEY_LENGTH, chain_address, is_chain_key
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ it takes, and the driver writes that down before anybody learns of it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.chain.abi import revert_reason
@@ -41,6 +41,7 @@ from shoal.chain.errors import (
 from shoal.chain.evm import Moment
 from shoal.chain.transaction import decode_transaction
 from shoal.chain.values import Block, Call, Fees, Log, Receipt
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.chain.evm import Evm, Outcome

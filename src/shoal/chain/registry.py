@@ -11,7 +11,6 @@ An event `NameReserved` has the topics: its id, name, account (left-aligned), ow
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.chain import abi
@@ -19,6 +18,7 @@ from shoal.chain.addresses import ChainAddress, keccak256
 from shoal.chain.errors import Refusal, RegistryRefusedError, RevertedError
 from shoal.chain.values import Call
 from shoal.core import AccountId, DecodeError
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.chain.addresses import TransactionHash

@@ -10,7 +10,6 @@ EIP-1559  02 ‖ rlp([chain id, nonce, priority fee, fee, gas limit, to, value, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.chain import rlp
@@ -19,6 +18,7 @@ from shoal.chain.errors import InvalidTransactionError
 from shoal.chain.keys import Signature, recover
 from shoal.chain.values import Call
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.chain.keys import ChainKey

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.chain.addresses import BlockHash, ChainAddress, TransactionHash

@@ -15,7 +15,6 @@ Source: jsonrpc.org/specification; github.com/ethereum/execution-apis.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shoal.chain.abi import revert_reason
@@ -32,6 +31,7 @@ from shoal.chain.errors import (
 )
 from shoal.chain.values import Block, Call, Log, Receipt
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ import sys
 import time
 from collections import deque
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
@@ -26,6 +26,7 @@ from rich.text import Text
 
 from shoal.cli.common import Exit, counted, explain, json_option, runs_async
 from shoal.core.errors import ShoalError
+from shoal.core.records import dataclass
 from shoal.dht import Added, DhtNode
 
 if TYPE_CHECKING:

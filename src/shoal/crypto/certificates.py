@@ -12,10 +12,11 @@ another serial; serial, signed bytes and signature are read here, from the origi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import DecodeError, InfoHash, PublicKeyId
+from shoal.core.records import dataclass
 from shoal.crypto import der, pem
 from shoal.crypto.errors import InvalidCertificateError, InvalidKeyError
 from shoal.crypto.fields import COMMON_NAME, USER_ID, Extensions, read_attribute, read_extensions

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shoal.core.records import dataclass
 from shoal.crypto.certificates import Certificate
 from shoal.crypto.errors import IdentityError
 from shoal.crypto.issuing import VALIDITY, Profile, draw_serial, issue_certificate, subject_name

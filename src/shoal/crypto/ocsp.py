@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +22,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.crypto import der
 from shoal.crypto.certificates import Certificate
 from shoal.crypto.errors import InvalidOcspError, OcspError, UnsupportedKeyError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.crypto import pem
 from shoal.crypto.errors import InvalidRequestError, UnsupportedKeyError
 from shoal.crypto.issuing import VALIDITY, Profile, draw_serial, issue_certificate, subject_name

@@ -13,7 +13,7 @@ and signatures are the library's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA512
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.crypto import der, pem
 from shoal.crypto.errors import InvalidRevocationListError, NotAnAuthorityError
 from shoal.crypto.signatures import has_valid_signature

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError, InfoHash, PublicKeyId
+from shoal.core.records import dataclass
 from shoal.crypto import pem
 from shoal.crypto.errors import DecryptError, InvalidCertificateError, InvalidKeyError
 from shoal.crypto.keys import KeyKind

@@ -5,7 +5,7 @@ salt 16 | record size 4 | key length 1 = 65 | sender's public key 65 | one encry
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from shoal.core.records import dataclass
 from shoal.crypto.errors import DecryptError, InvalidPushMessageError, UnsupportedKeyError
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from shoal.core import Family, InfoHash
+from shoal.core.records import dataclass
 
 UNLIMITED: Final = -1  # OpenDHT: a rate limit of -1 disables it
 

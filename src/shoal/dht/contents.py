@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import Address, DecodeError, Family
+from shoal.core.records import dataclass
 from shoal.dht.packing import UINT16_MAX, UINT64_MAX, read_blob, read_text, read_uint, unpack
 
 if TYPE_CHECKING:

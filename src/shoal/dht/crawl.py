@@ -16,11 +16,11 @@ every part is reached which anybody knows of.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from shoal.core import Address, DecodeError, Family, InfoHash, SendDatagram
 from shoal.core.ids import INFO_HASH_LENGTH
+from shoal.core.records import dataclass
 from shoal.dht import wire
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ Source: OpenDHT peer_discovery.cpp; dhtrunner.cpp, NodeInsertionPack.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import msgpack
 
 from shoal.core import Address, DecodeError, Family, InfoHash, SendDatagram
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.core import Address, SendDatagram
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.dht.query import Row

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from shoal.core import Address, DecodeError
+from shoal.core.records import dataclass
 from shoal.dht.value import PACKED_SIZE_MAX, VALUE_SIZE_MAX, Value
 from shoal.dht.wire import Part, Piece, Put, Reply, Update
 

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from shoal.core import DecodeError, InfoHash
 from shoal.core.ids import ZERO_HASH
+from shoal.core.records import dataclass
 from shoal.dht.packing import (
     UINT16_MAX,
     UINT64_MAX,

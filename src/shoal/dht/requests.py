@@ -13,13 +13,13 @@ sent at once would be lost; waiting our turn is faster than being repeated.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import Final, Protocol
 
 from shoal.core import Address, Entropy, InfoHash, SendDatagram
 from shoal.core.deadlines import Call, Deadlines, Sleeper
+from shoal.core.records import dataclass
 from shoal.dht import wire
 from shoal.dht.nodes import Node
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Family, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht import wire
 from shoal.dht.effects import Status
 from shoal.dht.errors import TooManyOperationsError

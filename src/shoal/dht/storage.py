@@ -7,10 +7,10 @@ most loses the value of its that would expire first. IPv6 senders count by their
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from shoal.core.records import dataclass
 from shoal.dht.query import Field, matches_all
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ Reference sections 1.9.1 and 1.9.2.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import InfoHash, SendDatagram
 from shoal.core.deadlines import Alarm
+from shoal.core.records import dataclass
 from shoal.dht import wire
 from shoal.dht.limiter import PER_ADDRESS_SHARE, TOTAL_MAX
 from shoal.dht.storage import sender_of

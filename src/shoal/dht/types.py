@@ -20,11 +20,11 @@ Source: OpenDHT default_types.cpp; securedht.cpp, secureType and CERTIFICATE_TYP
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from shoal import crypto
 from shoal.core import Address, DecodeError, InfoHash, PublicKeyId
+from shoal.core.records import dataclass
 from shoal.dht.contents import (
     CERTIFICATE,
     DHT_MESSAGE,

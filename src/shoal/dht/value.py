@@ -25,11 +25,12 @@ Source: OpenDHT value.h, msgpack_pack_to_sign and msgpack_pack_to_encrypt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from shoal.core import DecodeError, InfoHash
 from shoal.core.ids import ZERO_HASH
+from shoal.core.records import dataclass
 from shoal.dht.packing import (
     UINT16_MAX,
     UINT32_MAX,

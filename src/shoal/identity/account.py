@@ -13,10 +13,11 @@ Source: Jami ArchiveAccountManager::createNewAccount and OpenDHT crypto.cpp; ref
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import AccountId, Compute, DeviceId
+from shoal.core.records import dataclass
 from shoal.crypto import Identity, PrivateKey, Profile, self_signed
 from shoal.crypto.keys import RSA_BITS_DEFAULT
 from shoal.crypto.secp256k1 import CHAIN_KEY_LENGTH, chain_address, is_chain_key

@@ -30,10 +30,11 @@ import binascii
 import gzip
 import json
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from shoal.core import AccountId, DecodeError
+from shoal.core.records import dataclass
 from shoal.crypto import (
     Certificate,
     CryptoError,

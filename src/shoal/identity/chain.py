@@ -11,12 +11,12 @@ revocations by the account count at once, wherever a chain is checked.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from shoal.core import AccountId, DeviceId, InfoHash
+from shoal.core.records import dataclass
 from shoal.crypto import (
     Certificate,
     ChainProblem,

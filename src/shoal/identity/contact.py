@@ -22,10 +22,11 @@ Source: Jami contact_list.h, Contact and TrustRequest; reference sections 4.1 an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.dht import packing
 from shoal.identity.trust_request import PAYLOAD_SIZE_MAX, read_conversation_id, read_time_ms
 

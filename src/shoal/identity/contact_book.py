@@ -23,10 +23,11 @@ Source: Jami contact_list.cpp, account_manager.cpp, jamiaccount.cpp; reference s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, InfoHash, Persist
+from shoal.core.records import dataclass
 from shoal.identity.contact import SECOND, Contact, StoredRequest
 from shoal.identity.effects import (
     BookEffect,

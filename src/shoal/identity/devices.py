@@ -8,10 +8,11 @@ Source: Jami contact_list.cpp, foundAccountDevice and knownDevices; reference se
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 from shoal.identity.contact import SECOND
 from shoal.identity.effects import (
     DeviceAdded,

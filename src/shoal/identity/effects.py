@@ -7,10 +7,11 @@ Actions: `Persist` (of `shoal.core`), `Forget`, `SendTrustRequest`, `SyncDevices
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import AccountId, DeviceId, InfoHash

@@ -20,10 +20,11 @@ Source: Jami archive_account_manager.cpp, addDevice, startLoadArchiveFromDevice;
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Compute, DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.crypto import (
     Identity,
     PrivateKey,

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import InfoHash
+from shoal.core.records import dataclass
 from shoal.crypto import DecryptError, aes_decrypt, aes_encrypt, stretch
 from shoal.dht import Value
 from shoal.identity.archive import ARCHIVE_SIZE_MAX, Archive

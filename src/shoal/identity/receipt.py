@@ -15,10 +15,10 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DecodeError, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht import Value
 from shoal.identity.errors import ReceiptError
 from shoal.identity.wire.announcement import (

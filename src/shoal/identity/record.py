@@ -20,10 +20,11 @@ import base64
 import binascii
 import enum
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.identity.receipt import RECEIPT_SIZE_MAX, SIGNATURE_SIZE_MAX, Receipt
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from the moment at which it is applied.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from shoal.core.records import dataclass
 from shoal.crypto import Certificate, RevocationList, first_number, next_number, revoke
 from shoal.identity.errors import RevocationError
 

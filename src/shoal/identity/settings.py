@@ -8,8 +8,10 @@ Source: Jami archive_account_manager / account_schema.h, exportArchive; referenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

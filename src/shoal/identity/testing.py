@@ -6,10 +6,10 @@ Receipts, announcements, requests, contacts and all else are those of production
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DeviceId
+from shoal.core.records import dataclass
 from shoal.crypto.testing import SeededCertificate, SeededIdentity, SeededSuite
 from shoal.identity.chain import DeviceChain, expect
 from shoal.identity.errors import SelfSignedError, UnreadableChainError

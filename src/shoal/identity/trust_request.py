@@ -17,12 +17,12 @@ Source: OpenDHT default_types.h, TrustRequest; Jami's ContactList; reference sec
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 import msgpack
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.dht import packing
 
 TRUST_REQUEST_TYPE: Final = 4  # OpenDHT default_types.h: TrustRequest::TYPE

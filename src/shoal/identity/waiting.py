@@ -8,10 +8,10 @@ Source: Jami contact_list.cpp, onTrustRequest; reference section 4.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 from shoal.identity.effects import RequestReceived, RequestRemoved
 from shoal.identity.wire.contacts import REQUESTS_MAX, pack_requests
 

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shoal.core.records import dataclass
 from shoal.lab.config import KEY_BITS
 from shoal.lab.errors import ForeignHomeError, LabSlowError
 from shoal.node import Node, NodeConfig

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import AccountId

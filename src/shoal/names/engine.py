@@ -7,10 +7,10 @@ Registrations are verified here and carried out by the `RegistrationEngine`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.names import answers
 from shoal.names.effects import Reply, ReplyPage
 from shoal.names.errors import InvalidNameError, WrongKeyError, WrongSignatureError

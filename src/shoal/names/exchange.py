@@ -8,12 +8,12 @@ is only believed once it leads back to that account.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.names import answers
 from shoal.names.errors import (
     AccountNamedError,

@@ -8,10 +8,11 @@ an older one of another account that signed the same name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId
+from shoal.core.records import dataclass
 from shoal.crypto import CryptoError, InvalidKeyError, KeyKind, PublicKey, UnsupportedKeyError
 from shoal.names.errors import InvalidNameError, WrongKeyError, WrongSignatureError
 from shoal.names.rules import canonical_name

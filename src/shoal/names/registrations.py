@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from shoal.core.records import dataclass
 from shoal.names import answers
 from shoal.names.effects import DropIntent, Intent, IntentState, KeepIntent, Reply, Reserve
 

@@ -7,9 +7,10 @@ temporary must be a 5xx here, rate limits too, whatever HTTP has special numbers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
+
+from shoal.core.records import dataclass
 
 TARGET_LENGTH_MAX: Final = 512  # bytes; ours: a name, percent-encoded, takes 96
 

@@ -9,10 +9,10 @@ what either does, and keeps them apart only in `parse_as_13_7`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from shoal.core import AccountId
+from shoal.core.records import dataclass
 from shoal.names.errors import AddressFormatError
 
 ADDRESS_LENGTH_MAX: Final = 1024  # characters; ours: names have 64 at most, hosts 253

@@ -16,11 +16,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shoal.chain import ChainAddress
 from shoal.core import AccountId, DecodeError
+from shoal.core.records import dataclass
 from shoal.crypto import PublicKey
 from shoal.names.record import SIGNATURE_SIZE_MAX, NameRecord, read_key
 

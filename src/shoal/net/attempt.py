@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from shoal.core.records import dataclass
 from shoal.net.errors import ConnectStep, DialError, NetError, NoAnswerError
 from shoal.net.ice.errors import IceTimeoutError
 from shoal.net.trace import ConnectionInfo

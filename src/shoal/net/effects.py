@@ -7,10 +7,10 @@ the three about pipes to sockets, `SetReading` to the path of a connection. The 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

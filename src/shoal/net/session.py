@@ -8,9 +8,9 @@ The pipe below is somebody else's: ICE's path, a direct TCP connection, a relay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from shoal.core.records import dataclass
 from shoal.net.errors import ConnectionLostError, MuxError, NetError
 from shoal.net.mux import MuxEngine
 from shoal.net.mux.effects import ChannelEffect, MuxEffect, MuxSend, Over

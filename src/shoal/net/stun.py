@@ -18,12 +18,13 @@ import enum
 import hmac
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, TypeAlias
 
 from aioice import stun as library
 
 from shoal.core import Address, DecodeError
+from shoal.core.records import dataclass
 
 HEADER_LENGTH: Final = 20  # RFC 8489 section 5
 COOKIE: Final = library.COOKIE.to_bytes(4)

@@ -19,10 +19,11 @@ import os
 import tomllib
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from shoal.core.records import dataclass
 from shoal.node.errors import ConfigError
 
 CONFIG_FILE: Final = "config.toml"

@@ -6,8 +6,9 @@ Events are numbered by the bus that carries them: see `shoal.node.driver.bus`.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, get_args
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import AccountId, CommitId, ConversationId, DeviceId

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from shoal.core.records import dataclass
 from shoal.sim.errors import ScenarioError
 from shoal.sim.latency import Internet, Latency
 
@@ -27,7 +27,7 @@ class Conditions:
         lan_delay: one-way delay inside a private network, in seconds.
     """
 
-    latency: Latency = Internet()  # noqa: RUF009 - frozen
+    latency: Latency = Internet()
     jitter: float = 0.1
     loss: float = 0.0
     duplication: float = 0.0

@@ -7,11 +7,12 @@ their place in the list that the plan was drawn for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from shoal.core import Engine
+from shoal.core.records import dataclass
 from shoal.sim.hosts import Host
 
 if TYPE_CHECKING:

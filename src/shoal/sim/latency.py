@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.sim.entropy import SeededEntropy

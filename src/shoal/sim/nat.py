@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Address
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,12 +15,12 @@ arrival with `call_at`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import log
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Address, Engine, Family, Persist, SendDatagram
+from shoal.core.records import dataclass
 from shoal.sim.conditions import Conditions
 from shoal.sim.entropy import SeededEntropy
 from shoal.sim.errors import EngineSpinsError

@@ -17,10 +17,11 @@ Simultaneous opening is not modelled: two SYNs that cross are two SYNs to nobody
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shoal.core import Address, Family
+from shoal.core.records import dataclass
 from shoal.sim.errors import AddressTakenError, ScenarioError
 from shoal.sim.hosts import Endpoint
 from shoal.sim.routing import Crossing, Route, enter, route

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import Address, DecodeError
+from shoal.core.records import dataclass
 from shoal.net import stun
 from shoal.net.turn import PacketSplitter, channel_data, channel_of
 from shoal.sim.hosts import Endpoint

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.crypto import Certificate, CryptoError
 from shoal.swarm import roles
 from shoal.swarm.store import ObjectKind

@@ -18,10 +18,11 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import CommitId, DecodeError, DeviceId
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from shoal.core import AccountId, CommitId, ConversationId, DecodeError
+from shoal.core.records import dataclass
 from shoal.swarm.commits import merged_id
 from shoal.swarm.errors import InvalidMessageError
 

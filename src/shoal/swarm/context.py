@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
+from shoal.core.records import dataclass
 from shoal.swarm.effects import Failed, OpenChannel, Work
 from shoal.swarm.errors import SwarmError
 from shoal.swarm.leaving import Farewells

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import AccountId, CommitId, ConversationId, DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.swarm import roles
 from shoal.swarm.commits import Commit, merge_message
 from shoal.swarm.contents import Initial, Mode, read_content, write_content

@@ -14,10 +14,11 @@ Source: Jami's routing_table.cpp and swarm_manager.cpp.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.swarm.drt_wire import DrtMessage, DrtReader, Find, Found, encode
 
 if TYPE_CHECKING:

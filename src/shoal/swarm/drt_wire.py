@@ -11,12 +11,12 @@ Source: Jami's swarm_protocol.h.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import DecodeError, DeviceId
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 from shoal.identity import Forget
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from shoal.core.records import dataclass
 from shoal.swarm import roles
 from shoal.swarm.conversation import Conversation, Taken
 from shoal.swarm.effects import CloseChannel, FetchEnded, WriteChannel

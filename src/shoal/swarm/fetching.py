@@ -13,10 +13,10 @@ Whole groups of lines leave in one packet: Debian's Jami cannot read a line that
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import CommitId, ConversationId, DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.swarm.errors import HistoryTooLargeError
 from shoal.swarm.packs import PackReader
 from shoal.swarm.pkt_line import FLUSH, PktLineReader, encode

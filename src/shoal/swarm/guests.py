@@ -7,8 +7,9 @@ has a few, each account some more, and when all are taken the account with the m
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,12 +12,12 @@ there. Source: Jami's conversation.cpp, messagesStatus_.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import AccountId, CommitId, ConversationId, DecodeError
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

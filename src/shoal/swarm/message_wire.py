@@ -10,12 +10,12 @@ Source: Jami's message_channel_handler.h.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,12 @@ nothing depends on a notice: histories are compared again whenever a device appe
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.swarm.effects import CloseChannel, OpenChannel, WriteChannel
 from shoal.swarm.message_wire import DeviceMessage, MessageReader, encode
 from shoal.swarm.notices import read_notice, write_notice

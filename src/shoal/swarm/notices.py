@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from shoal.core import CommitId, ConversationId, DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.swarm.contents import speakable
 
 if TYPE_CHECKING:

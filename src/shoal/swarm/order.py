@@ -9,8 +9,9 @@ there on both lines are the same. A message on top changes one place; a merge th
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,12 +13,13 @@ updatePreferences; the keys are those of its clients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import ConversationId, DecodeError
+from shoal.core.records import dataclass
 from shoal.swarm.errors import InvalidPreferenceError
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ module, ConvInfo and ConversationRequest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgpack
 
 from shoal.core import AccountId, CommitId, ConversationId, DecodeError
+from shoal.core.records import dataclass
 from shoal.swarm.contents import Mode
 
 if TYPE_CHECKING:

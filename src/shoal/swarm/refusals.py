@@ -6,10 +6,10 @@ device gives it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.swarm.errors import InvalidCommitError, ObjectMissingError
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ other way round, somebody may tell us of news before we have heard that they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import AccountId, CommitId, DeviceId

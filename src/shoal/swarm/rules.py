@@ -11,10 +11,10 @@ Source: Jami's conversationrepository.cpp, validCommits and what it calls.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shoal.core import AccountId, CommitId, DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.swarm import roles
 from shoal.swarm.contents import (
     Call,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import CommitId, DecodeError
+from shoal.core.records import dataclass
 from shoal.swarm.fetching import Send
 from shoal.swarm.packs import write_pack
 from shoal.swarm.pkt_line import FLUSH, SIDE_BAND_DATA_MAX, PktLineReader, encode

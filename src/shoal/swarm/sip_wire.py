@@ -13,10 +13,10 @@ channel. Source: RFC 3261 sections 7, 18.3 and 20; RFC 3428.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

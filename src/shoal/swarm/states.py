@@ -14,10 +14,11 @@ Typing ends by itself after twelve seconds, and with each message of who typed.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 from shoal.identity import Forget
 from shoal.swarm.effects import Composing, PreferencesChanged, StatusChanged, TellOwnDevices
 from shoal.swarm.marks import Marks, pack_all_marks, pack_marks

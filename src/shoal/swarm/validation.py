@@ -9,11 +9,11 @@ verified one changes them: nobody is a member, and nothing is signed, by a taint
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, CommitId, DecodeError
+from shoal.core.records import dataclass
 from shoal.swarm import roles
 from shoal.swarm.certificates import CertificateReader
 from shoal.swarm.commits import Commit

@@ -19,10 +19,11 @@ import base64
 import binascii
 import quopri
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.swarm.errors import InvalidProfileError
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.core import CommitId, DecodeError
+from shoal.core.records import dataclass
 from shoal.swarm.errors import ObjectMissingError
 from shoal.swarm.roles import PROFILE_PATH
 from shoal.swarm.vcards import VCard, read_vcard

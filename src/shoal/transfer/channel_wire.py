@@ -19,10 +19,10 @@ Source: Jami's transfer_channel_handler.cpp, data_transfer.cpp (getFileId), jami
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from shoal.core import AccountId, CommitId, ConversationId, DecodeError, DeviceId
+from shoal.core.records import dataclass
 
 SCHEME: Final = "data-transfer://"
 START_END: Final = 2**32  # Jami's transfer_channel_handler.cpp: both are `unsigned`

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import CommitId, ConversationId, DeviceId

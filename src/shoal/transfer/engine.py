@@ -10,10 +10,11 @@ Source: Jami's data_transfer.cpp, conversation.cpp (downloadFile, onFileChannelR
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 from shoal.transfer.channel_wire import is_sha3
 from shoal.transfer.config import TransferConfig
 from shoal.transfer.download import Download

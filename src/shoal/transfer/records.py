@@ -6,12 +6,12 @@ MessagePack arrays of maps, read leniently: what makes no sense is left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
 from shoal.core import CommitId, ConversationId, DecodeError
+from shoal.core.records import dataclass
 from shoal.transfer.channel_wire import FileId, is_sha3
 from shoal.transfer.naming import safe_name
 

@@ -9,11 +9,12 @@ one, and the file is served no more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from shoal.core import Persist
+from shoal.core.records import dataclass
 from shoal.transfer.effects import (
     CheckHeld,
     CloseChannel,

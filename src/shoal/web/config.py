@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from shoal.core.records import dataclass
 
 PORT: Final = 7420  # ours: free in IANA's registry
 

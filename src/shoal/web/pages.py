@@ -6,12 +6,12 @@ import base64
 import functools
 import hashlib
 import re
-from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
+from shoal.core.records import dataclass
 from shoal.web.errors import NoSuchPageError
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import json
 import secrets
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from shoal.core.records import dataclass
 from shoal.identity.driver.files import write_file
 from shoal.identity.errors import AccountFileError
 from shoal.web.errors import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.chain.errors import (
@@ -25,6 +24,7 @@ from shoal.chain.registry import (
     refusal_of,
 )
 from shoal.core import AccountId, DecodeError
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

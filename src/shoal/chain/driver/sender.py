@@ -14,7 +14,6 @@ import os
 import sqlite3
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, assert_never
 
 from shoal.chain.config import EMBEDDED_CONFIG, TransactionConfig
@@ -38,6 +37,7 @@ from shoal.chain.errors import (
     WrongChainError,
 )
 from shoal.core import DecodeError, Persist
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

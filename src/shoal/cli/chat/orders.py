@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import Final
+
+from shoal.core.records import dataclass
 
 EMOJI: Final = {
     "+1": "👍", "-1": "👎", "heart": "❤️", "laugh": "😂", "wow": "😮", "sad": "😢", "fire": "🔥",

@@ -7,10 +7,11 @@ come before the message that they are about was loaded; they wait for it.
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.cli.home import printable
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

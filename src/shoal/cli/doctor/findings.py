@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
+from shoal.core.records import dataclass
 from shoal.dht.errors import NotConnectedError, ResultsLostError
 from shoal.dht.query import Row
 from shoal.dht.value import Value

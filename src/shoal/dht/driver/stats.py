@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import Address, Family, InfoHash

@@ -22,10 +22,10 @@ import socket
 import struct
 import sys
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import Address, Family
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -23,9 +23,10 @@ Source: OpenDHT indexation/pht.cpp. Differences, none of which other implementat
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from shoal.core.records import dataclass
 from shoal.dht.errors import IndexKeyError, TooManyOperationsError
 from shoal.dht.pht.cache import LeafCache
 from shoal.dht.pht.canaries import Canaries

@@ -16,10 +16,10 @@ Source: OpenDHT indexation/pht.h, struct IndexEntry; pht.cpp, updateCanary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from shoal.core import DecodeError, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht.packing import (
     UINT64_MAX,
     pack_bin,

@@ -17,10 +17,10 @@ Source: OpenDHT indexation/pht.h, struct Prefix; pht.cpp, zcurve and linearize.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from shoal.core import InfoHash
+from shoal.core.records import dataclass
 from shoal.dht.errors import IndexKeyError
 
 if TYPE_CHECKING:

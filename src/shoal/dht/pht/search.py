@@ -16,10 +16,11 @@ Source: OpenDHT indexation/pht.cpp, lookupStep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht.pht.entry import CANARY, USER_TYPE, IndexEntry, IndexValue
 from shoal.dht.pht.prefix import Prefix
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from shoal.core.records import dataclass
 from shoal.dht.errors import TooManyOperationsError
 from shoal.dht.pht.effects import CancelRequest, PhtEffect, WatchNode
 from shoal.dht.pht.entry import IndexEntry, IndexValue

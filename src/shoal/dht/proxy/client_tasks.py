@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from shoal.core.ids import ZERO_HASH
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import Family, InfoHash

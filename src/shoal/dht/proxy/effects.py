@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.core import Family, InfoHash, Persist
+from shoal.core.records import dataclass
 from shoal.dht.effects import (
     Done,
     PublicAddressChanged,

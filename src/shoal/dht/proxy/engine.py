@@ -16,10 +16,10 @@ Source: OpenDHT dht_proxy_client.cpp. Ours: heartbeats, back-off, the bounds, on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shoal.core import DecodeError, Family, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht.effects import Done, RowsFound, Status, ValuesFound
 from shoal.dht.errors import TooManyOperationsError, ValueTooLargeError
 from shoal.dht.proxy import wire

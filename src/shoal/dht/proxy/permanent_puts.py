@@ -7,10 +7,11 @@ put ──► 22 h ──► a notification asks to put again ──► 24 h ─
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from shoal.core import InfoHash
+from shoal.core.records import dataclass
 from shoal.dht.errors import TooManyOperationsError
 from shoal.dht.proxy.effects import Announce, ServerEffect, Withdraw
 from shoal.dht.proxy.push import renewal_payload

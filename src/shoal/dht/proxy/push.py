@@ -21,10 +21,10 @@ import binascii
 import enum
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import DecodeError, InfoHash, ShoalError
+from shoal.core.records import dataclass
 from shoal.dht.proxy.effects import SendPush
 
 if TYPE_CHECKING:

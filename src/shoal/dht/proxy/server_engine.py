@@ -7,10 +7,10 @@ Source: OpenDHT dht_proxy_server.cpp; proxy.h for the times.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError, Persist
+from shoal.core.records import dataclass
 from shoal.dht.proxy import server_state
 from shoal.dht.proxy.effects import StopListen, Withdraw
 from shoal.dht.proxy.permanent_puts import PermanentPuts

@@ -6,10 +6,11 @@ values ──► gathered for a moment ──► a notification
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
 from shoal.core import InfoHash
+from shoal.core.records import dataclass
 from shoal.dht.errors import TooManyOperationsError
 from shoal.dht.proxy.effects import SendPush, ServerEffect, StartListen, StopListen
 from shoal.dht.proxy.permanent_puts import OPERATION_LIFE, OPERATION_MARGIN, remaining

@@ -18,10 +18,10 @@ Source: OpenDHT dht_proxy_server.cpp, value.cpp (Value::toJson), callbacks.cpp (
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from shoal.core import DecodeError, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht.proxy.push import Platform, PushTarget
 from shoal.dht.value_json import value_from_json, value_to_json
 

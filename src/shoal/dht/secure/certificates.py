@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Compute, InfoHash, PublicKeyId
+from shoal.core.records import dataclass
 from shoal.crypto.certificates import Certificate
 from shoal.dht.contents import CERTIFICATE
 from shoal.dht.effects import Done, ValuesFound

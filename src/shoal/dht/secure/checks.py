@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Compute
+from shoal.core.records import dataclass
 from shoal.dht.value import Value
 
 if TYPE_CHECKING:

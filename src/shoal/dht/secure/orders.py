@@ -6,9 +6,9 @@ instead where the backend raised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from shoal.core.records import dataclass
 from shoal.dht.effects import Done, StatusChanged, ValuesExpired, ValuesFound
 from shoal.dht.secure.effects import CertificateFound, OperationFailed
 

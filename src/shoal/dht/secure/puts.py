@@ -11,11 +11,12 @@ number and wins.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Compute, ShoalError
+from shoal.core.records import dataclass
 from shoal.dht.effects import Done, ValuesFound
 from shoal.dht.errors import DhtError, SequenceExhaustedError, TooManyOperationsError
 from shoal.dht.packing import UINT16_MAX

@@ -11,9 +11,10 @@ the new one doesn't know any more can be reported as expired.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from shoal.core.records import dataclass
 from shoal.dht.effects import Done, ValuesExpired, ValuesFound
 from shoal.dht.secure.checks import Batch
 

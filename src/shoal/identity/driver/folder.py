@@ -15,10 +15,11 @@ Source: Jami's account folder, reference section 1.8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DecodeError, Persist
+from shoal.core.records import dataclass
 from shoal.crypto import CryptoError, Identity
 from shoal.identity.account import DeviceCredentials
 from shoal.identity.archive import ARCHIVE_SIZE_MAX

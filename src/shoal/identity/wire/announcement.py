@@ -13,13 +13,13 @@ Source: Jami's DeviceAnnouncement, made in ArchiveAccountManager; reference sect
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal import crypto
 from shoal.core import AccountId, DecodeError, DeviceId, InfoHash
+from shoal.core.records import dataclass
 from shoal.crypto.keys import SPKI_SIZE_MAX
 from shoal.dht import Value, packing
 

@@ -9,12 +9,12 @@ Source: Jami contact_list.cpp, loadKnownDevices; reference sections 1.8 and A.5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.dht import packing
 from shoal.identity.contact import SECOND
 from shoal.identity.trust_request import read_time_ms

@@ -11,12 +11,12 @@ Source: Jami jamiaccount.cpp, startAccountPublish; reference section 7.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgpack
 
 from shoal.core import AccountId, DecodeError
+from shoal.core.records import dataclass
 from shoal.dht import packing
 from shoal.identity.wire.devices import read_name
 

@@ -23,12 +23,13 @@ Source: Jami archive_account_manager.cpp, AuthMsg, DeviceAuthInfo, AddDeviceCont
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.dht import packing
 from shoal.identity.errors import InvalidLinkAddressError
 from shoal.identity.wire.contacts import unpack_exactly

@@ -30,12 +30,13 @@ Source: Jami sync_channel_handler, sync_module and account_manager.h, DeviceSync
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import AccountId, DecodeError, DeviceId, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht import packing
 from shoal.identity.contact import Contact, StoredRequest
 from shoal.identity.wire.contacts import (

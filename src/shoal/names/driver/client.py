@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import httpx2
 
 from shoal.core import AccountId, DecodeError
+from shoal.core.records import dataclass
 from shoal.names import exchange
 from shoal.names.cache import Freshness, NameCache
 from shoal.names.config import NameClientConfig

@@ -12,13 +12,14 @@ import errno
 import functools
 import socket
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
 
+from shoal.core.records import dataclass
 from shoal.names.effects import Request
 from shoal.names.errors import NameServerBindError
 from shoal.names.rates import client_of

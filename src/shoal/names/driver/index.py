@@ -10,11 +10,12 @@ contract gives neither its name nor its account another one; but it is never ser
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shoal.chain import BlockHash, ChainAddress, NameReleased, NameReserved, NameTransferred
 from shoal.core import AccountId
+from shoal.core.records import dataclass
 from shoal.names.driver.sqlite import open_database, transaction, translated
 from shoal.names.effects import IndexedName, IndexStatus
 from shoal.names.record import NameRecord, is_valid

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shoal.core.records import dataclass
 from shoal.net import stun
 from shoal.net.stun import Class, Message, Method
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import enum
 import zlib
-from dataclasses import dataclass
 from typing import Final
 
 from shoal.core import Address, DecodeError
+from shoal.core.records import dataclass
 
 DISCARD_PORT: Final = 9  # RFC 6544 section 4.5: the port of active candidates
 LOCAL_PREFERENCE_MAX: Final = 65_535  # RFC 8445 section 5.1.2.1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from shoal.core.records import dataclass
 from shoal.net.ice.candidates import Transport
 
 STUN_PORT: Final = 3478  # RFC 8489 section 8.5, RFC 8656 section 7

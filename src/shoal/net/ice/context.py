@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
+from shoal.core.records import dataclass
 from shoal.net.ice.effects import (
     CloseLink,
     CloseSocket,

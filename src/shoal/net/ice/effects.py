@@ -6,8 +6,9 @@ that it opens, all positive; the driver numbers the links that a socket accepts 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import Address

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
+from shoal.core.records import dataclass
 from shoal.net.ice.path import IcePath, Outcome, PairReport
 
 if TYPE_CHECKING:

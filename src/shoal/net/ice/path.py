@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shoal.core.records import dataclass
 from shoal.net.ice.candidates import CandidateType
 
 if TYPE_CHECKING:

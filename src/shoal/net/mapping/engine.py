@@ -10,11 +10,11 @@ looks again: people switch networks and change settings.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, DecodeError
+from shoal.core.records import dataclass
 from shoal.net.mapping import natpmp
 from shoal.net.mapping.effects import AskOverHttp, Effect, Mapped, MappingFailed
 from shoal.net.mapping.errors import (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,12 +8,12 @@ Sources: UPnP Device Architecture 1.1 sections 1.3.2, 2.3, 3.1; WANIPConnection:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 from xml.sax.saxutils import escape
 
 from shoal.core import Address, DecodeError
+from shoal.core.records import dataclass
 from shoal.net.mapping import http, xml
 
 if TYPE_CHECKING:

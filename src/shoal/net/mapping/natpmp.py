@@ -9,10 +9,10 @@ then the public address (4), or internal port (2)  external port (2)  lifetime (
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 
 PORT: Final = 5351  # RFC 6886 section 3.1
 PUBLIC_ADDRESS: Final = 0  # RFC 6886 section 3.2

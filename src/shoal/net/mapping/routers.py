@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shoal.core import Address, DecodeError, SendDatagram
 from shoal.core.addresses import PORT_MAX
+from shoal.core.records import dataclass
 from shoal.net.mapping import http, igd, natpmp
 from shoal.net.mapping.errors import MappingError, MappingRefusedError, NoRouterError
 

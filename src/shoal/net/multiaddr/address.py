@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, DecodeError, DeviceId, Family
+from shoal.core.records import dataclass
 from shoal.net.errors import MultiaddrError
 
 if TYPE_CHECKING:

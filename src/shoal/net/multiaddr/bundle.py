@@ -20,12 +20,12 @@ Readers skip keys and addresses that they do not know. Private addresses are not
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import DecodeError, DeviceId, InfoHash
+from shoal.core.records import dataclass
 from shoal.net.errors import BundleError, MultiaddrError
 from shoal.net.multiaddr.address import TEXT_MAX, Multiaddr
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from shoal.core import Compute
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import Address

@@ -20,10 +20,11 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Address, Compute, ShoalError
+from shoal.core.records import dataclass
 from shoal.net.errors import DialError, HelloError, TooManyAttemptsError
 from shoal.net.multiaddr.effects import (
     Came,

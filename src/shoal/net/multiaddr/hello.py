@@ -15,11 +15,11 @@ has found what it was looking for, and not some other server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
+from shoal.core.records import dataclass
 from shoal.net.errors import HelloError
 
 if TYPE_CHECKING:

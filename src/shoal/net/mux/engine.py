@@ -24,10 +24,10 @@ for, theirs is declined, ours closed once it is answered, and asked for anew und
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.net.config import MuxConfig
 from shoal.net.errors import (
     BeaconTimeoutError,

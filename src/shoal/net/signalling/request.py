@@ -15,12 +15,12 @@ any order, skip those they do not know, and hold `connType` to be empty where it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgpack
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 
 REQUEST_ID_MAX: Final = 2**53  # Jami draws ids that a JSON number can hold
 REQUEST_SIZE_MAX: Final = 16_384  # ours: eight times a large one; the DHT's values end at 64 KiB

@@ -9,8 +9,9 @@ device that the other expects; a filter that has established itself has checked 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.net.errors import TlsError

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shoal.core import Address, DecodeError, Family
+from shoal.core.records import dataclass
 from shoal.net import stun
 from shoal.net.stun import TRANSACTION_ID_LENGTH, Class, Message, Method
 from shoal.net.transactions import Transaction

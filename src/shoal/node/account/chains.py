@@ -14,11 +14,12 @@ Source: reference sections 1.4, 3.2 and 3.9.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from shoal.core import Compute, DecodeError, DeviceId, InfoHash, ShoalError
+from shoal.core.records import dataclass
 from shoal.crypto import Certificate
 from shoal.dht import CERTIFICATE, CertificateValue, Condition, Field
 from shoal.identity import check_device

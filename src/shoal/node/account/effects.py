@@ -7,8 +7,9 @@ account's connections, or to its folder on disk. Everything that is no action is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from shoal.core.records import dataclass
 
 if TYPE_CHECKING:
     from shoal.core import AccountId, DeviceId, InfoHash, ShoalError

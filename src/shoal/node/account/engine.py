@@ -16,11 +16,12 @@ with it; connections are somebody else's, told and asked through effects and met
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, InfoHash
+from shoal.core.records import dataclass
 from shoal.identity import EMPTY_MAP, SyncMessage, TreatedIds, parse_chain, split_map, split_sync
 from shoal.identity import effects as book_fx
 from shoal.identity.errors import RevokedError

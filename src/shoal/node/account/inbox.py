@@ -16,10 +16,11 @@ Source: Jami account_manager.cpp, sendTrustRequest and jamiaccount.cpp; referenc
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import DecodeError, DeviceId, InfoHash, Persist
+from shoal.core.records import dataclass
 from shoal.dht import Value
 from shoal.identity import (
     INSTANT_MESSAGE_TYPE,

@@ -12,10 +12,11 @@ Source: Jami account_manager.cpp, trackPresence; reference section 3.3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DecodeError, InfoHash
+from shoal.core.records import dataclass
 from shoal.identity import read_announcement
 from shoal.node.account.chains import DeviceName
 from shoal.node.account.effects import (

@@ -15,12 +15,13 @@ Source: Jami's transfer_channel_handler.cpp, jamiaccount.cpp sendProfile and ask
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
 from shoal.core import AccountId, DecodeError, DeviceId, Persist
+from shoal.core.records import dataclass
 from shoal.node.events import ProfileReceived
 from shoal.swarm import (
     VCARD_SIZE_MAX,

@@ -11,11 +11,12 @@ Source: Jami jamiaccount.cpp, doRegister_; reference sections 3.2 to 3.4 and 3.9
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgpack
 
+from shoal.core.records import dataclass
 from shoal.dht import CERTIFICATE, CertificateValue, Value
 from shoal.node.account.effects import DhtPut, DhtWithdraw, Published
 

@@ -13,10 +13,10 @@ Source: dhtnet connectionmanager.cpp; reference sections 3.5, 3.9, 5.2 and 5.3.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError, DeviceId, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht import Value
 from shoal.net import DHT_USER_TYPE, PeerRequest, peer_key
 from shoal.node.account.chains import DeviceName

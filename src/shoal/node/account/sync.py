@@ -12,10 +12,11 @@ Source: Jami sync_channel_handler.cpp, sync_module.cpp; reference section 4.4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError, DeviceId
+from shoal.core.records import dataclass
 from shoal.identity import SyncDecoder
 from shoal.node.account.effects import CloseChannel, OpenChannel, SendPacket, SyncArrived
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shoal.core.records import dataclass
 from shoal.identity.errors import OwnAccountError
 from shoal.node.driver.ids import account_of
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, CommitId, ConversationId
+from shoal.core.records import dataclass
 from shoal.node.driver.conversation_state import ConversationState
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.reading import Reading, search_all

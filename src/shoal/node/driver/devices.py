@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.core.driver import SystemEntropy
+from shoal.core.records import dataclass
 from shoal.crypto import Certificate
 from shoal.identity import (
     PIN_LIFE,

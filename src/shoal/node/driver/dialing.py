@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, DecodeError
+from shoal.core.records import dataclass
 from shoal.dht.errors import DhtError
 from shoal.net import Multiaddr, Way
 from shoal.node.errors import ConfigError

@@ -8,10 +8,10 @@ events of `shoal.swarm.effects` that are named in `ConversationNews`; the rest a
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shoal.core import AccountId, CommitId, ConversationId
+from shoal.core.records import dataclass
 from shoal.node.driver.conversations import Message
 from shoal.node.events import ConversationEvent, Lagged, NodeEvent
 from shoal.node.plain import plain, snake

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError
+from shoal.core.records import dataclass
 from shoal.names.errors import NameNotFoundError, NamesError
 from shoal.node.driver.tasks import TaskSet
 from shoal.node.errors import NodeError

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DecodeError, DeviceId, ShoalError
+from shoal.core.records import dataclass
 from shoal.identity.driver.files import read_file, sweep
 from shoal.identity.errors import AccountFileError
 from shoal.net.errors import ChannelDeclinedError, NetError

@@ -8,10 +8,10 @@ so it counts the same for any engine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shoal.core import Address, DecodeError, InfoHash
+from shoal.core.records import dataclass
 from shoal.dht import wire
 
 if TYPE_CHECKING:

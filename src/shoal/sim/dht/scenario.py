@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from shoal.core.records import dataclass
 from shoal.sim.conditions import Conditions
 from shoal.sim.errors import ScenarioError
 from shoal.sim.latency import Internet, Latency

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shoal.core import AccountId, CommitId, ConversationId
+from shoal.core.records import dataclass
 from shoal.swarm.driver.index_ledger import Kind
 from shoal.swarm.words import question_of
 

@@ -7,12 +7,12 @@ import ipaddress
 import logging
 import secrets
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import httpx2
 
 from shoal.core import Address
+from shoal.core.records import dataclass
 from shoal.crypto.keys import PrivateKey
 from shoal.crypto.webpush import SALT_LENGTH, PushSubscription, encrypt_push
 from shoal.dht.proxy.driver.tasks import TaskSet

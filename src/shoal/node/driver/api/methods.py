@@ -11,11 +11,11 @@ import asyncio
 import base64
 import binascii
 import contextlib
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from shoal.core.records import dataclass
 from shoal.net.errors import ConnectError, ConnectStep
 from shoal.node import events as ev
 from shoal.node.driver.api.registry import METHODS, Last

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from shoal.core.records import dataclass
 from shoal.node.errors import ParametersError, UnknownMethodError
 from shoal.node.plain import plain
 
