@@ -61,9 +61,7 @@ class ConversationState:
         Raises:
             NoSuchConversationError: we are not in it any more.
         """
-        await self._talking.wait_ready(self.id)
-        history = self._talking.engine.sessions[self.id].conversation
-        assert history is not None, "it is ready"
+        history = await self._talking.history(self.id)
         card: VCard = await self._talking.read(self.id, lambda: read_card(history))
         return card
 
@@ -117,11 +115,9 @@ class ConversationState:
             NoSuchConversationError: we are not in it any more.
             ObjectMissingError: there is no such message.
         """
-        await self._talking.wait_ready(self.id)
+        history = await self._talking.history(self.id)
         engine, wanted = self._talking.engine, tuple(messages)
-        session = engine.sessions[self.id]
-        history, view = session.conversation, session.view
-        assert history is not None, "it is ready"
+        view = engine.sessions[self.id].view
         assert view is not None, "it is ready"
         known = engine.states.marks(self.id)
         others = {

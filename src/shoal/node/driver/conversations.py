@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, CommitId, ConversationId
-from shoal.core.records import dataclass
 from shoal.node.driver.conversation_state import ConversationState
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.reading import Reading, search_all
@@ -136,9 +136,7 @@ class Conversation(ConversationState):
             NoSuchConversationError: we are not in it any more.
             ObjectMissingError: there is no message *before*.
         """
-        await self._talking.wait_ready(self.id)
-        history = self._talking.engine.sessions[self.id].conversation
-        assert history is not None, "it is ready"
+        history = await self._talking.history(self.id)
 
         def look() -> tuple[Message, ...]:
             found = history.messages(before)
@@ -199,9 +197,7 @@ class Conversation(ConversationState):
             NoSuchConversationError: we are not in it any more.
             ObjectMissingError: there is none with this id.
         """
-        await self._talking.wait_ready(self.id)
-        history = self._talking.engine.sessions[self.id].conversation
-        assert history is not None, "it is ready"
+        history = await self._talking.history(self.id)
         look = partial(next, history.messages(identifier))
         return Message.of(await self._talking.read(self.id, look))
 
@@ -214,9 +210,7 @@ class Conversation(ConversationState):
         Raises:
             NoSuchConversationError: we are not in it any more.
         """
-        await self._talking.wait_ready(self.id)
-        history = self._talking.engine.sessions[self.id].conversation
-        assert history is not None, "it is ready"
+        history = await self._talking.history(self.id)
         news: News = await self._talking.read(self.id, lambda: _news(history, known))
         return news
 
@@ -228,10 +222,8 @@ class Conversation(ConversationState):
         Raises:
             NoSuchConversationError: we are not in it any more.
         """
-        await self._talking.wait_ready(self.id)
-        session = self._talking.engine.sessions[self.id]
-        history, holders = session.conversation, session.holders()
-        assert history is not None, "it is ready"
+        history = await self._talking.history(self.id)
+        holders = self._talking.engine.sessions[self.id].holders()
         own = self._talking.own
 
         def look() -> dict[DeviceId, AccountId]:
@@ -278,9 +270,7 @@ class Conversation(ConversationState):
         Raises:
             SwarmError: as `edit`.
         """
-        await self._talking.wait_ready(self.id)
-        history = self._talking.engine.sessions[self.id].conversation
-        assert history is not None, "it is ready"
+        history = await self._talking.history(self.id)
         content = await self._talking.read(self.id, partial(history.content_of, message))
         if isinstance(content, FileOffer):
             return await self._say(FileOffer("", edited=message))

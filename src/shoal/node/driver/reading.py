@@ -90,9 +90,7 @@ class Reading:
         await self._talking.read(self._id, ledger.rebuild)
 
     async def _ready(self) -> tuple[Conversation, IndexLedger]:
-        await self._talking.wait_ready(self._id)
-        history = self._talking.engine.sessions[self._id].conversation
-        assert history is not None, "it is ready"
+        history = await self._talking.history(self._id)
         return history, self._talking.ledger(self._id)
 
     def _look(

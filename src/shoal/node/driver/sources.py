@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import DecodeError, DeviceId, ShoalError
@@ -24,13 +23,13 @@ async def find_sources(
     account: Account, conversation: ConversationId, commit: CommitId
 ) -> list[DeviceId]:
     """Return devices that may have a file, the best first: who sent it, the connected, the rest."""
-    with suppress(SwarmError, TimeoutError):
+    try:
         async with asyncio.timeout(READY_PATIENCE):  # at the start of a node
-            await account.talking.wait_ready(conversation)
-    session = account.talking.engine.sessions.get(conversation)
-    history = None if session is None else session.conversation
-    if session is None or session.view is None or history is None:
+            history = await account.talking.history(conversation)
+    except (SwarmError, TimeoutError):
         return []
+    session = account.talking.engine.sessions[conversation]
+    assert session.view is not None, "it is ready"
     members = [each for each, role in session.view.members.items() if role.may_fetch]
     presences = account.runtime.engine.presences
     online: dict[DeviceId, None] = {}

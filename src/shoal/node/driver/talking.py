@@ -205,6 +205,18 @@ class Talking:
         if session is None or not session.is_ready:
             await self._ready.setdefault(conversation, asyncio.Event()).wait()
 
+    async def history(self, conversation: ConversationId) -> Conversation:
+        """Return the history of a conversation that we are in, once it is here; `read` it.
+
+        Raises:
+            NoSuchConversationError: we are in none with this id.
+        """
+        await self.wait_ready(conversation)
+        session = self.engine.sessions.get(conversation)
+        if session is None or session.conversation is None:
+            raise NoSuchConversationError  # it has gone since
+        return session.conversation
+
     async def read(self, conversation: ConversationId, question: Callable[[], object]) -> Any:
         """Look something up in a conversation's thread."""
         if self._is_closed:
