@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from shoal.node.driver import bus
+from shoal.node.driver import bus, files
 from shoal.node.driver.api.client import LocalClient
 from shoal.node.events import Lagged, TransferChanged
 from shoal.swarm import FileOffer
+from shoal.transfer.driver import read_copy
 from shoal.transfer.effects import TransferState
 from shoal.transfer.errors import FileMissingError, InvalidOfferError, NoSuchTransferError
 from tests.unit.node.driver.conftest import PATIENCE, add_account, eventually
 from tests.unit.node.driver.test_conversations import become_contacts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from shoal.core import CommitId
@@ -51,9 +53,33 @@ def write(path: Path, size: int) -> Path:
     return path
 
 
-async def test_a_large_file_is_fetched_when_asked_for(both: Pair, tmp_path: Path) -> None:
-    """It comes whole, under its name, with its progress among the events."""
+class Gate:
+    """Reads copies as Shoal does, and stops in the middle until it is opened."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+        self.before = 0  # bytes that it lets through first
+
+    def open(self) -> None:
+        """Let the rest through."""
+        self._opened.set()
+
+    def read(self, path: Path, start: int, end: int, piece: int) -> Iterator[bytes]:
+        """Yield what `read_copy` does; in a thread, which waits."""
+        for data in read_copy(path, start, end, piece):
+            yield data
+            self.before += len(data) if not self._opened.is_set() else 0
+            if self.before >= end // 2:
+                self._opened.wait(PATIENCE)
+
+
+async def test_a_large_file_is_fetched_when_asked_for(
+    both: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes whole, under its name, with its progress among the events, however fast it comes."""
     (_, alice), (second, bob) = both
+    gate = Gate()
+    monkeypatch.setattr(files, "read_copy", gate.read)
     ours, theirs = await become_contacts(alice, bob)
     source = write(tmp_path / "large film.bin", LARGE)
     with second.events() as events:
@@ -64,6 +90,12 @@ async def test_a_large_file_is_fetched_when_asked_for(both: Pair, tmp_path: Path
         assert message.content.size == LARGE
         assert not bob.transfers.list()  # nobody asked for it yet
         transfer = await theirs.download(message, folder=tmp_path / "here")
+        try:
+            await eventually(lambda: LARGE // 2 <= bob.transfers[sent.id].done == gate.before)
+            half_at, interval = bob.files.now, bob.files.engine.config.progress_interval
+            await eventually(lambda: bob.files.now - half_at > interval)  # the next is told
+        finally:
+            gate.open()
         async with asyncio.timeout(PATIENCE):
             done = await bob.transfers.wait(transfer.id)
         assert done.path == str(tmp_path / "here" / "large film.bin")
