@@ -8,7 +8,7 @@ import signal
 from hypothesis import settings
 
 # Where Shoal is installed, pytest finds the plugin by itself; here it may not be, and is named.
-pytest_plugins = ("shoal.testing.plugin",)
+pytest_plugins = ("shoal.testing.plugin", "tests.measured")
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("shoal", deadline=None)

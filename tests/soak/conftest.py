@@ -15,26 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["bench", "pool", "shared_pool"]
 
 
-_measured = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture
-def measured(request: pytest.FixtureRequest) -> list[str]:
-    """Lines for the summary of the run: what was measured."""
-    return request.config.stash.setdefault(_measured, [])
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print what was measured."""
-    lines = config.stash.get(_measured, [])
-    if lines:
-        terminalreporter.section("measured")
-    for line in lines:
-        terminalreporter.line(line)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is in this folder; deselecting happens after this."""
     for item in items:
