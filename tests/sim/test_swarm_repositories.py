@@ -11,6 +11,7 @@ from shoal.swarm import conversation as conversation_module
 from shoal.swarm import membership
 from shoal.swarm.contents import Edit, MemberAction, MemberEvent, Merge, Mode, Vote, read_content
 from shoal.swarm.driver import DiskStore
+from shoal.swarm.effects import ConversationDamaged
 from tests.peers.histories import check_by_git, check_encoded_anew
 from tests.sim.swarm_world import SwarmWorld
 from tests.sim.test_swarm import begin, people, say, texts
@@ -181,6 +182,32 @@ def test_what_only_we_have_survives_a_clone_that_crashes() -> None:
         if not has_crashed:
             break
     assert crash > 6, "each write of the clone was the last one once"
+
+
+def test_who_lacks_a_part_says_so_and_fetches_from_who_is_there() -> None:
+    """Before somebody appears it is damaged, for a reason; afterwards it is whole."""
+    world, alice, bob, group = _damaged(26)
+    world.start(alice)
+    world.run(10.0)
+    (told,) = [each for each in alice.events if isinstance(each, ConversationDamaged)]
+    assert told.conversation == group
+    assert alice.engine is not None
+    assert alice.engine.damage(group) == told.reason
+    assert "no git object" in told.reason
+    world.start(bob)
+    world.run(30.0)
+    assert alice.engine.damage(group) is None
+    assert texts(alice, group) == _all()
+
+    phone = world.add(ALICE, 1)  # a device of ours is there already, and has it
+    assert phone.engine is not None
+    world.ask(phone, lambda engine, op, now: engine.clone(op, group, alice.account, now))
+    world.stop(bob)
+    world.stop(alice)
+    alice.stores[group].lose(bytes(group))
+    world.start(alice)
+    world.run(30.0)
+    assert texts(alice, group) == _all()
 
 
 def test_what_is_too_much_for_now_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ async def list_(account: str | None, home: str | None, *, as_json: bool) -> int:
             emit("conversation", **each, unread=news)
             continue
         marks = [counted(len(each["members"]), "member")]
-        marks += [f"{news:,} new"] * bool(news) + ["still being fetched"] * (not each["is_ready"])
+        marks += [f"{news:,} new"] * bool(news) + _state_of(each)
         click.echo(f"{each['id'][:DIGITS]}  {printable(each['title'])}  ({', '.join(marks)})")
     for each in requests:
         if as_json:
@@ -70,6 +70,14 @@ async def list_(account: str | None, home: str | None, *, as_json: bool) -> int:
     if not as_json:
         _say_next(found, requests)
     return Exit.OK
+
+
+def _state_of(found: Mapping[str, Any]) -> list[str]:
+    """Say why a conversation cannot be read yet."""
+    if found["is_ready"]:
+        return []
+    damage = printable(found["damage"])
+    return [f"damaged: {damage}; fetched again from others" if damage else "still being fetched"]
 
 
 @conversation.command()
@@ -104,6 +112,8 @@ async def show(
         return Exit.OK
     click.echo(printable(found["title"]))
     click.echo(f"{found['id']}  {found['mode'].replace('_', ' ')}")
+    for state in _state_of(found):
+        click.echo(f"  {state}")
     for member in found["members"]:
         mark = ", you" if member["id"] == own["id"] else f", {member['presence']}"
         click.echo(f"  {member['id']}  {printable(member['name'])}  ({member['role']}{mark})")

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shoal.swarm.effects import Done, Failed
-from shoal.swarm.errors import CloneFailedError
+from shoal.swarm.errors import CloneFailedError, ConversationDamagedError
 from shoal.swarm.session import Session
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Clones:
 
     Attributes:
         sources: the account whose devices have a conversation that we lack; ours may, too.
+        damaged: conversations that are here and cannot be opened, and why.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Clones:
     ) -> None:
         """Add to *sessions*; *watch* is called when other people matter than before."""
         self.sources: dict[ConversationId, AccountId] = {}
+        self.damaged: dict[ConversationId, str] = {}
         self._context = context
         self._sessions = sessions
         self._open_store = open_store
@@ -68,6 +70,7 @@ class Clones:
                 self._sessions.pop(identifier, None)
             else:
                 self.sources.pop(identifier, None)
+                self.damaged.pop(identifier, None)
             return [*self._watch(), *self._ended(identifier, error)]
 
         def failed(error: Exception, now: float) -> list[Effect]:
@@ -84,8 +87,26 @@ class Clones:
     def release(self, identifier: ConversationId) -> list[Effect]:
         """It is open, or could not be opened: whoever asked for it meanwhile has it or not."""
         self._opening.discard(identifier)
-        is_here = identifier in self._sessions
-        return self._ended(identifier, None if is_here else CloneFailedError("it cannot be opened"))
+        if identifier in self._sessions:
+            return self._ended(identifier, None)
+        if (reason := self.damaged.get(identifier)) is not None:
+            return self._ended(identifier, ConversationDamagedError(reason))
+        return self._ended(identifier, CloneFailedError("it is not here"))
+
+    def await_source(
+        self, identifier: ConversationId, source: AccountId, now: float
+    ) -> list[Effect]:
+        """Fetch a conversation from the devices of *source* or ours, now or when they appear."""
+        self.sources[identifier] = source
+        accounts = dict.fromkeys((source, self._context.me.account))
+        devices = [each for who in accounts for each in sorted(self._context.online.get(who, ()))]
+        fetching = self.fetch(None, identifier, devices, now) if devices else []
+        return [*self._watch(), *fetching]
+
+    def forget(self, identifier: ConversationId) -> None:
+        """Nobody is asked for it any more: we are out of it."""
+        self.sources.pop(identifier, None)
+        self.damaged.pop(identifier, None)
 
     def online(self, account: AccountId, device: DeviceId, now: float) -> list[Effect]:
         """A device can be reached: fetch from it what it may have and we lack."""

@@ -28,6 +28,7 @@ from shoal.swarm.errors import (
     HistoryTooLargeError,
     InvalidCommitError,
     ObjectMissingError,
+    RepositoryError,
 )
 from shoal.swarm.history import Graph, collect, parents_first
 from shoal.swarm.ledger import Fresh
@@ -367,10 +368,10 @@ class Conversation:
         """
         events: list[Event] = []
         for before in self.store.kept:
-            with suppress(HistoryTooLargeError):
+            with suppress(HistoryTooLargeError, RepositoryError):  # the next start tries again
                 events += self._bring(before, wall_now, is_own=True)
-            if before in self.graph and self.graph.is_ancestor(before, self.head):
-                self.store.release(before)
+                if before in self.graph and self.graph.is_ancestor(before, self.head):
+                    self.store.release(before)
         return events
 
     def _bring(self, head: CommitId, wall_now: float, *, is_own: bool = False) -> list[Event]:

@@ -115,6 +115,18 @@ class ConversationReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationDamaged:
+    """A conversation that we are in cannot be opened; it is fetched again where that is possible.
+
+    Attributes:
+        reason: what is wrong with what is on disk.
+    """
+
+    conversation: ConversationId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationGone:
     """We left a conversation, or it was removed on another device of ours."""
 
@@ -210,6 +222,7 @@ Event: TypeAlias = (
     Done
     | Failed
     | ConversationReady
+    | ConversationDamaged
     | ConversationGone
     | RequestArrived
     | RequestGone

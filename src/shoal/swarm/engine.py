@@ -119,6 +119,12 @@ class SwarmEngine:
     def wall_offset(self, offset: float) -> None:
         self._context.wall_offset = offset
 
+    def damage(self, identifier: ConversationId) -> str | None:
+        """Return why a conversation that is here cannot be opened; None if it can, or is not."""
+        session = self.sessions.get(identifier)
+        is_ready = session is not None and session.is_ready
+        return None if is_ready else self._clones.damaged.get(identifier)
+
     def start(self, now: float) -> list[Effect]:
         """Open the conversations that we are in, and those that nobody knows we left."""
         effects: list[Effect] = []
@@ -169,9 +175,11 @@ class SwarmEngine:
     def leave(self, op: int, identifier: ConversationId, now: float) -> list[Effect]:
         """Leave a conversation: a group hears of it, and is forgotten once it has."""
         session = self._usable(identifier)
-        if session is None or session.view is None:
+        view = None if session is None else session.view
+        is_damaged = self.damage(identifier) is not None
+        if (session is None or view is None) and not is_damaged:
             return self._refuse(op, NoSuchConversationError())
-        if session.view.mode is Mode.ONE_TO_ONE:
+        if session is None or view is None or view.mode is Mode.ONE_TO_ONE:
             left = self.book.leave(identifier, self._context.wall_ms(now))
             return [*left, *self._erase(identifier, now), Done(op, None)]
 
@@ -318,6 +326,7 @@ class SwarmEngine:
         session = self.sessions.get(identifier)
         if not self.book.is_in(identifier):
             # Where our history says that we left, others may still hear it from us.
+            self._clones.forget(identifier)
             is_here = session is not None and session.role(self._context.me.account) is not None
             return self._erase(identifier, now) if is_here else []
         if session is not None:
@@ -502,6 +511,7 @@ class SwarmEngine:
 
     def _erase(self, identifier: ConversationId, now: float) -> list[Effect]:
         """Let go of a conversation that we are out of."""
+        self._clones.forget(identifier)
         session = self.sessions.pop(identifier, None)
         closing = [] if session is None else session.close()
         erased = self.book.erase(identifier, self._context.wall_ms(now))

@@ -6,6 +6,7 @@ SwarmError
 ├── CloneFailedError         nobody gave us the conversation
 ├── HistoryTooLargeError     more than we take from a peer
 ├── NoSuchConversationError  it is not here, or not yet
+├── ConversationDamagedError what is on disk cannot be opened
 ├── RepositoryError          its folder cannot be read or written
 ├── NotAMemberError          the person is not in the conversation
 ├── NotAnAdminError          only an administrator may do that
@@ -104,6 +105,22 @@ class CloneFailedError(SwarmError):
 
 class NoSuchConversationError(SwarmError):
     """There is no such conversation on this device, or it is still being fetched."""
+
+
+class ConversationDamagedError(SwarmError):
+    """What is on disk of the conversation cannot be opened. Nothing of it is thrown away.
+
+    It is fetched again as soon as somebody who has it is online; what only this device had is put
+    together with that, as far as it can be read. If the disk is full, or a file cannot be read, see
+    to that and start the node again.
+
+    Attributes:
+        reason: what is wrong.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the conversation cannot be opened: {reason}")
+        self.reason = reason
 
 
 class RepositoryError(SwarmError):

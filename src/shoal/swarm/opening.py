@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.core import ConversationId
+from shoal.core import ConversationId, DecodeError, ShoalError
 from shoal.swarm.conversation import Conversation
-from shoal.swarm.effects import Done
+from shoal.swarm.effects import ConversationDamaged, Done
 from shoal.swarm.records import ConversationInfo
 from shoal.swarm.session import Session
 from shoal.swarm.view import Outcome, View
@@ -79,6 +79,8 @@ class Opening:
             if store.head is None:
                 return None
             conversation = Conversation.load(store, me)
+            if conversation.id != info.id:
+                raise DecodeError(f"it holds conversation {conversation.id}")
             recovered = conversation.recover(wall_now)  # a crash cut a clone short
             return Outcome(tuple(recovered), View.of(conversation), conversation)
 
@@ -90,16 +92,26 @@ class Opening:
             released = self._clones.release(info.id)
             if not self._book.is_in(info.id):
                 return released + self._book.erase(info.id, self._context.wall_ms(now))
-            source = next((each for each in info.members if each != me.account), me.account)
-            self._clones.sources[info.id] = source
-            return released + self._watch()
+            return [*released, *self._fetch_again(info, now)]
 
         def failed(error: Exception, now: float) -> list[Effect]:
-            return self._clones.release(info.id)
+            if not self._book.is_in(info.id):
+                return self._clones.release(info.id)
+            is_known = isinstance(error, ShoalError | OSError)
+            reason = str(error) if is_known else f"{type(error).__name__}: {error}"
+            self._clones.damaged[info.id] = reason
+            released = self._clones.release(info.id)
+            told = ConversationDamaged(info.id, reason)
+            return [told, *released, *self._fetch_again(info, now)]
 
         # What others tell of it meanwhile must not make us clone over it.
         self._clones.hold(info.id)
         return [self._context.work(info.id, job, then, failed)]
+
+    def _fetch_again(self, info: ConversationInfo, now: float) -> list[Effect]:
+        own = self._context.me.account
+        source = next((each for each in info.members if each != own), own)
+        return self._clones.await_source(info.id, source, now)
 
     def _adopt(self, identifier: ConversationId, result: Outcome, now: float) -> list[Effect]:
         assert result.conversation is not None

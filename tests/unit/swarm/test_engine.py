@@ -12,6 +12,8 @@ from shoal.swarm import MemoryStore, membership
 from shoal.swarm.contents import Mode, Text
 from shoal.swarm.effects import (
     CloseChannel,
+    ConversationDamaged,
+    ConversationGone,
     ConversationReady,
     Done,
     Failed,
@@ -183,7 +185,10 @@ def test_a_disk_that_fails_is_told_to_who_waits() -> None:
     again = Host()
     again.engine.book.infos.update(host.engine.book.infos)
     (loading,) = [each for each in again.engine.start(0.0) if isinstance(each, Work)]
-    assert again.engine.work_failed(loading.op, OSError("disk"), 0.0) == []
+    told = again.engine.work_failed(loading.op, OSError("disk"), 0.0)
+    assert told == [ConversationDamaged(group, "disk")]
+    assert again.engine.damage(group) == "disk"
+    assert again.engine.damage(NOWHERE) is None
     failed = again.run(again.engine.say(1, group, Text("x"), 0.0))
     assert isinstance(only(failed, Failed).error, NoSuchConversationError)  # type: ignore[union-attr]
 
@@ -216,3 +221,32 @@ def test_a_clone_that_nobody_gives_fails() -> None:
 
     assert only(ended, Failed).op == 4  # type: ignore[union-attr]
     assert NOWHERE not in host.engine.sessions
+
+
+def test_damaged_conversations_can_be_left() -> None:
+    """What nobody can open and nobody has is not there for ever."""
+    host = Host()
+    group = host.begin()
+    again = Host()
+    again.engine.book.infos.update(host.engine.book.infos)
+    (loading,) = [each for each in again.engine.start(0.0) if isinstance(each, Work)]
+    again.run(again.engine.work_failed(loading.op, ValueError("what"), 0.0))
+    assert again.engine.damage(group) == "ValueError: what"
+    left = again.run(again.engine.leave(1, group, 1.0), 1.0)
+
+    assert only(left, Done).op == 1  # type: ignore[union-attr]
+    assert ConversationGone(group) in left
+    assert again.engine.damage(group) is None
+    assert again.engine.book.infos[group].is_erased
+
+
+def test_another_conversation_in_the_folder() -> None:
+    """What a folder holds is opened under its own name only."""
+    host, other = Host(), Host(BOB)
+    group, foreign = host.begin(), other.begin()
+    again = Host()
+    again.stores[group] = other.engine.sessions[foreign].conversation.store  # type: ignore[assignment, union-attr]
+    again.engine.book.infos.update(host.engine.book.infos)
+    (told,) = again.run(again.engine.start(0.0))
+    assert told == ConversationDamaged(group, f"it holds conversation {foreign}")
+    assert not again.engine.sessions

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.core import AccountId, CommitId, ConversationId
+from shoal.core.records import dataclass
 from shoal.node.driver.conversation_state import ConversationState
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.reading import Reading, search_all
@@ -118,6 +118,11 @@ class Conversation(ConversationState):
         """Whether it was fetched and can be used."""
         session = self._talking.engine.sessions.get(self.id)
         return session is not None and session.is_ready
+
+    @property
+    def damage(self) -> str:
+        """Why it cannot be opened, until it is fetched again from others; or ""."""
+        return self._talking.engine.damage(self.id) or ""
 
     @property
     def members(self) -> dict[AccountId, Role]:

@@ -18,6 +18,7 @@ from shoal.node.plain import plain, snake
 from shoal.swarm import Edit, Taken, Text
 from shoal.swarm.effects import (
     Composing,
+    ConversationDamaged,
     ConversationGone,
     ConversationReady,
     DeviceHas,
@@ -88,6 +89,7 @@ ConversationNews: TypeAlias = (
     | MessageReacted
     | MessagesRefused
     | ConversationReady
+    | ConversationDamaged
     | ConversationGone
     | RequestArrived
     | RequestGone

@@ -50,7 +50,7 @@ from shoal.swarm.driver import (
     is_untidy,
     tidy,
 )
-from shoal.swarm.errors import NoSuchConversationError
+from shoal.swarm.errors import ConversationDamagedError, NoSuchConversationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,6 +75,7 @@ UNREAD_MAX: Final = 4_096  # ours: what waits for one channel, packets and whole
 REFUSED_LOGGED: Final = 8  # ours: lines for one fetch; all are counted
 _CONVERSATION: Final = re.compile(r"^git://[0-9a-f]{64}/([0-9a-f]{40})$")
 _FETCHED: Final = (fx.ConversationReady, fx.MessagesRefused, fx.FetchEnded)
+_SETTLED: Final = (fx.ConversationReady, fx.ConversationDamaged, fx.ConversationGone)
 _EMPTY: Final = b"\x80"
 _SHARED: Final = (
     *(fx.ConversationReady, fx.ConversationGone, fx.RequestArrived, fx.RequestGone),
@@ -197,12 +198,16 @@ class Talking:
 
         Raises:
             NoSuchConversationError: we are in none with this id.
+            ConversationDamagedError: it cannot be opened, and was not fetched again yet.
         """
-        info = self.engine.book.infos.get(conversation)
-        if info is None or info.is_removed:
-            raise NoSuchConversationError
-        session = self.engine.sessions.get(conversation)
-        if session is None or not session.is_ready:
+        while True:
+            if not self.engine.book.is_in(conversation):
+                raise NoSuchConversationError
+            session = self.engine.sessions.get(conversation)
+            if session is not None and session.is_ready:
+                return
+            if (reason := self.engine.damage(conversation)) is not None:
+                raise ConversationDamagedError(reason)
             await self._ready.setdefault(conversation, asyncio.Event()).wait()
 
     async def history(self, conversation: ConversationId) -> Conversation:
@@ -301,7 +306,9 @@ class Talking:
                     _log.info("x %s of %s: %s", effect.conversation, effect.device, effect.reason)
                 if isinstance(effect, _FETCHED):
                     self._tasks.start(self._tidy(effect.conversation))
-                if isinstance(effect, fx.ConversationReady):
+                if isinstance(effect, fx.ConversationDamaged):
+                    _log.error("! %s cannot be opened: %s", effect.conversation, effect.reason)
+                if isinstance(effect, _SETTLED):
                     self._ready.pop(effect.conversation, asyncio.Event()).set()
                 if not self._is_left(effect):
                     self._bus.publish(ConversationEvent(self._account.id, effect))

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from dulwich.errors import ObjectFormatException
+from dulwich.errors import ApplyDeltaError, ChecksumMismatch, FileFormatException
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
 from dulwich.pack import UnpackedObject
@@ -34,6 +34,10 @@ WAITING_BYTES_MAX: Final = 33_554_432  # ours
 LOOSE_FILES_MAX: Final = 512  # ours: more are packed when the repository is opened
 _NUMBERS: Final = {1: ObjectKind.COMMIT, 2: ObjectKind.TREE, 3: ObjectKind.BLOB}
 TYPE_NUMBERS: Final = {kind: number for number, kind in _NUMBERS.items()}
+_DAMAGE: Final = (  # what dulwich and we find in files that are not whole
+    *(KeyError, IndexError, ValueError, AssertionError, zlib.error),
+    *(ApplyDeltaError, ChecksumMismatch, FileFormatException),
+)
 _MAIN: Final = Path("refs", "heads", "main")
 _KEPT: Final = Path("refs", "kept")  # ours: one file per tip, named like it
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
@@ -67,11 +71,7 @@ class DiskStore:
         found = self._waiting.get(object_id)
         if found is not None:
             return found
-        try:
-            number, content = self._objects.get_raw(ObjectID(object_id.hex().encode()))
-            return _NUMBERS[number], content
-        except (KeyError, ObjectFormatException, zlib.error) as error:
-            raise ObjectMissingError(object_id) from error
+        return self._read_kept(object_id)
 
     def contains(self, object_id: bytes) -> bool:
         """Say whether an object is there."""
@@ -211,7 +211,7 @@ class DiskStore:
         return self.path.glob("objects/[0-9a-f][0-9a-f]/*")
 
     def _write_waiting(self) -> None:
-        fresh = {name: found for name, found in self._waiting.items() if not self._is_kept(name)}
+        fresh = {name: found for name, found in self._waiting.items() if not self._has(name, found)}
         try:
             if len(fresh) <= LOOSE_AT_ONCE:
                 for name, (kind, content) in fresh.items():
@@ -224,7 +224,39 @@ class DiskStore:
         self._waiting_bytes = 0
 
     def _is_kept(self, name: bytes) -> bool:
-        return ObjectID(name.hex().encode()) in self._objects
+        with suppress(*_DAMAGE):  # dulwich looks into files that are no packs
+            return ObjectID(name.hex().encode()) in self._objects
+        return False
+
+    def _has(self, name: bytes, found: tuple[ObjectKind, bytes]) -> bool:
+        """Whether an object is on disk and can be read: who gives it again may mend what is not."""
+        try:
+            return self._is_kept(name) and self._read_kept(name) == found
+        except ObjectMissingError:
+            return False
+
+    def _read_kept(self, name: bytes) -> tuple[ObjectKind, bytes]:
+        """Read an object from disk, from wherever it is whole.
+
+        Raises:
+            ObjectMissingError: it is not there, or damaged.
+        """
+        hexadecimal = ObjectID(name.hex().encode())
+        with suppress(*_DAMAGE):
+            number, content = self._objects.get_raw(hexadecimal)
+            return _NUMBERS[number], content
+        with suppress(*_DAMAGE, FileNotFoundError):  # a pack may hide it
+            return self._read_loose(name)
+        for pack in self._objects.packs:  # and a pack another one
+            with suppress(*_DAMAGE):
+                number, content = pack.get_raw(hexadecimal)
+                return _NUMBERS[number], content
+        raise ObjectMissingError(name)
+
+    def _read_loose(self, name: bytes) -> tuple[ObjectKind, bytes]:
+        path = self.path / "objects" / name.hex()[:2] / name.hex()[2:]
+        head, _, content = zlib.decompress(path.read_bytes()).partition(b"\0")
+        return ObjectKind(head.partition(b" ")[0].decode()), content
 
     def _write_loose(self, name: bytes, kind: ObjectKind, content: bytes) -> None:
         path = self.path / "objects" / name.hex()[:2] / name.hex()[2:]

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
+from shoal.core import ConversationId
 from shoal.node.driver import talking
+from shoal.node.driver.api.client import LocalClient
+from shoal.node.driver.talking import FOLDER
 from shoal.swarm.contents import Edit, Text
+from shoal.swarm.driver import DiskStore
+from shoal.swarm.errors import ConversationDamagedError, NoSuchConversationError
+from shoal.swarm.records import ConversationInfo
 from shoal.swarm.roles import Role
 from tests.unit.node.driver.conftest import PATIENCE, add_account, eventually, loopback
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    import pytest
 
     from shoal.node import Account, Node
     from shoal.node.driver.conversations import Conversation, Message
@@ -145,3 +152,59 @@ async def test_after_a_restart(both: Pair, open_node: Callable[..., Awaitable[No
     (bob_again,) = again.accounts
     (heard,) = await messages(bob_again.conversations[identifier], 1)
     assert heard.content == Text("while you were away")
+
+
+async def test_a_damaged_conversation(
+    both: Pair, open_node: Callable[..., Awaitable[Node]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is shown with the reason, nobody waits for it for ever, and it is fetched again."""
+    (first, alice), (second, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    await theirs.send("both have this")
+    await messages(ours, 1)
+    home, identifier = second.home, theirs.id
+    folder = bob.talking.index.path.parent / FOLDER / str(identifier)
+    await second.close()
+    with DiskStore(folder) as store:
+        assert store.head is not None
+    begun = folder / "objects" / identifier.hex()[:2] / identifier.hex()[2:]
+    begun.write_bytes(b"damaged")
+    alone = loopback()
+    again = await open_node(home=home, config=alone)
+    (bob_again,) = again.accounts
+    damaged = bob_again.conversations[identifier]
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ConversationDamagedError, match="no git object"):
+            await damaged.messages()
+        with pytest.raises(ConversationDamagedError):  # whoever comes later hears it at once
+            await damaged.send("hello?")
+    assert not damaged.is_ready
+    (shown,) = await LocalClient(again).call("conversation.list", account=str(bob.id))
+    assert shown["damage"] == damaged.damage == f"no git object {identifier}"
+    assert f"{identifier} cannot be opened" in caplog.text
+    await again.close()
+
+    third = await open_node(home=home, config=loopback(first))
+    (bob_third,) = third.accounts
+    mended = bob_third.conversations[identifier]
+    await eventually(lambda: mended.is_ready)
+    assert mended.damage == ""
+    assert len(await messages(mended, 1)) == 1
+    await mended.send("whole again")
+    assert len(await messages(ours, 2)) == 2
+
+
+async def test_who_waits_for_what_is_left_waits_no_more(both: Pair) -> None:
+    """A conversation that is not here yet, and is left: that is an error, not a silence."""
+    (_, alice), (_, bob) = both
+    record = ConversationInfo(ConversationId(b"x" * 20), 1, members=(alice.id, bob.id))
+    talking = alice.talking
+    talking.run(lambda now: talking.engine.synced([record], [], now))
+    waiting = asyncio.ensure_future(talking.wait_ready(record.id))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    left = replace(record, removed_ms=2)
+    talking.run(lambda now: talking.engine.synced([left], [], now))
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(NoSuchConversationError):
+            await waiting

@@ -147,6 +147,34 @@ def test_tips_that_are_kept(open_store: Opener, monkeypatch: pytest.MonkeyPatch)
     assert open_store().kept == ()
 
 
+@pytest.mark.parametrize("kind", ["loose", "empty", "packed"])
+def test_what_is_damaged_is_mended_by_who_gives_it_again(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A file that is there and cannot be read does not stand in the way of the same object."""
+    store = open_store()
+    content = os.urandom(1_000)
+    added = store.add(ObjectKind.BLOB, content)
+    if kind == "packed":
+        monkeypatch.setattr(module, "LOOSE_AT_ONCE", 0)
+    store.set_head(CommitId(added))
+    (path,) = [*store.path.glob("objects/??/*"), *store.path.glob("objects/pack/*.pack")]
+    path.chmod(0o600)
+    data = path.read_bytes()
+    cut = data[:40] + bytes(len(data) - 80) + data[-40:]
+    path.write_bytes(b"" if kind == "empty" else cut)
+    store = open_store()
+    with pytest.raises(ObjectMissingError):
+        store.read(added)
+    store.add(ObjectKind.BLOB, b"another")
+    monkeypatch.undo()
+    store.add(ObjectKind.BLOB, content)
+    store.set_head(CommitId(added))
+
+    for again in (store, open_store()):
+        assert again.read(added) == (ObjectKind.BLOB, content)
+
+
 def test_a_full_disk(tmp_path: Path, open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """The head stays where it was, the error names the place, and nothing half-written is left."""
     store = open_store()

@@ -31,6 +31,7 @@ def describe(own: Account, conversation: Conversation) -> dict[str, Any]:
         "title": own.people.title(conversation),
         "mode": conversation.mode.name.lower(),
         "is_ready": conversation.is_ready,
+        "damage": conversation.damage,
         "has_picture": conversation.has_picture,
         "members": describe_members(own, conversation),
     }
