@@ -19,11 +19,13 @@ class Source(NamedTuple):
         target: `module:attribute`.
         summary: one line.
         extra: the optional dependencies it takes, as in `pip install 'shoal[extra]'`.
+        section: what it is listed under.
     """
 
     target: str
     summary: str
     extra: str = ""
+    section: str = "Commands"
 
 
 class LazyGroup(click.Group):
@@ -57,9 +59,16 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
-        rows = [(name, source.summary) for name, source in self._sources.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        width = max(map(len, self._sources))
+        sections = dict.fromkeys(source.section for source in self._sources.values())
+        for section in sections:
+            rows = [
+                (name.ljust(width), source.summary)
+                for name, source in self._sources.items()
+                if source.section == section
+            ]
+            with formatter.section(section):
+                formatter.write_dl(rows)
 
     def _load(self, name: str) -> click.Command:
         if name not in self._loaded:
