@@ -27,9 +27,16 @@ class Identity:
 
     @classmethod
     def parse(
-        cls, key: bytes, certificate: bytes | None = None, password: str | None = None
+        cls,
+        key: bytes,
+        certificate: bytes | None = None,
+        password: str | None = None,
+        *,
+        is_proven: bool = False,
     ) -> Identity:
         """Read a private key and a certificate chain, or PEM text that holds both.
+
+        For a key that *is_proven*, see `PrivateKey.load`.
 
         Raises:
             IdentityError: the two do not belong together.
@@ -41,7 +48,7 @@ class Identity:
         Source: OpenDHT crypto.cpp, loadIdentity; the chain is read whole here.
         """
         chain = Certificate.parse(key if certificate is None else certificate)
-        return cls(PrivateKey.load(key, password), chain)
+        return cls(PrivateKey.load(key, password, is_proven=is_proven), chain)
 
     @property
     def id(self) -> InfoHash:

@@ -222,17 +222,23 @@ class PrivateKey:
         return cls(ec.generate_private_key(_CURVES[bits]()))
 
     @classmethod
-    def load(cls, data: bytes, password: str | None = None) -> PrivateKey:
+    def load(
+        cls, data: bytes, password: str | None = None, *, is_proven: bool = False
+    ) -> PrivateKey:
         """Return the key in PEM (the first one) or DER: PKCS #8, PKCS #1 or SEC 1.
 
-        A *password* for a key that is not encrypted is not used.
+        A *password* for a key that is not encrypted is not used. One that *is_proven* was sound
+        when it was kept: whether the primes of RSA are prime, which takes a third of a second to
+        find out, is not asked again, but only whether all numbers still fit together.
 
         Raises:
             InvalidKeyError: there is no key.
             PasswordError: it is encrypted, and the password is missing or wrong.
             UnsupportedKeyError: it is of another kind, or too small or large.
         """
-        native = _load_private(data, password or None)
+        native = _load_private(data, password or None, is_proven=is_proven)
+        if is_proven and isinstance(native, rsa.RSAPrivateKey) and not _fits(native):
+            native = _load_private(data, password or None)
         if not isinstance(native, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise UnsupportedKeyError(f"a key of kind {type(native).__name__}")
         return cls(native)
@@ -337,11 +343,29 @@ def _check_rsa_bits(bits: int) -> None:
         raise UnsupportedKeyError(f"an RSA key of {bits} bits; {RSA_BITS_MIN} to {RSA_BITS_MAX}")
 
 
-def _load_private(data: bytes, password: str | None) -> object:
+def _fits(native: rsa.RSAPrivateKey) -> bool:
+    """Tell whether the numbers of a key belong together (RFC 8017 section 3.2).
+
+    Of a modulus that a certificate vouches for there are no other factors, so what fits is prime.
+    """
+    numbers = native.private_numbers()
+    p, q, d = numbers.p, numbers.q, numbers.d
+    return (
+        min(p, q) > 1
+        and p * q == numbers.public_numbers.n
+        and d * numbers.public_numbers.e % (p - 1) == 1
+        and d * numbers.public_numbers.e % (q - 1) == 1
+        and (numbers.dmp1, numbers.dmq1) == (d % (p - 1), d % (q - 1))
+        and numbers.iqmp * q % p == 1
+    )
+
+
+def _load_private(data: bytes, password: str | None, *, is_proven: bool = False) -> object:
     """Return the library's key object."""
     load = load_pem_private_key if pem.has_blocks(data) else load_der_private_key
+    secret = None if password is None else password.encode()
     try:
-        return load(data, None if password is None else password.encode())
+        return load(data, secret, unsafe_skip_rsa_key_validation=is_proven)
     except TypeError as error:  # the password is missing, or is not needed
         if password is None:
             raise PasswordError("the private key is encrypted; give its password") from error

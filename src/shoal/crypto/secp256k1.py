@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from Crypto.Hash import keccak
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -22,6 +21,8 @@ _ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C
 
 def keccak256(data: bytes) -> bytes:
     """Return the Keccak-256 of *data*, 32 bytes."""
+    from Crypto.Hash import keccak  # noqa: PLC0415 - brings a parser of C; most nodes never ask
+
     return keccak.new(data=data, digest_bits=256).digest()
 
 

@@ -158,6 +158,47 @@ def test_traditional_formats_are_read() -> None:
         assert PrivateKey.load(data).public_key == PublicKey(native.public_key())
 
 
+def test_primes_of_proven_keys_are_not_looked_at() -> None:
+    """That takes long, and the key was sound when it was kept."""
+    sound = rsa_key().native
+    assert isinstance(sound, rsa.RSAPrivateKey)
+    p, q = sound.private_numbers().p * 3, sound.private_numbers().q
+    d = pow(65_537, -1, (p - 1) * (q - 1))
+    crt = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    numbers = rsa.RSAPrivateNumbers(p, q, d, *crt, rsa.RSAPublicNumbers(65_537, p * q))
+    native = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    data = native.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    with pytest.raises(InvalidKeyError):
+        PrivateKey.load(data)
+    assert PrivateKey.load(data, is_proven=True).public_key.bits == (p * q).bit_length()
+
+
+@pytest.mark.parametrize("name", ["n", "p", "q", "d", "dmp1", "dmq1", "iqmp"])
+def test_proven_keys_that_were_damaged_are_refused(name: str) -> None:
+    """Their numbers do not fit together."""
+    right = rsa_key().export_der()
+    assert PrivateKey.load(right, is_proven=True) == rsa_key()
+    assert isinstance(rsa_key().native, rsa.RSAPrivateKey)
+    numbers = rsa_key().native.private_numbers()
+    value = numbers.public_numbers.n if name == "n" else getattr(numbers, name)
+    length = (value.bit_length() + 7) // 8
+    wrong = right.replace(value.to_bytes(length), (value ^ 2).to_bytes(length))
+    assert wrong != right
+    with pytest.raises(InvalidKeyError):
+        PrivateKey.load(wrong, is_proven=True)
+
+
+def test_proven_keys_may_be_encrypted_or_of_a_curve() -> None:
+    """What is not RSA is read as ever, and so is who has a password."""
+    curve = PrivateKey.generate_ec()
+    assert PrivateKey.load(curve.export().encode(), is_proven=True) == curve
+    sealed = rsa_key().export("pass").encode()
+    assert PrivateKey.load(sealed, "pass", is_proven=True) == rsa_key()
+    with pytest.raises(PasswordError):
+        PrivateKey.load(sealed, "wrong", is_proven=True)
+
+
 @pytest.mark.parametrize("name", ["plain.pem", "plain_ca.pem", "secret.pem"])
 def test_dhtnode_keys_are_read(name: str) -> None:
     """Made by 2.4.12: RSA and P-384, one under a password."""

@@ -145,7 +145,7 @@ class AccountFolder:
         certificate = self._need(CERTIFICATE_FILE, _PEM_SIZE_MAX)
         key = self._need(KEY_FILE, _PEM_SIZE_MAX)
         try:
-            identity = Identity.parse(key, certificate)
+            identity = Identity.parse(key, certificate, is_proven=True)
         except CryptoError as error:
             raise AccountFileError(f"{self.path}: the device's key or chain: {error}") from error
         receipt = check_receipt(record.receipt, identity.certificate)

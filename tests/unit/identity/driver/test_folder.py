@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from shoal.core import Persist
+from shoal.crypto import keys
 from shoal.identity.archive import Archive, pack_archive, unpack_archive
 from shoal.identity.contact import Contact
 from shoal.identity.contact_book import ContactBook
@@ -56,6 +57,23 @@ def test_an_account_is_read_as_it_was_written(tmp_path: Path) -> None:
     )
     key = (folder.path / "ring_device.key").read_bytes()
     assert key.startswith(b"-----BEGIN PRIVATE KEY-----\n")
+
+
+def test_the_key_of_a_device_is_not_proven_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is ours, and a third of a second of each start is saved."""
+    folder = create(tmp_path)
+    asked: list[dict[str, bool]] = []
+    load = keys.load_pem_private_key
+
+    def watched(*args: Any, **options: bool) -> object:
+        asked.append(options)
+        return load(*args, **options)
+
+    monkeypatch.setattr(keys, "load_pem_private_key", watched)
+    assert folder.load().device.identity == ALICE.device.identity
+    assert asked == [{"unsafe_skip_rsa_key_validation": True}]
 
 
 def test_what_a_contact_book_orders_is_what_the_next_start_finds(tmp_path: Path) -> None:
