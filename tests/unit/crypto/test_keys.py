@@ -181,7 +181,7 @@ def test_proven_keys_that_were_damaged_are_refused(name: str) -> None:
     assert PrivateKey.load(right, is_proven=True) == rsa_key()
     assert isinstance(rsa_key().native, rsa.RSAPrivateKey)
     numbers = rsa_key().native.private_numbers()
-    value = numbers.public_numbers.n if name == "n" else getattr(numbers, name)
+    value = getattr(numbers.public_numbers if name == "n" else numbers, name)
     length = (value.bit_length() + 7) // 8
     wrong = right.replace(value.to_bytes(length), (value ^ 2).to_bytes(length))
     assert wrong != right

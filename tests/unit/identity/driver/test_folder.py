@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from shoal.core import Persist
 from shoal.crypto import keys
@@ -65,7 +66,7 @@ def test_the_key_of_a_device_is_not_proven_anew(
     """It is ours, and a third of a second of each start is saved."""
     folder = create(tmp_path)
     asked: list[dict[str, bool]] = []
-    load = keys.load_pem_private_key
+    load: Any = load_pem_private_key
 
     def watched(*args: Any, **options: bool) -> object:
         asked.append(options)
