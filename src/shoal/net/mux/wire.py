@@ -87,7 +87,7 @@ class FrameReader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._wanted = 1  # bytes without which there is nothing to do
+        self._wanted = 0  # bytes that the frame which has begun needs at least
 
     @property
     def is_inside(self) -> bool:
@@ -100,24 +100,36 @@ class FrameReader:
         Raises:
             DecodeError: this is no stream of frames.
         """
-        buffer = self._buffer
-        buffer += data
-        if len(buffer) < self._wanted:
-            return []
         frames: list[Frame] = []
-        position, size = 0, len(buffer)
-        with memoryview(buffer) as view:
+        with memoryview(data) as view:
+            position, size = self._complete(view, frames), len(view)
             while position < size:
                 channel, start, end = _read_header(view, position, size)
                 if end > size:
                     self._wanted = end - position
+                    self._buffer += view[position:]
                     break
                 frames.append(Frame(channel, bytes(view[start:end])))
                 position = end
-            else:
-                self._wanted = 1
-        del buffer[:position]
         return frames
+
+    def _complete(self, view: memoryview, frames: list[Frame]) -> int:
+        """Complete the frame that has begun, if one has; return how many bytes that took."""
+        buffer, position = self._buffer, 0
+        while buffer and position < len(view):
+            piece = view[position : position + self._wanted - len(buffer)]
+            buffer += piece
+            position += len(piece)
+            if len(buffer) < self._wanted:
+                break
+            with memoryview(buffer) as begun:
+                channel, start, end = _read_header(begun, 0, len(begun))
+                if end > len(begun):
+                    self._wanted = end
+                    continue
+                frames.append(Frame(channel, bytes(begun[start:end])))
+            buffer.clear()
+        return position
 
 
 def _read_header(view: memoryview, position: int, size: int) -> tuple[int, int, int]:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 CIPHERS: Final = "ECDHE-RSA-AES256-GCM-SHA384"  # for TLS 1.2; those of 1.3 are all sound
 CONTEXTS_MAX: Final = 64  # kept for the next connection, ours: making one takes 5 ms
-_READ_SIZE: Final = 256 * 1024  # bytes; a record has 16 KiB, and one is returned at a time
+_READ_SIZE: Final = 16 * 1024  # bytes: one record, which is all that is returned at a time
 _PENDING_MAX: Final = 256 * 1024  # bytes of handshake that may wait; ours
 # The alerts by which a peer says that our certificate does not please it, as OpenSSL names them.
 _REFUSALS: Final = (
@@ -172,9 +172,17 @@ class TlsStream:
         return [*self._flush(), *effects, *self.close(), TlsClosed(None)]
 
     def _read(self, effects: list[TlsEffect]) -> None:
-        """Read clear text until there is none; the end of the stream ends it without an error."""
-        while data := self._tls.read(_READ_SIZE):
-            effects.append(TlsReceived(data))
+        """Read clear text until there is none; the end of the stream ends it without an error.
+
+        What many records hold is told at once: whoever takes it has less to do.
+        """
+        pieces: list[bytes] = []
+        try:
+            while data := self._tls.read(_READ_SIZE):
+                pieces.append(data)
+        finally:
+            if pieces:
+                effects.append(TlsReceived(pieces[0] if len(pieces) == 1 else b"".join(pieces)))
 
     def _established(self) -> TlsEstablished:
         """Make sure of the device, now that its certificate has been verified.

@@ -101,6 +101,23 @@ def test_text_arrives_however_the_records_are_cut(cut: int) -> None:
     assert text_in(pair.at_server) == b"back"
 
 
+def test_what_many_records_hold_is_told_at_once() -> None:
+    """In one piece, before whatever ends the stream: a good-bye, or a record that is damaged."""
+    text = bytes(range(256)) * 400  # seven records
+    for damage in (b"", b"\x17\x03\x03\x00\x20" + bytes(32)):
+        pair = Pair(device("alice"), device("bob"))
+        pair.shake_hands()
+        (sent,) = pair.server.send(text)
+        assert isinstance(sent, TlsSend)
+        (bye,) = pair.server.close()
+        assert isinstance(bye, TlsSend)
+        effects = pair.client.receive(sent.data + (damage or bye.data))
+        first, *others = [each for each in effects if not isinstance(each, TlsSend)]
+        assert first == TlsReceived(text)
+        assert [type(each) for each in others] == [TlsClosed]
+        assert (error_in(others) is None) is (damage == b"")
+
+
 def test_good_bye_closes_both_without_error() -> None:
     """The one who hears it says good-bye too and is over."""
     pair = Pair(device("alice"), device("bob"))
