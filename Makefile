@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCKED := $(PIP) install --require-hashes --requirement
+LOCKED := tools/pip-install $(VENV)
 WHEEL := build/wheel-under-test
 # Tests run in so many processes, a file's tests in one. Real peers need time more than cores.
 WORKERS ?= 2
@@ -19,26 +19,28 @@ export SHOAL_PEERS ?= auto
 
 .PHONY: help
 help:  ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- Set-up: each step leaves a stamp, so a second run costs nothing. ---
 
 $(STAMPS)/venv:
-	tools/make-venv $(VENV)
-	mkdir -p $(STAMPS) && touch $@
+	@echo "installing into $(VENV), once: about half a minute"
+	@tools/make-venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/run: requirements/run.txt $(STAMPS)/venv
-	$(LOCKED) requirements/run.txt
-	touch $@
+	@$(LOCKED) requirements/run.txt
+	@touch $@
 
 $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/venv
-	$(LOCKED) requirements/dev.txt
-	touch $@ $(STAMPS)/run
+	@echo "installing what working on Shoal takes, once: a minute or two"
+	@$(LOCKED) requirements/dev.txt
+	@touch $@ $(STAMPS)/run
 
 # Editable, for `make run` and for people at work. The tests run against the wheel.
 $(STAMPS)/editable: pyproject.toml | $(STAMPS)/run
-	$(PIP) install --no-build-isolation --no-deps --editable .
-	touch $@
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
 
 .PHONY: dev
 dev: $(STAMPS)/dev $(STAMPS)/editable  ## install all that working on Shoal takes
@@ -51,7 +53,7 @@ peers: $(STAMPS)/dev  ## install the real peers that the tests talk to
 
 .PHONY: run
 run: $(STAMPS)/run $(STAMPS)/editable  ## a private network with people in it, each with a page to talk in
-	$(BIN)/shoal lab $(ARGS)
+	@$(BIN)/shoal lab $(ARGS)
 
 # --- Checks and tests. ---
 

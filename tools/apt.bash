@@ -1,4 +1,5 @@
 # Debian packages for the scripts beside this file: whether we may install them, and how.
+source "$(dirname "${BASH_SOURCE[0]}")/patience.bash"
 
 as_root() {
     if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo --non-interactive "$@"; fi
@@ -21,11 +22,16 @@ install_packages() {
         is_installed "$package" || missing+=("$package")
     done
     [[ ${#missing[@]} -gt 0 ]] || return 0
-    echo "installing ${missing[*]}"
-    apt_install "${missing[@]}" 2>/dev/null || { as_root apt-get update -qq && apt_install "${missing[@]}"; }
+    echo "installing ${missing[*]}" >&2
+    apt_install "${missing[@]}" 2>/dev/null || patiently refresh_and_install "${missing[@]}"
+}
+
+refresh_and_install() {
+    as_root apt-get update -qq -o Acquire::Retries=3 && apt_install "$@"
 }
 
 apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --yes --quiet=2 --no-install-recommends "$@" >/dev/null
+        apt-get install --yes --quiet=2 --no-install-recommends \
+        -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@" >/dev/null # a new machine updates itself
 }
