@@ -204,18 +204,6 @@ async def account_link_pin(
         yield each
 
 
-@method("account.link")
-async def account_link(
-    node: Node, password: str = "", device_name: str = ""
-) -> AsyncIterator[object]:
-    """Show an address for another device to scan; end with the account that it hands over."""
-    linking = node.accounts.link_new_device(password=password, device_name=device_name)
-    async with linking as link:
-        yield {"uri": link.uri}
-        account = await link.wait()
-    yield Last(AccountInfo.of(account))
-
-
 @method("account.export", is_local=True)
 async def account_export(node: Node, account: str, path: str, password: str | None = None) -> None:
     """Write the account's archive to a file of this machine."""

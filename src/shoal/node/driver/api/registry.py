@@ -104,6 +104,7 @@ METHODS_MODULES: Final = (  # they know this one; so they are named here
     "shoal.node.driver.api.states",
     "shoal.node.driver.api.news",
     "shoal.node.driver.api.talk",
+    "shoal.node.driver.api.linking",
 )
 
 
