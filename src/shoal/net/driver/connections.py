@@ -287,7 +287,10 @@ class Connections:
 
     def consumed(self, channel: ChannelId, size: int, packets: int) -> None:
         """Note that packets were read."""
-        self._run(partial(self._engine.consumed, channel, size, packets))
+        assert self._loop is not None, "that is how the packets came"
+        effects = self._engine.consumed(channel, size, packets, self._loop.time())
+        if effects:  # seldom; and without any nothing is due any sooner
+            self._run(lambda _: effects)
 
     def close_channel(self, channel: ChannelId) -> None:
         """Close a channel."""
