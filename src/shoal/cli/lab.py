@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,21 +91,35 @@ def _tell(opened: Lab, *, as_json: bool) -> None:
     click.echo(f"DHT network {opened.network}, joined by {', '.join(opened.bootstrap)}")
     if opened.name_server:
         click.echo(f"names at {opened.name_server}")
-    click.echo("")
+    has_pages = any(person.page for person in opened.people)
+    shoal = program()
+    width = max(len(person.name) for person in opened.everybody)
+    if has_pages:
+        click.echo("\nOpen each of these in a window of your browser:\n")
+        for person in opened.people:
+            click.echo(f"{person.name:<{width}}  {person.link()}")
+    click.echo("\nOthers add them by these addresses:\n")
     for person in opened.everybody:
-        name = f"{person.name:<10}"
-        click.echo(f"{name} {person.link() or person.address}")
-    click.echo("")
+        click.echo(f"{person.name:<{width}}  {person.address}")
+    click.echo("\nThey talk in terminals, too:\n")
     for person in opened.people:
-        click.echo(f"{person.name:<10} {person.address}, or shoal chat --home {person.home}")
-    click.echo(
-        f"\nThe first message was read {opened.seconds:.1f} seconds after the start,"
-        f" and took {1e3 * opened.message_seconds:.0f} ms."
-    )
-    if any(person.page for person in opened.people):
-        click.echo("A link works once; shoal up --home DIR prints another. Ctrl-C ends all.")
-    else:
-        click.echo("Ctrl-C ends all.")
+        click.echo(f"{person.name:<{width}}  {shoal} chat --home {person.home}")
+    if opened.message_seconds:
+        click.echo(
+            f"\nThe first message was read {opened.seconds:.1f} seconds after the start,"
+            f" and took {1e3 * opened.message_seconds:.0f} ms."
+        )
+    if has_pages:
+        click.echo(f"A link works once, within ten minutes; {shoal} up --home DIR prints another.")
+    click.echo("Ctrl-C ends all.")
+
+
+def program() -> str:
+    """Return the words by which this program is called, for who is not to look for it."""
+    if shutil.which("shoal") is not None:
+        return "shoal"
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "shoal" else f"{sys.executable} -m shoal"
 
 
 def _facts(person: Person) -> dict[str, str]:

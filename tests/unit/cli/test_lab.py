@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from shoal.cli.lab import lab
+from shoal.cli.lab import lab, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,8 @@ def test_it_stops_when_told(tmp_path: Path, how: signal.Signals) -> None:
         for name in ("Ann", "Ben"):
             for address in (
                 r"http://127\.0\.0\.1:\d+/#link=\S+",
-                r"jami:[0-9a-f]{40}, .* --home \S+",
+                r"jami:[0-9a-f]{40}",
+                r"\S.* chat --home \S+",
             ):
                 assert re.search(rf"^{name} +{address}$", text, re.MULTILINE), text
         assert re.search(r"^Echo +jami:[0-9a-f]{40}$", text, re.MULTILINE)
@@ -72,6 +74,23 @@ def test_as_json(tmp_path: Path) -> None:
     assert [each["event"] for each in events] == ["network", "person", "bot", "ready", "stopped"]
     assert events[1]["registered"] == "ann"
     assert events[3]["message_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("found", "called", "words"),
+    [
+        ("/usr/bin/shoal", ".venv/bin/shoal", "shoal"),
+        (None, ".venv/bin/shoal", ".venv/bin/shoal"),
+        (None, "/x/shoal/__main__.py", f"{sys.executable} -m shoal"),
+    ],
+)
+def test_commands_can_be_typed_as_shown(
+    monkeypatch: pytest.MonkeyPatch, found: str | None, called: str, words: str
+) -> None:
+    """After `make run` there is no `shoal` on the path, unless somebody has activated it."""
+    monkeypatch.setattr(shutil, "which", lambda name: found)
+    monkeypatch.setattr(sys, "argv", [called])
+    assert program() == words
 
 
 def test_people_that_cannot_be() -> None:
