@@ -22,12 +22,11 @@ from shoal.transfer.naming import numbered
 from shoal.transfer.records import HeldFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from shoal.transfer.records import WantedFile
 
 NUMBERS_MAX: Final = 10_000  # ours: files of one name in a folder
-WRITES_MAX: Final = 512  # buffers handed to the system at once, ours: below IOV_MAX
 _MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -82,22 +81,17 @@ class PartFile:
             DiskFullError: there is no room.
             FolderError: it cannot be written.
         """
-        waiting = list(pieces)
-        for first in range(0, len(waiting), WRITES_MAX):
-            some = waiting[first : first + WRITES_MAX]
+        for some in _gathered(pieces):
             with self._lock, explained(self.path):
                 self._write(some)
-                for piece in some:
-                    self._hash.update(piece)
+                self._hash.update(some)
 
-    def _write(self, pieces: list[bytes]) -> None:
-        total = sum(map(len, pieces))
-        written = os.pwritev(self._file, pieces, self.size)
-        if written < total:  # the disk is nearly full, or a signal came
-            rest = memoryview(b"".join(pieces))
-            while written < total:
-                written += os.pwrite(self._file, rest[written:], self.size + written)
-        self.size += total
+    def _write(self, data: bytes) -> None:
+        rest, at = memoryview(data), self.size
+        while rest:  # less is taken where the disk is nearly full, or a signal came
+            written = os.pwrite(self._file, rest, at)
+            rest, at = rest[written:], at + written
+        self.size = at
 
     def reset(self) -> None:
         """Throw its content away.
@@ -142,6 +136,24 @@ class PartFile:
             file, self._file = self._file, -1
             if file >= 0:
                 os.close(file)
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Join pieces to some that are large.
+
+    A thread that hashes or writes waits for the interpreter's lock after each of them, for longer
+    than a packet takes where another thread is busy.
+    """
+    some: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece)
+        if size >= PIECE:
+            yield b"".join(some)
+            some, size = [], 0
+    if some:
+        yield b"".join(some)
 
 
 def remove_part(wanted: WantedFile) -> None:

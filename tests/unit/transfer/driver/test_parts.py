@@ -8,17 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from shoal.core import CommitId, ConversationId
-from shoal.transfer.driver import PartFile, part_path, remove_part
+from shoal.transfer.driver import PartFile, part_path, parts, remove_part
 from shoal.transfer.errors import DiskFullError, FolderError
 from shoal.transfer.records import WantedFile
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 CONTENT = bytes(range(256)) * 1_000
 
@@ -132,7 +129,7 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*unused: Any) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "pwritev", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(DiskFullError) as caught:
         part.append([b"x"])
     assert caught.value.path == str(part.path)
@@ -141,14 +138,25 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_writes_that_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may take less than it is given."""
-    whole = os.pwritev
+    whole = os.pwrite
 
-    def half(file: int, pieces: Iterable[bytes], offset: int) -> int:
-        return whole(file, [b"".join(pieces)[:7]], offset)
+    def half(file: int, data: memoryview, offset: int) -> int:
+        return whole(file, data[:7777], offset)
 
-    monkeypatch.setattr(os, "pwritev", half)
+    monkeypatch.setattr(os, "pwrite", half)
     part = PartFile(wanted(tmp_path))
     part.append([CONTENT[:100], CONTENT[100:]])
+    held = part.finish()
+    assert held is not None
+    assert Path(held.path).read_bytes() == CONTENT
+
+
+def test_many_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written and hashed a few at a time, in their order."""
+    monkeypatch.setattr(parts, "PIECE", 10_000)
+    part = PartFile(wanted(tmp_path))
+    part.append([])
+    part.append(CONTENT[start : start + 999] for start in range(0, len(CONTENT), 999))
     held = part.finish()
     assert held is not None
     assert Path(held.path).read_bytes() == CONTENT
