@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -104,14 +102,16 @@ class Reading:
 async def search_all(
     talking: Talking, text: str, count: int, conversation: ConversationId | None
 ) -> tuple[Hit, ...]:
-    """Return the latest messages that have all words of *text*, the newest first."""
-    with suppress(sqlite3.DatabaseError):  # it is damaged: it is made anew below
-        found = await asyncio.to_thread(search, talking.index, text, count, conversation)
-        if not _lost(talking):
-            return _of_ours(talking, found)
-    for each, ledger in _lost(talking):
-        await talking.read(each, partial(ledger.line, None))
+    """Return the latest messages that have all words of *text*, the newest first.
+
+    Raises:
+        RepositoryError: the index cannot be read.
+    """
     found = await asyncio.to_thread(search, talking.index, text, count, conversation)
+    if lost := _lost(talking):  # it was damaged, and is made anew
+        for each, ledger in lost:
+            await talking.read(each, partial(ledger.line, None))
+        found = await asyncio.to_thread(search, talking.index, text, count, conversation)
     return _of_ours(talking, found)
 
 

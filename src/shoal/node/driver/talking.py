@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from shoal.core import ConversationId, DecodeError
 from shoal.core.driver import SystemEntropy
-from shoal.identity.driver.files import delete_folder, read_file
+from shoal.identity.driver.files import delete_folder, read_file, sweep
 from shoal.net.errors import ChannelDeclinedError, NetError
 from shoal.node.driver.ordered import OrderedEffects
 from shoal.node.driver.states import read_states
@@ -473,6 +473,7 @@ class Talking:
     # Files
 
     def _read_records(self) -> tuple[bytes, bytes]:
+        sweep(self._folder / FOLDER)  # what was being deleted
         found = [
             read_file(self._folder / name, RECORDS_SIZE_MAX) or _EMPTY
             for name in (INFOS_NAME, REQUESTS_NAME)
@@ -490,10 +491,10 @@ class Talking:
         store = self._stores.pop(identifier, None)
         if store is not None:
             store.close()
-        self.index.forget(identifier)
         path = self._folder / FOLDER / str(identifier)
         if path.exists():
             delete_folder(path)
+        self.index.erase(identifier)
 
     def _place(self, identifier: ConversationId) -> DiskStore:
         store = self._stores.get(identifier)

@@ -2,7 +2,7 @@
 
 Everything in it comes from the repositories, and is written after them; so a crash leaves an index
 that is behind, never ahead, and opening a conversation catches up. A file of another format, or one
-that is damaged, is set aside and made anew. One connection serves all threads, one after the other.
+that is damaged, is deleted and made anew. One connection serves all threads, one after the other.
 
     node       a commit that was taken: its place in the graph and in the line, what it says
     standing   what was found about commits; most are equal
@@ -16,20 +16,24 @@ import logging
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from shoal.core import AccountId, CommitId, ConversationId
+from shoal.swarm.errors import RepositoryError
 from shoal.swarm.validation import Standing
 from shoal.swarm.words import TOKENIZER, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
 FORMAT: Final = 1  # raise it when the tables, the words or the rules of validation change
 CACHE_KIB: Final = 4_096  # ours: of SQLite, for the whole account
+ATTEMPTS: Final = 2  # the second one finds an index that was made anew
 SEARCHED: Final = 1  # the kind of commits whose words are in the index
 _DAMAGE: Final = ("malformed", "no such", "has no column", "corrupt")
 _TABLES: Final = f"""
@@ -106,15 +110,41 @@ class Index:
                     database.execute("ROLLBACK")
                 raise
 
+    def attempt(self, work: Callable[[], R]) -> R:
+        """Do *work*, and once more if the index was made anew meanwhile.
+
+        Raises:
+            RepositoryError: the index cannot be read or written.
+        """
+        failure: sqlite3.Error | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                return work()
+            except sqlite3.Error as error:
+                failure = error
+        raise RepositoryError(self.path, str(failure)) from failure
+
     def forget(self, conversation: ConversationId) -> None:
-        """Let go of what is known of a conversation."""
-        with self.writing() as database:
-            found = database.execute(
-                "SELECT number FROM conversation WHERE id = ?", (conversation,)
-            ).fetchone()
-            if found is not None:
-                drop(database, found[0])
-                database.execute("DELETE FROM conversation WHERE number = ?", found)
+        """Let go of what is known of a conversation.
+
+        Raises:
+            RepositoryError: the index cannot be written.
+        """
+        self.attempt(lambda: self._forget(conversation))
+
+    def erase(self, conversation: ConversationId) -> None:
+        """Let go of a conversation for ever: no word of it is left in the files.
+
+        Raises:
+            RepositoryError: the index cannot be written.
+        """
+
+        def work() -> None:
+            if self._forget(conversation, is_erased=True):
+                with self.reading() as database:
+                    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+        self.attempt(work)
 
     def close(self) -> None:
         """Let the file go."""
@@ -158,6 +188,25 @@ class Index:
 
     # --- Inside -------------------------------------------------------------------------------
 
+    def _forget(self, conversation: ConversationId, *, is_erased: bool = False) -> bool:
+        """Let go of a conversation; say whether it was there."""
+        with self.reading() as database:
+            which = "SELECT number FROM conversation WHERE id = ?"
+            found = database.execute(which, (conversation,)).fetchone()
+        if found is None:
+            return False
+        with self.writing() as database:
+            drop(database, found[0])
+            database.execute("DELETE FROM conversation WHERE number = ?", found)
+            if is_erased:
+                # Words that were deleted stay until what they are kept in is merged.
+                database.execute("INSERT INTO words (words) VALUES ('optimize')")
+                unused = "number NOT IN (SELECT standing FROM node)"
+                database.execute(f"DELETE FROM standing WHERE {unused}")  # noqa: S608 - our own SQL
+                self._numbers.clear()
+                self._standings.clear()
+        return True
+
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             try:
@@ -165,18 +214,21 @@ class Index:
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                self._set_aside(error)
+                self._delete(error)
                 self._database = self._connect()
         return self._database
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.touch(mode=0o600)
+        # Earlier versions kept a damaged one, with all that was said.
+        self.path.with_name(self.path.name + ".damaged").unlink(missing_ok=True)
         database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         try:
             database.execute("PRAGMA journal_mode = WAL")
             # A power cut may take the latest changes, but leaves the file in order.
             database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA secure_delete = ON")  # what is erased is not in free pages
             database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             database.create_function("words_of", 1, words_of, deterministic=True)
             (found,) = database.execute("PRAGMA user_version").fetchone()
@@ -193,18 +245,15 @@ class Index:
         """Begin anew, unless it is only that the disk is full or slow."""
         if _is_damage(error):
             self.close()
-            self._set_aside(error)
+            self._delete(error)
 
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _delete(self, error: sqlite3.DatabaseError) -> None:
         _log.warning("%s: %s; it is made anew", self.path, error)
         self.generation += 1
         self._standings.clear()
         self._numbers.clear()
-        for end in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + end).unlink()
-        with suppress(FileNotFoundError):
-            self.path.replace(self.path.with_name(self.path.name + ".damaged"))
+        for end in ("-wal", "-shm", ""):
+            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

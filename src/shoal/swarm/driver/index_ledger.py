@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from shoal.core import CommitId
 from shoal.swarm.contents import Call, Edit, FileOffer, Merge, Text, Unknown
-from shoal.swarm.driver.index import SEARCHED, commit_ids, drop
+from shoal.swarm.driver.index import ATTEMPTS, SEARCHED, commit_ids, drop
 from shoal.swarm.errors import ObjectMissingError, RepositoryError
 from shoal.swarm.history import Graph, Node
 from shoal.swarm.ledger import Judged
@@ -33,7 +33,6 @@ _log = logging.getLogger(__name__)
 BLOCK: Final = 256  # ours: commits read at once by a walk, those before the one asked for
 NEAR: Final = 8  # ours: commits read with one that was looked up
 CACHED_MAX: Final = 2_048  # ours: commits in memory, of each conversation
-_ATTEMPTS: Final = 2  # the second one finds an index that was made anew
 
 
 class Kind(enum.IntEnum):
@@ -131,7 +130,11 @@ class IndexLedger:
         return self._head == head
 
     def drop_aside(self, tips: Iterable[CommitId]) -> None:
-        """Let go of what is not in the line, but for what *tips* reach."""
+        """Let go of what is not in the line, but for what *tips* reach.
+
+        Raises:
+            RepositoryError: the index cannot be written.
+        """
         head = self.head
         if head is None:
             return
@@ -139,16 +142,27 @@ class IndexLedger:
         kept: set[CommitId] = set()
         for tip in tips:
             kept |= graph.since(tip, (head,))
-        with self._index.writing() as database:
-            for (name,) in database.execute(
-                "SELECT id FROM node WHERE conversation = ? AND place IS NULL", (self._number,)
-            ).fetchall():
-                if name not in kept:
-                    drop(database, self._number, which="place IS NULL AND id = ?", values=(name,))
+
+        def write() -> None:
+            with self._index.writing() as database:
+                if self.is_lost:
+                    return  # with all that was to be let go
+                for (name,) in database.execute(
+                    "SELECT id FROM node WHERE conversation = ? AND place IS NULL", (self._number,)
+                ).fetchall():
+                    if name not in kept:
+                        which = "place IS NULL AND id = ?"
+                        drop(database, self._number, which=which, values=(name,))
+
+        self._index.attempt(write)
         self._cache.clear()
 
     def forget(self) -> None:
-        """Be empty: the next opening of the conversation judges all again."""
+        """Be empty: the next opening of the conversation judges all again.
+
+        Raises:
+            RepositoryError: the index cannot be written.
+        """
         self._index.forget(self.conversation)
         self._attach()
 
@@ -164,7 +178,7 @@ class IndexLedger:
             RepositoryError: the index cannot be read.
         """
         failure: sqlite3.Error | None = None
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             self._sync()
             try:
                 with self._index.reading() as database:
@@ -199,7 +213,7 @@ class IndexLedger:
         self._cache.clear()
         self._head = None
         failure: sqlite3.Error | None = None
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             self._generation = self._index.generation
             try:
                 with self._index.writing() as database:

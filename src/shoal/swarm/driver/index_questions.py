@@ -72,11 +72,17 @@ def search(
     """Return the latest *count* messages that have all words of *text*, the newest first.
 
     Raises:
-        sqlite3.Error: the index is damaged, and is being made anew.
+        RepositoryError: the index cannot be read.
     """
     question = question_of(text)
     if not question:
         return ()
+    return index.attempt(lambda: _search(index, question, count, conversation))
+
+
+def _search(
+    index: Index, question: str, count: int, conversation: ConversationId | None
+) -> tuple[Hit, ...]:
     with index.reading() as database:
         rows = database.execute(
             "SELECT conversation.id, node.id, standing, wall_time, shown FROM words"

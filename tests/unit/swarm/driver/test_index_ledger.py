@@ -19,7 +19,7 @@ from shoal.swarm import Conversation, MemoryStore, ObjectKind
 from shoal.swarm.contents import Edit, FileOffer, Text
 from shoal.swarm.driver import DiskStore, FirstStore, Index, IndexLedger
 from shoal.swarm.driver.index_questions import page, search, shown, unread
-from shoal.swarm.errors import ObjectMissingError
+from shoal.swarm.errors import ObjectMissingError, RepositoryError
 from tests.unit.swarm.people import ALICE, BOB, WALL_NOW, add, copy_objects, said, who
 
 if TYPE_CHECKING:
@@ -270,7 +270,8 @@ def test_an_index_that_is_no_good(desk: Desk, lost: str) -> None:
     again = Conversation.load(desk.place(alice.id), who(ALICE))
 
     agrees(again)
-    assert path.with_name("index.sqlite.damaged").exists() is (lost not in ("removed", "behind"))
+    kept = {each.name.removeprefix(path.name) for each in path.parent.glob("index.sqlite*")}
+    assert kept <= {"", "-wal", "-shm"}, "what was said is in a file that nobody looks after"
 
 
 def test_an_index_that_cannot_be_opened_now(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,11 +283,20 @@ def test_an_index_that_cannot_be_opened_now(desk: Desk, monkeypatch: pytest.Monk
     def refuse(*arguments: object, **wishes: object) -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open database file")
 
+    before = desk.index.path.read_bytes()
+    ledger = ledger_of(alice)
     with monkeypatch.context() as patch:
         patch.setattr(sqlite3, "connect", refuse)
-        with pytest.raises(sqlite3.OperationalError):
-            search(desk.index, "one", 5)
-    assert not desk.index.path.with_name("index.sqlite.damaged").exists()
+        for ask in (
+            lambda: search(desk.index, "one", 5),
+            lambda: unread(ledger, desk.index, who(ALICE).account, None),
+            lambda: ledger.drop_aside(alice.tips),
+            ledger.forget,
+            lambda: desk.index.erase(alice.id),
+        ):
+            with pytest.raises(RepositoryError, match="unable to open database file"):
+                ask()
+    assert desk.index.path.read_bytes() == before
     assert [hit.text for hit in search(desk.index, "one", 5)] == ["one"]
     agrees(alice)
 
@@ -347,6 +357,59 @@ def test_forgetting(desk: Desk) -> None:
     ledger_of(alice).forget()
     assert search(desk.index, "one", 5) == ()
     agrees(Conversation.load(desk.place(alice.id), who(ALICE)))
+
+
+@pytest.mark.parametrize("question", ["search", "unread", "drop aside", "forget", "erase"])
+def test_damaged_when_it_is_asked(desk: Desk, question: str) -> None:
+    """No error of the database's own comes out, whatever is asked first."""
+    alice = desk.begin()
+    alice.say(Text("one"), WALL_NOW + 1)
+    ledger, index = ledger_of(alice), desk.index
+    desk.index.close()
+    index.path.write_bytes(b"\0not a database" * 1_000)
+    match question:
+        case "search":
+            assert search(index, "one", 5) == ()  # it is found again once it was judged again
+        case "unread":
+            assert unread(ledger, index, who(ALICE).account, None) == 0
+        case "drop aside":
+            ledger.drop_aside(alice.tips)
+        case "forget":
+            ledger.forget()
+        case _:
+            index.erase(alice.id)
+    agrees(Conversation.load(desk.place(alice.id), who(ALICE)))
+
+
+def test_erased_for_ever(desk: Desk) -> None:
+    """No word, no account and no id of what was said is in any file; other conversations are."""
+    alice, other = (
+        desk.begin(),
+        Conversation.create(FirstStore(desk.place), who(ALICE), wall_now=WALL_NOW + 1),
+    )
+    bob = join_in_memory(alice)
+    secret, said_first = "xyzzysecret", "plughbefore"
+    for number in range(200):
+        bob.say(Text(f"{secret} {number}"), WALL_NOW + number)
+    bob.say(Text(said_first), WALL_NOW + 300)
+    bob.say(Edit(bob.head, "changed"), WALL_NOW + 301)
+    give(bob, alice)
+    other.say(Text("frobnicate one"), WALL_NOW + 302)
+    desk.index.path.with_name("index.sqlite.damaged").write_bytes(secret.encode())
+    desk.index.close()
+    assert search(desk.index, secret, 1)
+    desk.index.erase(alice.id)
+    desk.index.erase(alice.id)
+
+    for is_closed in (False, True):
+        if is_closed:
+            desk.index.close()
+        left = b"".join(each.read_bytes() for each in desk.folder.glob("index.sqlite*"))
+        assert b"frobnicate" in left
+        account = who(BOB).account
+        for trace in (secret.encode(), said_first.encode(), b"zzysecre", alice.id, account):
+            assert trace not in left
+    agrees(other)
 
 
 WRITER = """
