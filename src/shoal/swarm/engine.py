@@ -106,7 +106,8 @@ class SwarmEngine:
         self._finding: dict[int, Callable[[Sequence[DeviceId], float], list[Effect]]] = {}
         self._clones = Clones(self._context, self.sessions, open_store, self._watch)
         self._opening = Opening(
-            self._context, self.book, self.sessions, self._clones, open_store, self._watch
+            *(self._context, self.book, self.sessions, self._clones, open_store),
+            *(self._watch, self._erase),
         )
         self._inviting = Inviting(self._context, self.book, self.sessions, self._clones)
 
@@ -129,9 +130,9 @@ class SwarmEngine:
         """Open the conversations that we are in, and those that nobody knows we left."""
         effects: list[Effect] = []
         for info in list(self.book.infos.values()):
-            if info.is_erased:
-                continue
-            if self._context.farewells.is_over(info, self._context.wall_ms(now)):
+            if info.is_erased:  # that it was to be is noted first: it may not have come to it
+                effects.append(self._erasing(info.id, lambda _, now: []))
+            elif self._context.farewells.is_over(info, self._context.wall_ms(now)):
                 effects += self._erase(info.id, now)
             else:
                 effects += self._opening.load(info, now)

@@ -1,12 +1,15 @@
 """Conversations that we left and still have, so that the others hear of it.
 
 Who fetches from us has heard that we left. One who has heard may be banned by now, or lose what it
-has: so we let go only when every member has heard from ourselves, or after a week.
+has: so we let go only when every member has heard from ourselves, or after a week. Of a conversation
+of two nobody hears from us that we left it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+
+from shoal.swarm.contents import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,5 +54,6 @@ class Farewells:
 
     @staticmethod
     def is_over(info: ConversationInfo, now_ms: int) -> bool:
-        """Whether a conversation was left so long ago that it need not be kept."""
-        return info.is_removed and info.removed_ms + KEPT_MS < now_ms
+        """Whether a conversation that was left need not be kept: long ago, or one of two."""
+        is_long_ago = info.removed_ms + KEPT_MS < now_ms
+        return info.is_removed and (is_long_ago or info.mode is Mode.ONE_TO_ONE)

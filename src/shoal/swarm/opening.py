@@ -34,14 +34,19 @@ class Opening:
         clones: Clones,
         open_store: Callable[[ConversationId | None], GitStore],
         watch: Callable[[], list[Effect]],
+        erase: Callable[[ConversationId, float], list[Effect]],
     ) -> None:
-        """Add to *sessions*; *watch* is called when other people matter than before."""
+        """Add to *sessions*; *watch* is called when other people matter than before.
+
+        *erase* lets go of what nobody need have any more.
+        """
         self._context = context
         self._book = book
         self._sessions = sessions
         self._clones = clones
         self._open_store = open_store
         self._watch = watch
+        self._erase = erase
 
     def create(self, op: int, now: float, mode: Mode, other: AccountId | None) -> list[Effect]:
         """Begin a conversation; `Done` gives its id."""
@@ -88,10 +93,14 @@ class Opening:
             if result is not None:
                 assert isinstance(result, Outcome)
                 effects = self._adopt(info.id, result, now)
+                session = self._sessions[info.id]
+                if not self._book.is_in(info.id) and session.role(me.account) is not None:
+                    # Left on another device of ours: by our history nobody could hear of it.
+                    return [*self._clones.release(info.id), *self._erase(info.id, now)]
                 return [*effects, *self._clones.release(info.id), *self._compare(info.id, now)]
             released = self._clones.release(info.id)
             if not self._book.is_in(info.id):
-                return released + self._book.erase(info.id, self._context.wall_ms(now))
+                return released + self._erase(info.id, now)
             return [*released, *self._fetch_again(info, now)]
 
         def failed(error: Exception, now: float) -> list[Effect]:

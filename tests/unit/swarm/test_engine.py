@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,11 +28,16 @@ from shoal.swarm.notices import CommitNotice, write_notice
 from tests.unit.swarm.people import ALICE, BOB, CAROL, WALL_NOW, who
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from shoal.swarm.effects import Effect
+    from shoal.swarm.records import ConversationInfo
 
 NOWHERE = ConversationId(b"x" * 20)
+
+
+def void(_: object) -> None:
+    """Return nothing."""
 
 
 class Host:
@@ -40,10 +46,21 @@ class Host:
     def __init__(self, name: str = ALICE) -> None:
         self.me = who(name)
         self.stores: dict[ConversationId | None, MemoryStore] = {}
-        self.engine = SwarmEngine(
-            self.me, SeededEntropy(1, name), self.open_store, wall_offset=WALL_NOW
-        )
+        self.engine = self.started()
         self.threads: list[ConversationId] = []
+
+    def started(
+        self, infos: Mapping[ConversationId, ConversationInfo] | None = None
+    ) -> SwarmEngine:
+        """An engine with what is on the disk."""
+        return SwarmEngine(
+            self.me,
+            SeededEntropy(1, self.me.name),
+            self.open_store,
+            wall_offset=WALL_NOW,
+            infos=infos,
+            erase_store=lambda identifier: void(self.stores.pop(identifier, None)),
+        )
 
     def open_store(self, conversation: ConversationId | None) -> MemoryStore:
         """Return a repository."""
@@ -250,3 +267,24 @@ def test_another_conversation_in_the_folder() -> None:
     (told,) = again.run(again.engine.start(0.0))
     assert told == ConversationDamaged(group, f"it holds conversation {foreign}")
     assert not again.engine.sessions
+
+
+@pytest.mark.parametrize("noted", ["left", "erased"])
+@pytest.mark.parametrize("mode", list(Mode)[:2])
+def test_erased_after_a_crash(mode: Mode, noted: str) -> None:
+    """That it is to be was noted, and the process ended before it was: the next start does it."""
+    host = Host()
+    other = who(BOB).account if mode is Mode.ONE_TO_ONE else None
+    begun = host.run(host.engine.create(1, 0.0, mode=mode, other=other))
+    identifier = only(begun, Done).result  # type: ignore[union-attr]
+    assert isinstance(identifier, ConversationId)
+    host.stores[identifier] = host.stores.pop(None)
+    left = replace(host.engine.book.infos[identifier], removed_ms=int(WALL_NOW * 1_000) + 1_000)
+    if noted == "erased":
+        left = replace(left, erased_ms=left.removed_ms)
+    host.engine = host.started({identifier: left})
+    host.run(host.engine.start(2.0), 2.0)
+
+    assert identifier not in host.stores
+    assert identifier not in host.engine.sessions
+    assert host.engine.book.infos[identifier].is_erased
