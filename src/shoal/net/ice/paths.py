@@ -98,17 +98,26 @@ class TcpPath:
         self._user.path_opened(self._pair, now)
 
     def received(self, data: bytes | memoryview, now: float) -> None:
-        """Tell checks from data."""
-        out, component = self._context.out, self._pair.component
+        """Tell checks from data; what many frames hold is told at once."""
+        pieces: list[memoryview] = []
         for item in self._deframer.feed(data):
-            if isinstance(item, bytes):
-                self._user.stun_received(self._pair, item, self._pair.remote.addr, now)
-            elif self._is_selected:
-                out.append(Received(item, component))
-            else:
-                self._keep(item, now)
+            if isinstance(item, memoryview):
+                if self._is_selected:
+                    pieces.append(item)
+                else:
+                    self._keep(item, now)
+                continue
+            self._tell(pieces)
+            pieces = []
+            self._user.stun_received(self._pair, item, self._pair.remote.addr, now)
             if self.link not in self._context.links:
                 return  # that message made us close it
+        self._tell(pieces)
+
+    def _tell(self, pieces: list[memoryview]) -> None:
+        if pieces:
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self._context.out.append(Received(data, self._pair.component))
 
     def ended(self, now: float) -> None:
         """The peer has said everything."""

@@ -312,6 +312,19 @@ def test_early_data_is_kept_in_order() -> None:
     assert data == [b"abc", b"de", b"f"]
 
 
+def test_what_many_frames_hold_is_told_at_once() -> None:
+    """In one piece, up to a check between them, which is answered in its turn."""
+    alone = Alone(is_controlling=False).connected()
+    check = alone.check(bytes(11) + b"\2")
+
+    effects = alone.engine.receive(-1, b"\0\3abc\0\2de" + check + b"\0\1f\0\2g", 0.0)
+
+    told = [each for each in effects if isinstance(each, Received | Write)]
+    assert [type(each) for each in told] == [Received, Write, Received]
+    assert [bytes(each.data) for each in told if isinstance(each, Received)] == [b"abcde", b"f"]
+    assert alone.engine.receive(-1, b"h", 0.0) == [Received(b"gh", 1)]
+
+
 def test_the_peer_may_be_done_before_we_know_it() -> None:
     """The callee connects, checks and nominates while its answer still travels to us."""
     alone = Alone(is_controlling=False).gathered().accepted()
