@@ -30,6 +30,7 @@ from shoal.swarm.effects import (
     WriteChannel,
 )
 from shoal.swarm.engine import SwarmEngine
+from shoal.swarm.errors import SwarmFaultError
 from shoal.swarm.marks import unpack_marks
 from shoal.swarm.preferences import unpack_preferences
 from shoal.swarm.records import unpack_infos, unpack_requests
@@ -296,6 +297,8 @@ class SwarmWorld:
                 self._crashes_at(device)
             case Forget(name):
                 device.records.pop(name, None)
+            case Failed(_, SwarmFaultError() as fault):
+                raise fault.__cause__ or fault
             case Done(op) | Failed(op):
                 self._answers[op] = effect
             case _:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from shoal.core.records import dataclass
 from shoal.swarm.effects import Failed, OpenChannel, Work
-from shoal.swarm.errors import SwarmError
+from shoal.swarm.errors import SwarmError, SwarmFaultError
 from shoal.swarm.leaving import Farewells
 from shoal.swarm.messenger import LineOpened, NoticeArrived
 
@@ -83,9 +83,11 @@ class Context:
         """Return what tells the caller that a job of command *op* raised."""
 
         def failed(error: Exception, now: float) -> list[Effect]:
-            if not isinstance(error, SwarmError):
-                raise error  # a fault of ours, not of what was asked
-            return [Failed(op, error)]
+            if isinstance(error, SwarmError):
+                return [Failed(op, error)]
+            fault = SwarmFaultError(error)  # of ours, not of what was asked
+            fault.__cause__ = error
+            return [Failed(op, fault)]
 
         return failed
 

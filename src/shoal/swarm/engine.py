@@ -433,9 +433,11 @@ class SwarmEngine:
     # --- Jobs and time ------------------------------------------------------------------------
 
     def worked(self, op: int, result: object, now: float) -> list[Effect]:
-        """A job has ended."""
-        waiting = self._context.waiting.pop(op, None)
-        return [] if waiting is None else self._erase_heard(waiting.then(result, now), now)
+        """A job has ended. Should this raise, `work_failed` tells who waits for it."""
+        waiting = self._context.waiting.get(op)
+        effects = [] if waiting is None else self._erase_heard(waiting.then(result, now), now)
+        self._context.waiting.pop(op, None)
+        return effects
 
     def work_failed(self, op: int, error: Exception, now: float) -> list[Effect]:
         """A job has raised."""

@@ -7,6 +7,7 @@ SwarmError
 ├── HistoryTooLargeError     more than we take from a peer
 ├── NoSuchConversationError  it is not here, or not yet
 ├── ConversationDamagedError what is on disk cannot be opened
+├── SwarmFaultError          a fault of the program itself
 ├── RepositoryError          its folder cannot be read or written
 ├── NotAMemberError          the person is not in the conversation
 ├── NotAnAdminError          only an administrator may do that
@@ -121,6 +122,16 @@ class ConversationDamagedError(SwarmError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the conversation cannot be opened: {reason}")
         self.reason = reason
+
+
+class SwarmFaultError(SwarmError):
+    """The program itself has a fault: it is none of yours. Please report what the node's log says.
+
+    What the command was about may have happened or not; the exception that it is about is its cause.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: see the node's log")
 
 
 class RepositoryError(SwarmError):

@@ -1,8 +1,8 @@
 """Conversations that we left and still have, so that the others hear of it.
 
 Who fetches from us has heard that we left. One who has heard may be banned by now, or lose what it
-has: so we let go only when every member has heard from ourselves, or after a week. Of a conversation
-of two nobody hears from us that we left it.
+has: so we let go only when every member has heard from ourselves, or after a week. Of a
+conversation of two nobody hears from us that we left it.
 """
 
 from __future__ import annotations

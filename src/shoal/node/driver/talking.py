@@ -10,7 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from shoal.core import ConversationId, DecodeError
+from shoal.core import ConversationId, DecodeError, ShoalError
 from shoal.core.driver import SystemEntropy
 from shoal.identity.driver.files import delete_folder, read_file, sweep
 from shoal.net.errors import ChannelDeclinedError, NetError
@@ -50,7 +50,11 @@ from shoal.swarm.driver import (
     is_untidy,
     tidy,
 )
-from shoal.swarm.errors import ConversationDamagedError, NoSuchConversationError
+from shoal.swarm.errors import (
+    ConversationDamagedError,
+    NoSuchConversationError,
+    SwarmFaultError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -295,6 +299,8 @@ class Talking:
                 if (answer := self._answers.get(op)) is not None and not answer.done():
                     answer.set_result(result)
             case fx.Failed(op, error):
+                if isinstance(error, SwarmFaultError):
+                    _log.error("! a command: %s", error, exc_info=error.__cause__)
                 if (answer := self._answers.get(op)) is not None and not answer.done():
                     answer.set_exception(error)
             case _:
@@ -325,10 +331,13 @@ class Talking:
         try:
             result = await self._jobs.submit(conversation, job)
         except Exception as error:  # noqa: BLE001 - whatever it was, who asked has to hear it
-            failure = error
-            self.run(lambda now: self.engine.work_failed(op, failure, now))
-        else:
-            self.run(lambda now: self.engine.worked(op, result, now))
+            self.run(partial(self.engine.work_failed, op, error))
+            return
+        try:
+            self.run(partial(self.engine.worked, op, result))
+        except Exception as error:  # a fault of ours: who asked is not to wait for ever
+            self.run(partial(self.engine.work_failed, op, error))
+            raise
 
     async def _open(self, op: int, device: DeviceId, name: str) -> None:
         try:
@@ -346,7 +355,11 @@ class Talking:
         known = {each.device for each in self._runtime.engine.presences.announced(account)}
         devices = [device for device in known if device is not None]
         if not devices:
-            devices = list(await self._account.find_devices(account))
+            try:
+                devices = list(await self._account.find_devices(account))
+            except Exception as error:  # noqa: BLE001 - who waits hears that nobody is there
+                is_fault = not isinstance(error, ShoalError)
+                _log.warning("x devices of %s: %s", account, error, exc_info=is_fault)
         others = [device for device in devices if device != self._account.device_id]
         self.run(lambda now: self.engine.devices_found(op, others, now))
 

@@ -16,9 +16,15 @@ from shoal.node.driver.api.client import LocalClient
 from shoal.node.driver.talking import FOLDER
 from shoal.swarm.contents import Edit, Text
 from shoal.swarm.driver import DiskStore
-from shoal.swarm.errors import ConversationDamagedError, NoSuchConversationError
+from shoal.swarm.errors import (
+    CloneFailedError,
+    ConversationDamagedError,
+    NoSuchConversationError,
+    SwarmFaultError,
+)
 from shoal.swarm.records import ConversationInfo
 from shoal.swarm.roles import Role
+from shoal.swarm.session import Session
 from tests.unit.node.driver.conftest import PATIENCE, add_account, eventually, loopback
 
 if TYPE_CHECKING:
@@ -208,3 +214,33 @@ async def test_who_waits_for_what_is_left_waits_no_more(both: Pair) -> None:
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(NoSuchConversationError):
             await waiting
+
+
+async def test_a_fault_is_told_to_who_waits(
+    both: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever something goes wrong that nobody thought of, commands end, and the log says where."""
+    (_, alice), (_, bob) = both
+    group = await alice.conversations.create()
+    talking = alice.talking
+
+    def wrong(*unused: object) -> list[Any]:
+        raise ZeroDivisionError("nobody thought of it")
+
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(SwarmFaultError, match="ZeroDivisionError"):  # in a job
+            await talking.ask(lambda op, now: talking.engine.change(op, group.id, wrong, now))
+        assert sum(bool(each.exc_info) for each in caplog.records) == 1
+        with monkeypatch.context() as patch:  # after a job
+            patch.setattr(Session, "_changed", wrong)
+            with pytest.raises(SwarmFaultError, match="ZeroDivisionError"):
+                await group.send("was it said?")
+        with monkeypatch.context() as patch:  # outside of the conversations
+            patch.setattr(alice, "find_devices", wrong)
+            nowhere = ConversationId(b"x" * 20)
+            with pytest.raises(CloneFailedError):
+                await talking.ask(lambda op, now: talking.engine.clone(op, nowhere, bob.id, now))
+        await group.send("all is well")
+    assert "nobody thought of it" in caplog.text
+    (_, last) = await group.messages(2)
+    assert last.content == Text("all is well")
