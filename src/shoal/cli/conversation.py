@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from shoal.cli import history, profile
-from shoal.cli.chat.transcript import MEMBER_WORDS
 from shoal.cli.common import Exit, counted, emit, runs_async, timeout_option
 from shoal.cli.contact import common_options, which
 from shoal.cli.file import send_file
 from shoal.cli.home import api_of, printable, when
-from shoal.cli.progress import sized
+from shoal.cli.messages import SHORT, called, said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DIGITS: Final = 12  # of an id, that tell conversations apart; ours
-SHORT: Final = 8  # digits of a message's id, and of who has no name; ours
 RECEIVE_TIME: Final = 60.0  # seconds; ours: to find devices, connect, and be fetched from
 
 
@@ -221,7 +219,7 @@ async def log(
     names = {each["id"]: printable(each["shown"]) for each in people}
     for message in messages:
         if as_json:
-            emit("message", **message, author_name=_name(names, message["author"]))
+            emit("message", **message, author_name=called(names, message["author"]))
         else:
             click.echo(_line(message, names))
     return Exit.OK if messages else Exit.FAILED
@@ -362,35 +360,5 @@ def _line(message: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """Return a message as a line: when, its id, who, what."""
     mark = "" if message["is_verified"] else "  (unverified)"
     head = f"{when(message['wall_time'])}  {message['id'][:SHORT]}"
-    said = printable(_words(message, names))
-    return f"{head}  {_name(names, message['author'])}  {said}{mark}"
-
-
-def _name(names: Mapping[str, str], account: str) -> str:
-    """Return what to call somebody: they may have left long ago."""
-    return names.get(account) or account[:SHORT]
-
-
-def _words(  # noqa: PLR0911 - one line per kind
-    message: Mapping[str, Any], names: Mapping[str, str]
-) -> str:
-    match message["kind"]:
-        case "text" if message["react_to"]:
-            return f"reacts to {message['react_to'][:8]}: {message['body']}"
-        case "text":
-            return str(message["body"])
-        case "edit":
-            return f"edits {message['edited'][:8]}: {message['body']}"
-        case "member_event":
-            verb = MEMBER_WORDS.get(message["action"], message["action"])
-            is_own = message["account"] == message["author"]
-            return verb if is_own else f"{verb} {_name(names, message['account'])}"
-        case "file_offer" if message["transfer_id"]:
-            size = sized(message["size"])
-            return f"file {message['display_name']} ({size})  {message['id'][:12]}"
-        case "file_offer":
-            return f"deletes file {message['edited'][:12]}"
-        case "initial":
-            return "began the conversation"
-        case kind:
-            return f"[{kind.replace('_', ' ')}]"
+    words = printable(said(message, names))
+    return f"{head}  {called(names, message['author'])}  {words}{mark}"

@@ -11,6 +11,7 @@ import click
 from shoal.cli.common import Exit, counted, emit, runs_async
 from shoal.cli.contact import common_options, which
 from shoal.cli.home import api_of, printable, when
+from shoal.cli.messages import reads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,28 +148,10 @@ def _write(entry: Mapping[str, Any], form: str, *, as_json: bool) -> None:
         click.echo(json.dumps(entry, ensure_ascii=False))
     elif entry["kind"] not in _BESIDE and not entry.get("react_to"):
         mark = "" if entry["is_verified"] else "  (unverified)"
-        click.echo(f"{when(entry['wall_time'])}  {_author(entry)}  {_words(entry)}{mark}")
+        click.echo(f"{when(entry['wall_time'])}  {_author(entry)}  {printable(reads(entry))}{mark}")
         for reaction in entry["reactions"]:
             click.echo(f"    {reaction['author'][:8]} reacts: {printable(reaction['emoji'])}")
 
 
 def _author(entry: Mapping[str, Any]) -> str:
     return printable(entry["author_name"] or entry["author"][:8])
-
-
-def _words(entry: Mapping[str, Any]) -> str:
-    """Return what an entry says, in one line."""
-    match entry["kind"]:
-        case _ if entry["is_deleted"]:
-            return "(deleted)"
-        case "text":
-            words = printable(entry["text"])
-            return f"{words}  (edited)" if entry["is_edited"] else words
-        case "file_offer":
-            return f"file: {printable(entry['display_name'])}, {entry['size']} bytes"
-        case "member_event":
-            return f"{entry['action']} {entry['account'][:8]}"
-        case "initial":
-            return "begins the conversation"
-        case kind:
-            return f"[{kind.replace('_', ' ')}]"

@@ -34,7 +34,7 @@ def test_what_was_said(pair: Pair) -> None:
     assert new["unread"] == 1
 
     text = shoal(*pair.as_bob("conversation", "export", conversation)).out.splitlines()
-    assert text[0].endswith("begins the conversation")
+    assert text[0].endswith("began the conversation")
     assert text[-1].endswith("Grüße an bob")
     lines = shoal(*pair.as_bob("conversation", "export", conversation, "--format", "json")).out
     assert [json.loads(line)["text"] for line in lines.splitlines()][-1] == "Grüße an bob"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from shoal.cli.progress import sized
+
 if TYPE_CHECKING:
     from shoal.cli.chat.talk import Talk
     from shoal.cli.chat.transcript import Entry, File
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
 QUOTE_MAX: Final = 40  # characters of a message that is answered; ours
 BAR: Final = 20  # cells of a bar; ours
 SPOKEN: Final = frozenset({"text", "file_offer"})
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
-_THOUSAND: Final = 1000  # of one unit are the next
 
 
 def clock(wall_time: float, wall_now: float) -> str:
@@ -21,14 +21,6 @@ def clock(wall_time: float, wall_now: float) -> str:
     moment = datetime.fromtimestamp(wall_time, UTC).astimezone()
     today = datetime.fromtimestamp(wall_now, UTC).astimezone().date()
     return moment.strftime("%H:%M" if moment.date() == today else "%Y-%m-%d %H:%M")
-
-
-def amount(size: float) -> str:
-    """Return a number of bytes as people write it."""
-    unit = 0
-    while size >= _THOUSAND and unit < len(_UNITS) - 1:
-        size, unit = size / _THOUSAND, unit + 1
-    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
 
 
 def body(talk: Talk, entry: Entry) -> str:
@@ -44,14 +36,14 @@ def body(talk: Talk, entry: Entry) -> str:
 
 def file_line(file: File) -> str:
     """Return a file with its progress."""
-    head = f"[file] {file.name}, {amount(file.size)}"
+    head = f"[file] {file.name}, {sized(file.size)}"
     if file.path and file.state == "done":
         return f"{head}, saved:\n{file.path}"
     if file.state in ("", "done", "fetched from us") or not file.size:
         return head if not file.state else f"{head}, {file.state}"
     cells = BAR * min(file.done, file.size) // file.size
     share = 100 * min(file.done, file.size) // file.size
-    rate = f", {amount(file.rate)}/s" if file.rate else ""
+    rate = f", {sized(file.rate)}/s" if file.rate else ""
     return f"{head}\n{'█' * cells}{'░' * (BAR - cells)} {share} %{rate} {file.state}"
 
 

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.cli.chat.text import amount, clock, file_line
+from shoal.cli.chat.text import clock, file_line
 from shoal.cli.chat.transcript import File
 
 NOW = 1_790_000_000.0
-
-
-@pytest.mark.parametrize(
-    ("size", "words"), [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (60_000_000, "60.0 MB")]
-)
-def test_amounts_have_units(size: int, words: str) -> None:
-    """Of a thousand each."""
-    assert amount(size) == words
 
 
 @pytest.mark.parametrize(
