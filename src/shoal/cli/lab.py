@@ -57,6 +57,7 @@ async def lab(
     """
     from shoal.cli.node import stop_event
     from shoal.lab import Lab, LabConfig
+    from shoal.lab.errors import PeopleError
 
     log_to_stderr(logging.INFO if verbose else logging.WARNING)
     config = LabConfig(
@@ -66,9 +67,13 @@ async def lab(
         has_names=not no_names,
         has_bot=not no_bot,
     )
+    try:
+        described = Lab(config)
+    except PeopleError as error:
+        raise click.BadParameter(str(error), param_hint="--people") from error
     if not as_json:
         click.echo("A private network on this machine; nothing leaves it.")
-    async with Lab(config) as opened:
+    async with described as opened:
         stop = stop_event()  # before that, both signals end the command as any other
         _tell(opened, as_json=as_json)
         if not once:

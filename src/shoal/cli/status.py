@@ -113,7 +113,7 @@ def _show(found: Mapping[str, Any]) -> None:
             f" {counted(dht['nodes'], 'node')} known"
         )
     if not found["dht"]:
-        click.echo("DHT      off: shoal node run goes online")
+        click.echo("DHT      off: shoal up goes online, with a page, or shoal node run, without")
     if not found["accounts"]:
         click.echo("accounts none yet: shoal account new --name NAME")
     for account in found["accounts"]:

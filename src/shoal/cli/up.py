@@ -41,7 +41,7 @@ async def up(
     """
     from shoal.cli.node import stop_event
     from shoal.node.driver.node import Node
-    from shoal.node.errors import HomeTakenError
+    from shoal.node.errors import HomeTakenError, UnknownMethodError
 
     try:
         from shoal.web import WebConfig, WebServer
@@ -59,8 +59,14 @@ async def up(
             await stop.wait()
             if not as_json:
                 click.echo("stopping", err=True)
-    except HomeTakenError:
-        running = await _running(home)
+    except HomeTakenError as taken:
+        try:
+            running = await _running(home)
+        except UnknownMethodError:
+            which = "a node" if taken.pid is None else f"process {taken.pid}"
+            raise click.ClickException(
+                f"{which} runs this home without a page: stop it, then shoal up again"
+            ) from None
         _tell(running, as_json=as_json)
         if not no_browser:
             await _open(running["link"])

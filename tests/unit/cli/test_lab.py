@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from shoal.cli.common import Exit
 from shoal.cli.lab import lab, program
 
 if TYPE_CHECKING:
@@ -96,5 +97,6 @@ def test_commands_can_be_typed_as_shown(
 def test_people_that_cannot_be() -> None:
     """Wrong names are told before anything is opened."""
     result = CliRunner().invoke(lab, ["--people", "Ann,Ann"])
-    assert result.exit_code != 0
-    assert "two are called 'ann'" in result.output
+    assert result.exit_code == Exit.USAGE
+    assert "Invalid value for --people: two are called 'ann'" in result.output
+    assert "A private network" not in result.output

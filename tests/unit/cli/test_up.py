@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -62,7 +63,7 @@ def test_a_node_that_runs_without_a_page_is_told_of(tmp_path: Path) -> None:
     with RunningNode(home) as running:
         refused = shoal("up", "--no-browser", "--home", str(home))
         assert refused.status == 1
-        assert "serves no page" in refused.err
+        assert f"process {os.getpid()} runs this home without a page" in refused.err
         server = WebServer(running.node, WebConfig(port=0))
         running.do(server.open())
         found = shoal("up", "--no-browser", "--home", str(home))

@@ -194,7 +194,9 @@ class Doctor:
             return Finding(name, Verdict.OK, f"{url} answers")
         except (ShoalError, OSError, TimeoutError) as error:
             fix = "ids work without; or name another one: [names] server in config.toml"
-            return Finding(name, Verdict.FAILED, f"{url}: {_reason(error)}", fix)
+            reason = _reason(error)
+            text = reason if reason.startswith(url) else f"{url}: {reason}"
+            return Finding(name, Verdict.FAILED, text, fix)
         return Finding(name, Verdict.WARNING, f"{url} knows somebody whom nobody is")
 
     async def disk(self) -> Finding:

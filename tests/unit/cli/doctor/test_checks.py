@@ -151,6 +151,7 @@ async def test_names_that_nobody_serves(tmp_path: Path) -> None:
     found = await doctor(tmp_path).names()
     assert found.verdict is Verdict.FAILED
     assert "ids work without" in found.fix
+    assert found.text.count("http") == 1  # the address is named once
 
 
 async def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
