@@ -83,6 +83,13 @@ class Api {
     return URL.createObjectURL(new Blob([await response.text()], { type: "image/svg+xml" }));
   }
 
+  // A picture of a person or a group; pictures.js has their places.
+  async picture(place) {
+    const response = await fetch(`/v1/pictures/${place}`, { headers: this.#headers() });
+    if (!response.ok) throw new NodeError(await response.json());
+    return response.blob();
+  }
+
   async backUp(account, password) {
     const answer = await this.#post("/v1/backup", { account, password: password || null }, this.token);
     if (!answer.ok) throw new NodeError(await answer.json());

@@ -25,7 +25,13 @@ export function Contacts() {
       <ul class="rows">
         ${contacts.value.map((each) => html`<${Contact} key=${each.id} contact=${each} />`)}
       </ul>
-      <${Act} onPress=${beginGroup}>${t("group.begin")}<//>
+    </section>
+    <section aria-labelledby="group-title">
+      <h2 id="group-title">${t("group.begin")}</h2>
+      <${Form} onSubmit=${beginGroup}>
+        <${Field} name="title" label=${t("group.title")} maxlength="64" autocomplete="off" />
+        <button>${t("group.begin")}</button>
+      <//>
     </section>
     <section aria-labelledby="own-title">
       <h2 id="own-title">${t("own.id")}</h2>
@@ -43,8 +49,9 @@ async function add({ contact }, form) {
   notice.value = { text: t(added.devices ? "asked" : "asked.later") };
 }
 
-async function beginGroup() {
+async function beginGroup({ title }) {
   const group = await ask("conversation.create");
+  if (title.trim()) await ask("conversation.set", { conversation: group.id, title: title.trim() });
   await refresh();
   go("conversation", group.id);
 }

@@ -1,13 +1,27 @@
 // A conversation: its head, its messages, and where to write.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Composer } from "./composer.js";
+import { Details } from "./details.js";
 import { sendFiles } from "./files.js";
 import { html } from "./html.js";
 import { t } from "./i18n.js";
 import { MessageView } from "./message.js";
-import { Act } from "./parts.js";
-import { go, route } from "./route.js";
-import { account, ask, attempt, entries, nameOf, open, openId, readLatest, readOlder, seen, typing } from "./state.js";
+import { Act, Face } from "./parts.js";
+import { route } from "./route.js";
+import {
+  account,
+  attempt,
+  entries,
+  nameOf,
+  open,
+  openId,
+  readLatest,
+  readOlder,
+  readWishes,
+  seen,
+  typing,
+  wishes,
+} from "./state.js";
 
 export function Conversation() {
   const id = openId.value;
@@ -16,7 +30,10 @@ export function Conversation() {
   useEffect(() => {
     setReply(null);
     setEdited(null);
-    attempt(() => readLatest(id));
+    attempt(async () => {
+      await readLatest(id);
+      if (open.value?.is_ready) await readWishes(id);
+    });
     const look = () => attempt(() => seen(id));
     addEventListener("focus", look);
     return () => removeEventListener("focus", look);
@@ -47,36 +64,29 @@ export function Conversation() {
 const isText = (entry) => entry.kind === "text" && !entry.is_deleted;
 
 function Head({ conversation }) {
+  const [isShown, setShown] = useState(false);
   const others = conversation.members.filter((each) => each.id !== account.value.id && each.role !== "left");
   const isGroup = conversation.mode !== "one_to_one";
   const presence = others[0]?.presence ?? "offline";
-  const leave = async () => {
-    if (!confirm(t("leave.sure"))) return;
-    await ask("conversation.leave", { conversation: conversation.id });
-    go("contacts");
-  };
-  return html`<header>
+  const { colour, is_muted } = wishes.value[conversation.id] ?? {};
+  return html`<header style=${colour ? { borderBottomColor: colour, borderBottomWidth: "3px" } : {}}>
     <a class="back" href="#/" aria-label=${t("back")}>←</a>
+    <${Face} conversation=${conversation} />
     <div>
       <h1>${conversation.title}</h1>
       <p class="hint">
         ${isGroup
-          ? t("members.count", { count: conversation.members.length })
+          ? t("members.count", { count: conversation.members.filter(isIn).length })
           : html`<span class=${`presence ${presence}`}>${t(`presence.${presence}`)}</span>`}
+        ${is_muted && html` · <span>${t("muted")}</span>`}
       </p>
     </div>
-    ${isGroup && html`<${Invite} conversation=${conversation} />`}
-    <${Act} class="small" onPress=${leave}>${t("leave")}<//>
+    <button type="button" class="small" onClick=${() => setShown(true)}>${t("details")}</button>
+    ${isShown && html`<${Details} conversation=${conversation} onClose=${() => setShown(false)} />`}
   </header>`;
 }
 
-function Invite({ conversation }) {
-  const invite = async () => {
-    const contact = prompt(t("invite.whom"));
-    if (contact) await ask("conversation.invite", { conversation: conversation.id, contact: contact.trim() });
-  };
-  return html`<${Act} class="small" onPress=${invite}>${t("invite")}<//>`;
-}
+const isIn = (member) => member.role === "admin" || member.role === "member";
 
 function Messages({ id, onReply, onEdit }) {
   const { list, hasMore } = entries.value[id] ?? { list: [], hasMore: false };

@@ -1,31 +1,27 @@
 // The account's devices: add one, name this one, revoke one that was lost.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { clock, t } from "./i18n.js";
 import { Act, Field, Form, Qr } from "./parts.js";
-import { account, ask, attempt, notice } from "./state.js";
+import { account, ask, attempt, deviceNews, notice } from "./state.js";
 
 export function Devices() {
   const [devices, setDevices] = useState([]);
   const [pin, setPin] = useState(null);
+  const [lost, setLost] = useState(null); // which is to be revoked
   const read = async () => setDevices(await ask("device.list"));
   useEffect(() => {
     attempt(read);
-  }, [account.value.id]);
+  }, [account.value.id, deviceNews.value]);
   const rename = async ({ name }) => {
     await ask("device.rename", { name });
     await read();
   };
-  const addDevice = async ({ uri, password }, form) => {
-    await ask("device.add", { uri: uri.trim(), ...(password && { password }) });
+  const addDevice = async ({ uri }, form) => {
+    if (!confirm(t("device.hand.sure", { name: account.value.name }))) return;
+    await ask("device.add", { uri: uri.trim() });
     form.reset();
     notice.value = { text: t("device.added") };
-    await read();
-  };
-  const revoke = (device) => async () => {
-    if (!confirm(t("revoke.sure"))) return;
-    const password = account.value.has_password ? (prompt(t("password.account")) ?? "") : "";
-    await ask("device.revoke", { device: device.id, password });
     await read();
   };
   return html`<main class="page" id="main" tabindex="0">
@@ -39,10 +35,11 @@ export function Devices() {
               <code class="hint">${each.id.slice(0, 16)}…</code>
               ${each.wall_last_seen > 0 && html`<span class="hint">${clock(each.wall_last_seen)}</span>`}
             </span>
-            ${!each.is_this && html`<${Act} class="small" onPress=${revoke(each)}>${t("revoke")}<//>`}
+            ${!each.is_this && html`<button type="button" class="small" onClick=${() => setLost(each)}>${t("revoke")}</button>`}
           </li>`,
       )}
     </ul>
+    ${lost && html`<${Revoke} device=${lost} read=${read} onClose=${() => setLost(null)} />`}
     <section aria-labelledby="name-title">
       <h2 id="name-title">${t("device.name")}</h2>
       <${Form} onSubmit=${rename}>
@@ -65,4 +62,27 @@ export function Devices() {
       ${pin && html`<p role="status" class="pin"><code>${pin.pin}</code></p><${Qr} text=${pin.pin} label=${t("pin")} />`}
     </section>
   </main>`;
+}
+
+// A device that was lost: it may never come back, so that is asked once more.
+function Revoke({ device, read, onClose }) {
+  const dialog = useRef(null);
+  useEffect(() => dialog.current.showModal(), []);
+  const revoke = async ({ password }) => {
+    await ask("device.revoke", { device: device.id, password: password ?? "" });
+    dialog.current?.close();
+    await read();
+  };
+  return html`<dialog ref=${dialog} onClose=${onClose} aria-labelledby="revoke-title">
+    <h2 id="revoke-title">${device.name || device.id.slice(0, 8)}</h2>
+    <p>${t("revoke.sure")}</p>
+    <${Form} onSubmit=${revoke}>
+      ${account.value.has_password &&
+      html`<${Field} name="password" type="password" label=${t("password.account")} autocomplete="current-password" required />`}
+      <p class="buttons">
+        <button class="danger">${t("revoke")}</button>
+        <button type="button" onClick=${() => dialog.current.close()}>${t("give.up")}</button>
+      </p>
+    <//>
+  </dialog>`;
 }

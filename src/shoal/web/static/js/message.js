@@ -71,7 +71,7 @@ function Actions({ entry, isOurs, onReply, onEdit }) {
   const about = { conversation: openId.value, message: entry.id };
   const react = (emoji) => () => ask("conversation.react", { ...about, emoji });
   const remove = async () => {
-    if (confirm(t("delete.sure"))) await ask("conversation.edit", { ...about, text: "" });
+    if (confirm(t("delete.sure"))) await ask("conversation.delete", about);
   };
   return html`<div class="actions" role="group" aria-label=${t("actions")}>
     <button type="button" class="small" onClick=${() => onReply(entry)}>${t("reply")}</button>

@@ -1,5 +1,5 @@
 // The first minute: make an account, bring one along, and keep a backup.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "./api.js";
 import { html } from "./html.js";
 import { t } from "./i18n.js";
@@ -71,25 +71,49 @@ function FromBackup({ make }) {
 
 function FromDevice({ make, onDone }) {
   const [address, setAddress] = useState("");
-  const show = () => showAddress(setAddress).then(onDone);
+  const [question, setQuestion] = useState(null); // the account has a password, and it is asked for
+  const linking = useRef(null);
+  useEffect(() => () => linking.current?.cancel(), []);
+  const show = async () => {
+    linking.current = api.stream("account.link", { asks: true }, (item) => {
+      if (item.uri) setAddress(item.uri);
+      else setQuestion(item);
+    });
+    try {
+      const linked = await linking.current.done;
+      await choose(linked.id);
+    } finally {
+      setAddress("");
+      setQuestion(null);
+    }
+    onDone();
+  };
+  const answer = async ({ password }) => {
+    setQuestion(null);
+    await api.call("account.give_password", { uri: address, password });
+  };
   return html`<div>
+    <h2>${t("device.by.address")}</h2>
     <p>${t("device.how")}</p>
-    ${address
-      ? html`<${Qr} text=${address} label=${t("device.qr")} /><${Id} id=${address} label=${t("device.address")} />`
-      : html`<${Act} class="primary" onPress=${show}>${t("device.show")}<//>`}
+    ${!address && html`<${Act} class="primary" onPress=${show}>${t("device.show")}<//>`}
+    ${address &&
+    !question &&
+    html`<${Qr} text=${address} label=${t("device.qr")} /><${Id} id=${address} label=${t("device.address")} />
+      <p role="status">${t("device.waiting")}</p>`}
+    ${question &&
+    html`<${Form} onSubmit=${answer}>
+      <p role="alert">${t(question.is_wrong ? "device.password.wrong" : "device.password")}</p>
+      <${Field} name="password" type="password" label=${t("password.account")} autocomplete="current-password" required />
+      <button class="primary">${t("go.on")}</button>
+    <//>`}
+    <h2>${t("device.by.pin")}</h2>
+    <p>${t("device.pin.how")}</p>
     <${Form} onSubmit=${({ pin, password }) => make("account.link_pin", { pin: pin.trim(), password })}>
       <${Field} name="pin" label=${t("pin")} required autocomplete="off" />
-      <${Field} name="password" type="password" label=${t("password.account")} autocomplete="current-password" />
+      <${Field} name="password" type="password" label=${t("password.account.any")} autocomplete="current-password" />
       <button>${t("bring")}</button>
     <//>
   </div>`;
-}
-
-// Show an address for the other device to scan, until it has handed the account over.
-async function showAddress(setAddress) {
-  const linking = api.stream("account.link", {}, (item) => item.uri && setAddress(item.uri));
-  const linked = await linking.done;
-  await choose(linked.id);
 }
 
 function Keep({ account, onDone }) {

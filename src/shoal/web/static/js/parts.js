@@ -3,7 +3,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "./api.js";
 import { html } from "./html.js";
 import { t } from "./i18n.js";
-import { attempt, notice } from "./state.js";
+import { choosing, groupPlace, personPlace, picture } from "./pictures.js";
+import { account, attempt, notice, people } from "./state.js";
 
 export function Qr({ text, label }) {
   const [address, setAddress] = useState("");
@@ -83,8 +84,36 @@ export const Id = ({ id, label }) => html`<p class="id">
 
 const hue = (id) => Number.parseInt(id.slice(0, 6), 16) % 8;
 
-export const Avatar = ({ id, name }) =>
-  html`<span class=${`avatar hue-${hue(id)}`} aria-hidden="true">${[...(name || "?")][0].toUpperCase()}</span>`;
+// Somebody's picture, or the first letter of their name.
+export const Avatar = ({ id, name, place }) => {
+  const where = place ?? (people.value[id]?.has_picture && personPlace(account.value.id, id));
+  const address = where && picture(where);
+  return address
+    ? html`<img class="avatar" src=${address} alt="" />`
+    : html`<span class=${`avatar hue-${hue(id)}`} aria-hidden="true">${[...(name || "?")][0].toUpperCase()}</span>`;
+};
+
+// The picture of a conversation: of two, that of the other one.
+export function Face({ conversation }) {
+  const { id, mode, title, members } = conversation;
+  const other = mode === "one_to_one" && members.find((each) => each.id !== account.value.id);
+  if (other) return html`<${Avatar} id=${other.id} name=${title} />`;
+  return html`<${Avatar} id=${id} name=${title} place=${conversation.has_picture && groupPlace(account.value.id, id)} />`;
+}
+
+// Where a picture is chosen or taken away; `give` gets it as the node takes it.
+export function PictureField({ label, has, give }) {
+  const [isBusy, setBusy] = useState(false);
+  const chosen = async (read) => {
+    setBusy(true);
+    await attempt(async () => give(await read()));
+    setBusy(false);
+  };
+  return html`<p class="buttons">
+    <label class="as-button">${label}<input class="hidden" disabled=${isBusy} ...${choosing(chosen)} /></label>
+    ${has && html`<${Act} onPress=${() => give("")}>${t("picture.remove")}<//>`}
+  </p>`;
+}
 
 export function save({ blob, name }) {
   const link = document.createElement("a");

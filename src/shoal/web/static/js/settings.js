@@ -4,16 +4,23 @@ import { api } from "./api.js";
 import { html } from "./html.js";
 import { LANGUAGES, language, setLanguage, t } from "./i18n.js";
 import { canNotify, notifies, setNotifies } from "./notify.js";
-import { Act, Field, Form, save } from "./parts.js";
-import { account, ask, attempt, begin, notice, readAccounts } from "./state.js";
+import { Act, Avatar, Field, Form, PictureField, save } from "./parts.js";
+import { forget, personPlace } from "./pictures.js";
+import { account, ask, attempt, begin, notice, people, readAccounts, readPeople } from "./state.js";
 import { setTheme, theme, THEMES } from "./theme.js";
 
 export function Settings({ onAdd }) {
   const own = account.value;
   const told = (key) => (notice.value = { text: t(key) });
   const rename = async ({ name }) => {
-    await ask("account.rename", { name: name.trim() });
-    await readAccounts();
+    await ask("account.set_profile", { name: name.trim() });
+    await Promise.all([readAccounts(), readPeople()]);
+    told("saved");
+  };
+  const show = async (picture) => {
+    await ask("account.set_profile", { picture });
+    forget(personPlace(own.id, own.id));
+    await readPeople();
     told("saved");
   };
   const passwd = async ({ old, fresh }, form) => {
@@ -26,6 +33,9 @@ export function Settings({ onAdd }) {
     <h1>${t("settings")}</h1>
     <section aria-labelledby="profile-title">
       <h2 id="profile-title">${t("profile")}</h2>
+      <p class="hint">${t("profile.text")}</p>
+      <p class="big"><${Avatar} id=${own.id} name=${own.name} /></p>
+      <${PictureField} label=${t("picture.choose")} has=${people.value[own.id]?.has_picture} give=${show} />
       <${Form} onSubmit=${rename}>
         <${Field} name="name" label=${t("your.name")} defaultValue=${own.name} required maxlength="64" />
         <button>${t("save")}</button>

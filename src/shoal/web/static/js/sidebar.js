@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { isConnected } from "./api.js";
 import { html } from "./html.js";
 import { clock, t } from "./i18n.js";
-import { Avatar } from "./parts.js";
+import { Avatar, Face } from "./parts.js";
 import { route, to } from "./route.js";
 import {
   account,
@@ -100,7 +100,7 @@ function Conversations() {
       const isTyping = Object.keys(typing.value[each.id] ?? {}).length > 0;
       return html`<li key=${each.id}>
         <a href=${to("conversation", each.id)} aria-current=${openId.value === each.id ? "page" : undefined}>
-          <${Avatar} id=${each.id} name=${each.title} />
+          <${Face} conversation=${each} />
           <span class="title">${each.title}</span>
           ${isTyping && html`<span class="hint">${t("typing.short")}</span>`}
           ${!each.is_ready && html`<span class="hint">${t("fetching")}</span>`}

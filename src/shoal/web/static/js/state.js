@@ -2,6 +2,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { api } from "./api.js";
 import { isWorthNotice, notify } from "./notify.js";
+import { forget, forgetAll, groupPlace, personPlace } from "./pictures.js";
 import { route } from "./route.js";
 
 const KEY = "shoal.account";
@@ -23,6 +24,8 @@ export const entries = signal({}); // by conversation: { list, hasMore }
 export const typing = signal({}); // by conversation: { account: until }
 export const statuses = signal({}); // by message of ours: how far it has come with all
 export const transfers = signal({}); // by message
+export const deviceNews = signal(0); // how often our devices have changed
+export const wishes = signal({}); // by conversation: what we want of it, and its description
 export const notice = signal(null); // { text, isError }
 
 export const openId = computed(() => (route.value[0] === "conversation" ? route.value[1] : ""));
@@ -50,14 +53,16 @@ export async function begin() {
   batch(() => {
     conversations.value = [];
     entries.value = {};
+    wishes.value = {};
   });
+  forgetAll();
   following = api.stream("conversation.events", { account: account.value.id }, happened);
   following.done.catch(() => {}); // the connection is gone; it begins again with the next one
   await readAll();
 }
 
 async function readAll() {
-  await Promise.all([readPeople(), readContacts(), readConversations()]);
+  await Promise.all([readPeople(), readContacts(), readConversations(), readTransfers()]);
   if (openId.value) await readLatest(openId.value);
 }
 
@@ -83,6 +88,19 @@ export async function readConversations() {
     invitations.value = invited;
     unread.value = Object.fromEntries(counts.map((each) => [each.conversation, each.unread]));
   });
+}
+
+async function readTransfers() {
+  const found = (await ask("file.list")).filter((each) => each.direction === "down");
+  transfers.value = Object.fromEntries(found.map((each) => [each.id, each]));
+}
+
+export async function readWishes(id) {
+  const [found, profile] = await Promise.all([
+    ask("conversation.state", { conversation: id }),
+    ask("conversation.profile", { conversation: id }),
+  ]);
+  wishes.value = { ...wishes.value, [id]: { ...found, title: profile.name } };
 }
 
 // The latest messages; those that were read before stay.
@@ -141,6 +159,10 @@ function happened(event) {
   switch (event.event) {
     case "message_taken":
       tell(event).catch(() => {}); // it stands in the conversation all the same
+      if (event.message.kind === "profile_update") {
+        forget(groupPlace(account.value.id, event.conversation));
+        if (wishes.value[event.conversation]) readWishes(event.conversation).catch(() => {});
+      }
     // falls through
     case "message_edited":
     case "message_reacted":
@@ -162,9 +184,25 @@ function happened(event) {
       else stoppedTyping(event.conversation, event.account);
       break;
     case "transfer_changed":
-      transfers.value = { ...transfers.value, [event.transfer.id]: event.transfer };
+      if (event.transfer.direction === "down") {
+        transfers.value = { ...transfers.value, [event.transfer.id]: event.transfer };
+      }
+      break;
+    case "preferences_changed":
+      if (wishes.value[event.conversation]) {
+        soon(`wishes ${event.conversation}`, () => readWishes(event.conversation));
+      }
+      break;
+    case "profile_received":
+      forget(personPlace(account.value.id, event.peer));
+      soon("people", readPeople);
+      break;
+    case "device_changed":
+    case "device_removed":
+      deviceNews.value += 1;
       break;
     case "lagged":
+      deviceNews.value += 1;
       soon("all", readAll);
       break;
     case "account_state_changed":
