@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from shoal.cli.common import Exit, counted, emit, json_option, runs_async
+from shoal.cli.common import Exit, Group, counted, emit, json_option, runs_async
 from shoal.cli.home import (
     api_of,
     ask_password,
@@ -34,7 +34,7 @@ SHORT: Final = 12  # characters of an id that tell accounts apart
 GOOD_BACKUP: Final = "a backup exists"  # shoal.identity.record
 
 
-@click.group()
+@click.group(cls=Group)
 def account() -> None:
     """Accounts: made, moved, backed up, and linked with other devices.
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from shoal.cli.common import Exit, counted, emit, json_option, runs_async
+from shoal.cli.common import Exit, Group, counted, emit, json_option, runs_async
 from shoal.cli.home import ask_password, call, home_option, password_option, read_password
 
 
-@click.group()
+@click.group(cls=Group)
 def backup() -> None:
     """Everything of a home in one file: accounts, conversations, settings.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
-from shoal.cli.common import TIMEOUT, Exit, emit, json_option, runs_async, timeout_option
+from shoal.cli.common import TIMEOUT, Exit, Group, emit, json_option, runs_async, timeout_option
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -31,7 +31,7 @@ AMOUNT: Final = "1000"  # coins; ours: some seven million registrations on a cha
 CONFIRMATIONS: Final = 3  # blocks; shoal.chain.config
 
 
-@click.group()
+@click.group(cls=Group)
 def chain() -> None:
     """The chain that names are on: one of your own, or any Ethereum node."""
 

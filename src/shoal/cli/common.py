@@ -32,6 +32,7 @@ R = TypeVar("R")
 TIMEOUT: Final = 30.0  # seconds; ours: joining through a slow host, then a lookup
 NETWORK_MAX: Final = 2**32 - 1  # the wire carries 32 bits
 BOOTSTRAP_FILE: Final = "bootstrap.txt"
+SENTENCE_MAX: Final = 400  # characters of help; none is as long
 PLOT_SUFFIXES: Final = (".png", ".svg", ".pdf")
 
 
@@ -50,6 +51,19 @@ class Exit(enum.IntEnum):
 
 class Terminated(BaseException):
     """SIGTERM arrived; a BaseException, as KeyboardInterrupt is."""
+
+
+class Group(click.Group):
+    """A group whose help says of each command the whole sentence, not what fits on a line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        rows = [
+            (name, command.get_short_help_str(SENTENCE_MAX))
+            for name, command in self.commands.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(rows))
 
 
 def bootstrap_options(command: Callable[P, R]) -> Callable[P, R]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from shoal.cli.common import Exit, emit, json_option, runs_async
+from shoal.cli.common import Exit, Group, emit, json_option, runs_async
 from shoal.cli.home import home_option
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ TEMPLATE: Final = """\
 """
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """Settings: config.toml of the home, shown, edited, checked."""
 

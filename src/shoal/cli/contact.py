@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from shoal.cli.common import Exit, counted, emit, json_option, runs_async
+from shoal.cli.common import Exit, Group, counted, emit, json_option, runs_async
 from shoal.cli.home import api_of, home_option, printable, when
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@click.group()
+@click.group(cls=Group)
 def contact() -> None:
     """Contacts: ask, accept, decline, block.
 

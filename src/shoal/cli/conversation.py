@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from shoal.cli import history, profile
-from shoal.cli.common import Exit, counted, emit, runs_async, timeout_option
+from shoal.cli.common import Exit, Group, counted, emit, runs_async, timeout_option
 from shoal.cli.contact import common_options, which
 from shoal.cli.file import send_file
 from shoal.cli.home import api_of, printable, when
@@ -22,7 +22,7 @@ DIGITS: Final = 12  # of an id, that tell conversations apart; ours
 RECEIVE_TIME: Final = 60.0  # seconds; ours: to find devices, connect, and be fetched from
 
 
-@click.group()
+@click.group(cls=Group)
 def conversation() -> None:
     """Conversations: begin, invite, read, leave.
 

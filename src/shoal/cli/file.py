@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoal.cli.common import Exit, emit, runs_async
+from shoal.cli.common import Exit, Group, emit, runs_async
 from shoal.cli.contact import common_options, which
 from shoal.cli.home import api_of, printable
 from shoal.cli.progress import bar, sized, spent
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shoal.node.driver.api.client import ApiClient
 
 
-@click.group()
+@click.group(cls=Group)
 def file() -> None:
     """Files: fetch, pause, resume, cancel; `shoal send TO --file PATH` sends one.
 

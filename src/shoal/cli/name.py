@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
-from shoal.cli.common import Exit, emit, json_option, runs_async, timeout_option
+from shoal.cli.common import Exit, Group, emit, json_option, runs_async, timeout_option
 from shoal.cli.home import api_of, ask_password, home_option, password_option, printable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ R = TypeVar("R")
 SERVER: Final = "https://ns.jami.net"  # Jami namedirectory.cpp, DEFAULT_SERVER_HOST
 
 
-@click.group()
+@click.group(cls=Group)
 def name() -> None:
     """Register and look up names, at any server that Jami's clients can use."""
 

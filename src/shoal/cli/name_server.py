@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from shoal.cli.common import Exit, emit, json_option, log_to_stderr, runs_async, verbose_option
+from shoal.cli.common import (
+    Exit,
+    Group,
+    emit,
+    json_option,
+    log_to_stderr,
+    runs_async,
+    verbose_option,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 PORT: Final = 8080  # ours
 
 
-@click.group()
+@click.group(cls=Group)
 def names() -> None:
     """Serve names: a registry on a chain, in the interface that Jami's clients know."""
 

@@ -11,6 +11,7 @@ import click
 
 from shoal.cli.common import (
     Exit,
+    Group,
     counted,
     emit,
     json_option,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@click.group()
+@click.group(cls=Group)
 def node() -> None:
     """The node that holds your accounts and takes commands."""
 

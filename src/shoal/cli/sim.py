@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shoal.cli.common import check_plot
+from shoal.cli.common import Group, check_plot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shoal.sim.dht import DhtReport, Progress
 
 
-@click.group()
+@click.group(cls=Group)
 def sim() -> None:
     """Run whole networks in virtual time, on one core, from one seed."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shoal.cli.common import Exit, emit, json_option, runs_async
+from shoal.cli.common import Exit, Group, emit, json_option, runs_async
 from shoal.cli.home import home_option, printable, when
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DAY: int = 24 * 3600  # seconds
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Tokens, by which programs may use the HTTP API of your node."""
 

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -18,6 +20,9 @@ from shoal.cli.ring import HEIGHT, WIDTH, angle, draw
 from shoal.core import InfoHash
 from shoal.dht import errors
 from tests.unit.cli.conftest import shoal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_help_lists_what_there_is_without_loading_it() -> None:
@@ -55,6 +60,20 @@ def test_exit_statuses_are_documented() -> None:
     """In the help of the root, each under its number."""
     shown = shoal("--help").out
     assert all(f"\n    {status.value} " in shown for status in Exit)
+
+
+def test_what_a_command_does_is_said_to_the_end() -> None:
+    """The lists of commands wrap sentences; they cut none."""
+
+    def groups(group: click.Group) -> Iterator[click.Group]:
+        yield group
+        for command in group.commands.values():
+            if isinstance(command, click.Group):
+                yield from groups(command)
+
+    for group in groups(main):
+        with click.Context(group, max_content_width=80, terminal_width=80) as context:
+            assert not re.search(r"\w\.\.\.", group.get_help(context)), group.name
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:
