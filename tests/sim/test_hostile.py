@@ -72,9 +72,12 @@ class Siege:
                 self.world.run(pause)
 
     def reasons(self, device: Device) -> str:
-        """Return all that a device was told about what went wrong."""
+        """Return all that a device was told about what the attackers do, and that it is them."""
         told = []
+        bad = {each.account for each in self.bad.values()}
         for event in device.events:
+            if getattr(event, "member", None) not in bad:
+                continue
             if isinstance(event, FetchEnded):
                 told.append(event.reason)
             elif isinstance(event, MessagesRefused):

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 COMMITS_MAX: Final = 1_000_000  # ours: in one fetch; a clone brings all
 JOINS_MAX: Final = 32  # ours: tips that one fetch may make us merge; the others' turn is the next
+REFUSED_BEFORE: Final = "it was refused before"  # and told why
 AHEAD_MAX: Final = 86_400.0  # seconds, ours: how far ahead of ours another clock is believed
 
 
@@ -358,7 +359,7 @@ class Conversation:
             HistoryTooLargeError: it brings too much: nothing was taken.
         """
         if head in self._refusals:
-            return [Refused(head, "it was refused before")]
+            return [Refused(head, REFUSED_BEFORE)]
         return self._bring(head, wall_now)
 
     def recover(self, wall_now: float) -> list[Event]:

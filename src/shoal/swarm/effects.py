@@ -157,11 +157,16 @@ class MessagesArrived:
 
 @dataclass(frozen=True, slots=True)
 class MessagesRefused:
-    """A device offered commits that break the rules; they were not taken."""
+    """A device offered commits that break the rules; they were not taken.
+
+    Attributes:
+        member: whose device it is, as far as we know.
+    """
 
     conversation: ConversationId
     device: DeviceId
     refused: tuple[Refused, ...]
+    member: AccountId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +216,18 @@ class PreferencesChanged:
 
 @dataclass(frozen=True, slots=True)
 class FetchEnded:
-    """A fetch from a device failed; it is tried again when there is a reason to."""
+    """A fetch from a device failed; it is tried again when there is a reason to.
+
+    Attributes:
+        member: whose device it is, as far as we know.
+        is_peers_fault: it did what no honest device does.
+    """
 
     conversation: ConversationId
     device: DeviceId
     reason: str
+    member: AccountId | None = None
+    is_peers_fault: bool = False
 
 
 Event: TypeAlias = (

@@ -127,7 +127,7 @@ class ConversationDamagedError(SwarmError):
 class SwarmFaultError(SwarmError):
     """The program itself has a fault: it is none of yours. Please report what the node's log says.
 
-    What the command was about may have happened or not; the exception that it is about is its cause.
+    What the command was about may have happened or not; the exception behind it is its cause.
     """
 
     def __init__(self, error: Exception) -> None:

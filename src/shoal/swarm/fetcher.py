@@ -10,10 +10,12 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Final, Protocol
 
+from shoal.core import DecodeError
 from shoal.core.records import dataclass
 from shoal.swarm import roles
 from shoal.swarm.conversation import Conversation, Taken
 from shoal.swarm.effects import CloseChannel, FetchEnded, WriteChannel
+from shoal.swarm.errors import HistoryTooLargeError, InvalidCommitError
 from shoal.swarm.fetching import Fetched, FetchEngine, FetchFailed, ObjectsArrived, Send
 from shoal.swarm.membership import join
 from shoal.swarm.refusals import Refused
@@ -23,7 +25,7 @@ from shoal.swarm.view import Outcome, View
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from shoal.core import CommitId, ConversationId, DeviceId
+    from shoal.core import AccountId, CommitId, ConversationId, DeviceId
     from shoal.swarm.context import Context
     from shoal.swarm.effects import Effect
     from shoal.swarm.fetching import FetchEffect
@@ -38,7 +40,13 @@ FAILURES_MAX: Final = 6  # ours: 2^6 times less
 BACKOFF: Final = 10.0  # seconds, ours: after a peer's fault nothing is fetched there; then doubled
 SUSPECTS_MAX: Final = 1_024  # ours: devices whose failures are remembered
 QUEUE_MAX: Final = 256  # ours: devices that have news while we fetch
+ALL_REFUSED: Final = "what it has is refused"  # `MessagesRefused` tells why
 HAVES: Final = 256  # libgit2's
+_THEIRS: Final = (
+    DecodeError,
+    InvalidCommitError,
+    HistoryTooLargeError,
+)  # what a peer is to blame for
 
 
 class Taker(Protocol):
@@ -57,6 +65,10 @@ class Taker(Protocol):
 
     def has(self, device: DeviceId, head: CommitId) -> None:
         """Take note of what a device has."""
+        ...
+
+    def owner(self, device: DeviceId) -> AccountId | None:
+        """Return whose device it is, as far as we know."""
         ...
 
     def took(self, outcome: Outcome, device: DeviceId, head: CommitId, now: float) -> list[Effect]:
@@ -252,7 +264,12 @@ class Fetcher:
         return self._context.work(self._id, job, then, self._failed(fetch))
 
     def _failed(self, fetch: _Fetch) -> Callable[[Exception, float], list[Effect]]:
-        return lambda error, now: self._end(str(error), now) if self._fetch is fetch else []
+        def failed(error: Exception, now: float) -> list[Effect]:
+            if self._fetch is not fetch:
+                return []
+            return self._end(str(error), now, is_peers_fault=isinstance(error, _THEIRS))
+
+        return failed
 
     def _go_on(self, fetch: _Fetch, effect: FetchEffect, now: float) -> list[Effect]:
         match effect:
@@ -284,7 +301,7 @@ class Fetcher:
             if any(isinstance(event, Taken) for event in result.events):
                 return effects + self._end("", now)
             refused = any(isinstance(event, Refused) for event in result.events)
-            reason = "what it has is refused" if refused else ""
+            reason = ALL_REFUSED if refused else ""
             return effects + self._end(reason, now, is_peers_fault=refused)
 
         return self._context.work(self._id, job, then, self._failed(fetch))
@@ -326,6 +343,8 @@ class Fetcher:
         self._judge(fetch.device, now, failed=bool(reason), is_peers_fault=is_peers_fault)
         if reason:
             self._taker.stats.failed += 1
-            effects.append(FetchEnded(self._id, fetch.device, reason))
+            member = self._taker.owner(fetch.device)
+            told = FetchEnded(self._id, fetch.device, reason, member, is_peers_fault)
+            effects.append(told)
         effects += self._next(now)
         return effects if self.is_busy else [*effects, *self._taker.fetches_ended(reason, now)]

@@ -210,6 +210,16 @@ class Session:
         self._set_head(device, head)
         self._bound()
 
+    def owner(self, device: DeviceId) -> AccountId | None:
+        """Return whose device it is, as far as we know."""
+        found = self._owners.get(device)
+        if found is None and self.view is not None:
+            found = self.view.devices.get(device)
+        if found is None:
+            announced = self._context.online.items()
+            found = next((who for who, devices in announced if device in devices), None)
+        return found
+
     def took(self, outcome: Outcome, device: DeviceId, head: CommitId, now: float) -> list[Effect]:
         """Take what a fetch brought."""
         effects: list[Effect] = []
@@ -224,9 +234,9 @@ class Session:
                 self._remember(commit)  # asking again would bring the same
             if len(final) == len(refused):
                 self._remember(head)
-            effects.append(MessagesRefused(self.id, device, refused))
+            effects.append(MessagesRefused(self.id, device, refused, self.owner(device)))
         effects += self._changed(outcome, now)
-        giver = self._owners.get(device) or outcome.view.devices.get(device)
+        giver = self.owner(device)
         if giver in (None, self._context.me.account) or self.role(giver) is None:
             return effects
         return effects + self._context.states.has(self, giver, head, now)

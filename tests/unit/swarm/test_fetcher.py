@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shoal.core import CommitId, DeviceId
+import pytest
+
+from shoal.core import AccountId, CommitId, DecodeError, DeviceId
 from shoal.sim.entropy import SeededEntropy
 from shoal.swarm import MemoryStore
 from shoal.swarm.context import Context
 from shoal.swarm.effects import CloseChannel, FetchEnded, OpenChannel, Work, WriteChannel
+from shoal.swarm.errors import HistoryTooLargeError, InvalidCommitError, RepositoryError
 from shoal.swarm.fetcher import BACKOFF, HASTE, PATIENCE, PROGRESS_MIN, QUEUE_MAX, TIMEOUT, Fetcher
 from shoal.swarm.messenger import Messenger
 from shoal.swarm.pkt_line import encode
@@ -46,6 +50,10 @@ class Taker:
 
     def has(self, device: DeviceId, head: CommitId) -> None:
         """Nothing depends on it here."""
+
+    def owner(self, device: DeviceId) -> AccountId | None:
+        """All are alice's."""
+        return who(ALICE).account
 
     def took(self, outcome: Outcome, device: DeviceId, head: CommitId, now: float) -> list[Effect]:
         """Nothing follows."""
@@ -189,6 +197,28 @@ def test_nonsense_is_told_and_the_next_is_asked() -> None:
         now = deadline
         effects = bench.fetcher.advance(now)
     assert pauses == [BACKOFF, 2 * BACKOFF, 4 * BACKOFF]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_theirs"),
+    [
+        (InvalidCommitError(NEWS, "it is not of this conversation"), True),
+        (DecodeError("not a commit"), True),
+        (HistoryTooLargeError("commits", 1), True),
+        (RepositoryError(Path("r"), "No space left"), False),
+    ],
+)
+def test_whose_fault_a_failed_job_is(error: Exception, is_theirs: bool) -> None:
+    """Who gives what no honest device gives has to wait; our own disk is not their fault."""
+    bench = Bench()
+    bench.open(bench.fetcher.add(device(1), NEWS, 0.0), 0.0)
+    (work,) = bench.fetcher.receive(b"0008NAK\n", 0.0)
+    assert isinstance(work, Work)
+    ended = bench.context.waiting.pop(work.op).failed(error, 0.0)
+
+    (told,) = [each for each in ended if isinstance(each, FetchEnded)]
+    assert told == FetchEnded(GROUP.id, device(1), str(error), who(ALICE).account, is_theirs)
+    assert bool(asked(bench.fetcher.add(device(1), NEWS, 0.0))) is not is_theirs
 
 
 def test_a_full_queue_drops_the_least_reliable() -> None:

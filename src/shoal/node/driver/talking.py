@@ -15,6 +15,7 @@ from shoal.core.driver import SystemEntropy
 from shoal.identity.driver.files import delete_folder, read_file, sweep
 from shoal.net.errors import ChannelDeclinedError, NetError
 from shoal.node.driver.ordered import OrderedEffects
+from shoal.node.driver.refusals import RefusalLog
 from shoal.node.driver.states import read_states
 from shoal.node.driver.tasks import TaskSet
 from shoal.node.errors import NodeStoppedError
@@ -76,7 +77,6 @@ FOLDER: Final = "conversations"
 INDEX: Final = "index.sqlite"
 _PREFIXES: Final = ("git://", "swarm://", "msg:", "sip")
 UNREAD_MAX: Final = 4_096  # ours: what waits for one channel, packets and whole packs
-REFUSED_LOGGED: Final = 8  # ours: lines for one fetch; all are counted
 _CONVERSATION: Final = re.compile(r"^git://[0-9a-f]{64}/([0-9a-f]{40})$")
 _FETCHED: Final = (fx.ConversationReady, fx.MessagesRefused, fx.FetchEnded)
 _SETTLED: Final = (fx.ConversationReady, fx.ConversationDamaged, fx.ConversationGone)
@@ -105,6 +105,7 @@ class Talking:
         self._ops = itertools.count(1)
         self._answers: dict[int, asyncio.Future[object]] = {}
         self._ready: dict[ConversationId, asyncio.Event] = {}
+        self._refusals = RefusalLog()
         self._watched: frozenset[AccountId] = frozenset()
         self._unregister: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -306,10 +307,8 @@ class Talking:
             case _:
                 if isinstance(effect, _SHARED):
                     self._share()
-                if isinstance(effect, fx.MessagesRefused):
-                    _log_refused(effect)
-                if isinstance(effect, fx.FetchEnded):
-                    _log.info("x %s of %s: %s", effect.conversation, effect.device, effect.reason)
+                if isinstance(effect, fx.MessagesRefused | fx.FetchEnded):
+                    self._refusals.tell(effect)
                 if isinstance(effect, _FETCHED):
                     self._tasks.start(self._tidy(effect.conversation))
                 if isinstance(effect, fx.ConversationDamaged):
@@ -532,15 +531,6 @@ def _unpacked(unpack: Callable[[bytes], Mapping[K, V]], data: bytes) -> Mapping[
     except DecodeError as error:
         _log.warning("! from another device of ours: %s", error)
         return {}
-
-
-def _log_refused(event: fx.MessagesRefused) -> None:
-    """Say what was not taken, and why; of many the first few."""
-    for refused in event.refused[:REFUSED_LOGGED]:
-        _log.warning("! %s: %s by %s", event.conversation, refused.commit, event.device)
-        _log.warning("! %s: %s", refused.commit, refused.rule)
-    if len(event.refused) > REFUSED_LOGGED:
-        _log.warning("! %s: %d more", event.conversation, len(event.refused) - REFUSED_LOGGED)
 
 
 class _Stream:

@@ -219,7 +219,7 @@ async def test_who_waits_for_what_is_left_waits_no_more(both: Pair) -> None:
 async def test_a_fault_is_told_to_who_waits(
     both: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Wherever something goes wrong that nobody thought of, commands end, and the log says where."""
+    """Wherever something goes wrong that nobody thought of, commands end; the log says where."""
     (_, alice), (_, bob) = both
     group = await alice.conversations.create()
     talking = alice.talking
