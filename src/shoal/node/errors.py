@@ -57,7 +57,7 @@ class ConfigError(NodeError):
 
 
 class NodeStoppedError(NodeError):
-    """The node is not running. Open it with `async with`, or start it again."""
+    """The node does not run. Start it: `shoal up`, `shoal node run`, in Python `async with`."""
 
 
 class UnknownAccountError(NodeError):
