@@ -19,6 +19,7 @@ FIRST_WAIT: Final = 3.0  # seconds; 13.7 takes one to two for a fetch
 WAIT_FACTOR: Final = 3
 TIMES_MAX: Final = 5  # ours: who has it from elsewhere does not say so
 DEVICES_MAX: Final = 64  # ours: in one conversation
+EARLY_TIME: Final = 600.0  # seconds, ours: that somebody joined is here within moments, mostly
 
 
 @dataclass(slots=True)
@@ -76,22 +77,33 @@ class Reminders:
 
 
 class EarlyNews:
-    """Devices that told us of news while we did not know that they are a member's."""
+    """Devices that told us of news while we did not know that they are a member's.
+
+    For a while only: strangers are not to take the place of others for ever, and who is a member
+    tells of news again.
+    """
 
     def __init__(self) -> None:
-        self._devices: dict[DeviceId, AccountId] = {}
+        self._devices: dict[DeviceId, tuple[AccountId, float]] = {}  # the oldest first
 
-    def add(self, account: AccountId, device: DeviceId) -> bool:
+    def add(self, account: AccountId, device: DeviceId, now: float) -> bool:
         """Remember a device; say whether it is a new one."""
+        while self._devices:
+            oldest = next(iter(self._devices))
+            if self._devices[oldest][1] + EARLY_TIME > now:
+                break
+            del self._devices[oldest]
         if device in self._devices or len(self._devices) >= DEVICES_MAX:
             return False
-        self._devices[device] = account
+        self._devices[device] = (account, now)
         return True
 
     def take(self, members: frozenset[AccountId]) -> list[tuple[AccountId, DeviceId]]:
         """Return, and forget, the devices of those who are members now."""
         found = [
-            (account, device) for device, account in self._devices.items() if account in members
+            (account, device)
+            for device, (account, _) in self._devices.items()
+            if account in members
         ]
         for _, device in found:
             del self._devices[device]

@@ -171,7 +171,7 @@ class Session:
     def _news_came_early(self, account: AccountId, device: DeviceId, now: float) -> list[Effect]:
         """Somebody who is no member here may be one elsewhere: ask those whom we talk to."""
         effects: list[Effect] = []
-        if self._early.add(account, device):
+        if self._early.add(account, device, now):
             lines = self._context.messenger.devices()
             known = [name for owner, name in lines if self.may_fetch(owner)]
             for name in known[:EXTRA_TOLD]:

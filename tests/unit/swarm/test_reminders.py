@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from shoal.core import AccountId, CommitId, DeviceId
-from shoal.swarm.reminders import DEVICES_MAX, TIMES_MAX, EarlyNews, Reminders
+from shoal.swarm.reminders import DEVICES_MAX, EARLY_TIME, TIMES_MAX, EarlyNews, Reminders
 
 ACCOUNT, OTHER = AccountId(bytes(20)), AccountId(bytes([1]) * 20)
 DEVICE = DeviceId(bytes(32))
@@ -52,7 +52,7 @@ def test_bounded() -> None:
     for number in range(DEVICES_MAX + 9):
         device = DeviceId(number.to_bytes(32))
         reminders.told(ACCOUNT, device, FIRST, 0.0)
-        assert early.add(ACCOUNT, device) is (number < DEVICES_MAX)
+        assert early.add(ACCOUNT, device, 0.0) is (number < DEVICES_MAX)
     assert len(reminders.due(100.0)) == DEVICES_MAX
 
 
@@ -74,8 +74,22 @@ def test_the_silent_make_room() -> None:
 def test_early_news() -> None:
     """Remembered once, until its account is a member."""
     early = EarlyNews()
-    assert early.add(ACCOUNT, DEVICE)
-    assert not early.add(ACCOUNT, DEVICE)
+    assert early.add(ACCOUNT, DEVICE, 0.0)
+    assert not early.add(ACCOUNT, DEVICE, 0.0)
     assert early.take(frozenset({OTHER})) == []
     assert early.take(frozenset({OTHER, ACCOUNT})) == [(ACCOUNT, DEVICE)]
     assert early.take(frozenset({ACCOUNT})) == []
+
+
+def test_strangers_do_not_stay_for_ever() -> None:
+    """Those that fill the list make room after a while, and who is among them may come again."""
+    early = EarlyNews()
+    for number in range(DEVICES_MAX):
+        assert early.add(OTHER, DeviceId((number + 1).to_bytes(32)), float(number))
+    last = EARLY_TIME - 0.1
+    assert not early.add(ACCOUNT, DEVICE, last)
+    assert early.add(ACCOUNT, DEVICE, EARLY_TIME)
+    assert not early.add(ACCOUNT, DeviceId(bytes([9]) * 32), EARLY_TIME + 0.9)
+    assert early.take(frozenset({ACCOUNT})) == [(ACCOUNT, DEVICE)]
+    assert early.add(OTHER, DeviceId((DEVICES_MAX).to_bytes(32)), 3 * EARLY_TIME)
+    assert early.take(frozenset({OTHER})) == [(OTHER, DeviceId((DEVICES_MAX).to_bytes(32)))]
