@@ -59,6 +59,11 @@ class Taker(Protocol):
         """The conversation, once it was cloned."""
         ...
 
+    @property
+    def view(self) -> View | None:
+        """How the last job left it."""
+        ...
+
     def knows(self, commit: CommitId) -> bool:
         """Whether we surely have a commit, or surely do not want it."""
         ...
@@ -293,7 +298,7 @@ class Fetcher:
             if conversation is None:
                 return self._clone(head, wall_now)
             events = conversation.take(head, wall_now)
-            return Outcome(tuple(events), View.of(conversation))
+            return Outcome(tuple(events), View.of(conversation, self._taker.view))
 
         def then(result: object, now: float) -> list[Effect]:
             assert isinstance(result, Outcome)

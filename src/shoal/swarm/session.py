@@ -128,7 +128,7 @@ class Session:
 
         def job() -> Outcome:
             events = command(conversation)
-            return Outcome(tuple(events), View.of(conversation))
+            return Outcome(tuple(events), View.of(conversation, self.view))
 
         def then(result: object, now: float) -> list[Effect]:
             assert isinstance(result, Outcome)

@@ -29,20 +29,25 @@ class View:
     title: str = ""
     description: str = ""
     has_picture: bool = False
+    profile: bytes | None = None  # the blob that title, description and picture are from
 
     @classmethod
-    def of(cls, conversation: Conversation) -> View:
-        """Look at a conversation; in its thread."""
-        card = read_card(conversation)
+    def of(cls, conversation: Conversation, before: View | None = None) -> View:
+        """Look at a conversation; in its thread. What *before* has is not read again."""
+        profile = conversation.files.get(PROFILE_PATH)
+        if before is not None and before.profile == profile:
+            looks = before.title, before.description, before.has_picture
+        else:
+            card = read_card(conversation)
+            looks = card.name, card.description, bool(card.picture)
         return cls(
             conversation.head,
             conversation.mode,
             conversation.members,
             conversation.devices(),
             conversation.graph[CommitId(conversation.id)].wall_time,
-            card.name,
-            card.description,
-            bool(card.picture),
+            *looks,
+            profile,
         )
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from shoal.core import CommitId, ConversationId
 from shoal.sim.entropy import SeededEntropy
 from shoal.swarm import MemoryStore, membership
+from shoal.swarm import view as view_module
 from shoal.swarm.contents import Mode, Text
 from shoal.swarm.effects import (
     CloseChannel,
@@ -25,6 +26,7 @@ from shoal.swarm.effects import (
 from shoal.swarm.engine import SwarmEngine
 from shoal.swarm.errors import NoSuchConversationError
 from shoal.swarm.notices import CommitNotice, write_notice
+from shoal.swarm.vcards import VCard, read_vcard, write_group
 from tests.unit.swarm.people import ALICE, BOB, CAROL, WALL_NOW, who
 
 if TYPE_CHECKING:
@@ -288,3 +290,30 @@ def test_erased_after_a_crash(mode: Mode, noted: str) -> None:
     assert identifier not in host.stores
     assert identifier not in host.engine.sessions
     assert host.engine.book.infos[identifier].is_erased
+
+
+def test_a_profile_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have a large picture: what is said later does not read it again, a change does."""
+    host = Host()
+    group = host.begin()
+    reads: list[int] = []
+
+    def counted(data: bytes) -> VCard:
+        reads.append(len(data))
+        return read_vcard(data)
+
+    monkeypatch.setattr(view_module, "read_vcard", counted)
+
+    def give(title: str) -> None:
+        card = write_group(VCard(name=title))
+        command = lambda each, wall_now: membership.set_profile(each, card, wall_now)  # noqa: E731
+        host.run(host.engine.change(2, group, command, 0.0))
+
+    for title in ("first", "second"):
+        give(title)
+        for number in range(3):
+            host.run(host.engine.say(3, group, Text(str(number)), 1.0), 1.0)
+        view = host.engine.sessions[group].view
+        assert view is not None
+        assert view.title == title
+    assert len(reads) == 2

@@ -41,6 +41,7 @@ class Taker:
     def __init__(self, conversation: Conversation | None) -> None:
         self.stats = SessionStats()
         self.conversation = conversation
+        self.view = None
         self.known: set[CommitId] = set()
         self.ended: list[str] = []
 
