@@ -8,10 +8,19 @@ everything that was acknowledged.
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import ConversationId
-from shoal.swarm import membership
+from shoal.swarm import (
+    membership,
+    pack_infos,
+    pack_requests,
+    unpack_all_marks,
+    unpack_all_preferences,
+    unpack_infos,
+    unpack_requests,
+)
 from shoal.swarm.contents import Edit, Text
 from shoal.swarm.effects import Done
 from shoal.swarm.errors import SwarmError
@@ -29,7 +38,8 @@ if TYPE_CHECKING:
     from tests.sim.swarm_world import Device
 
 DEVICES_EACH: Final = (1, 1, 2, 3, 4)  # how many devices people have, one after the other
-WRITES: Final = 400  # of a short life, more or less
+WRITES: Final = 400  # of a short life at most, more or less
+TURNS: Final = 30  # of a short life
 SETTLING: Final = 180.0  # seconds in which all must have become equal
 ACTS: Final = {
     "say": 60,
@@ -112,10 +122,20 @@ class Lives:
                 if device is other or device.account != other.account:
                     continue
                 if device.group == other.group and device.engine and other.engine:
-                    book = device.engine.book
-                    infos, requests = list(book.infos.values()), list(book.requests.values())
-                    now = self.world.now
-                    self.world.apply(other, other.engine.synced(infos, requests, now))
+                    self._tell(device.engine, other, other.engine)
+
+    def _tell(self, engine: SwarmEngine, other: Device, others: SwarmEngine) -> None:
+        """Give what an engine shares to another one of the account, packed as on the wire."""
+        infos, requests = engine.shared_records()
+        states = engine.shared_states()
+        effects = others.synced(
+            unpack_infos(pack_infos(infos)).values(),
+            unpack_requests(pack_requests(requests)).values(),
+            self.world.now,
+            preferences=unpack_all_preferences(states.preferences),
+            marks=unpack_all_marks(states.statuses),
+        )
+        self.world.apply(other, effects)
 
     def act_say(self) -> None:
         """Somebody says something."""
@@ -329,13 +349,18 @@ def group_of(devices: int, turns: int, crash_rate: float, seed: int) -> Lives:
 
 
 class OneCrash(Lives):
-    """A short life in which one write, that with this number, is the last of its device."""
+    """A short life in which one write, that with this number, is the last of its device.
+
+    They are counted from 1, so that with 0 nobody crashes.
+    """
 
     def __init__(self, seed: int, write: int) -> None:
         super().__init__(seed, devices=6)
         self.left_to_crash = write
+        self.write_count = 0
 
     def _crashes(self, device: Device) -> bool:
+        self.write_count += 1
         self.left_to_crash -= 1
         if self.left_to_crash != 0:
             return False
@@ -343,11 +368,22 @@ class OneCrash(Lives):
         return True
 
 
+@cache
+def count_writes(life: int) -> int:
+    """Play a life without a crash, and return how many writes could have been the last one."""
+    lives = OneCrash(life, 0)
+    lives.gather()
+    lives.play(TURNS, 0.0)
+    return lives.write_count
+
+
 def writes(seed: int) -> None:
     """The same life again and again, with a crash at each write in turn: the seed is its number."""
-    lives = OneCrash(seed // WRITES, seed % WRITES)
+    life, number = divmod(seed, WRITES)
+    lives = OneCrash(life, 1 + number % count_writes(life))
     lives.gather()
-    lives.play(30, 0.0)
+    lives.play(TURNS, 0.0)
+    assert lives.crash_count == 1, "up to the crash it is the life that was counted"
     lives.settle()
     lives.check()
 
