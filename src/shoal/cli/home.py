@@ -142,9 +142,9 @@ def ask_password(path: str | None, prompt: str, *, confirm: bool = False) -> str
 
 def show_qr(text: str) -> None:
     """Draw *text* as a QR code for a phone's camera, where there is a terminal to draw it on."""
-    import segno
-
     if sys.stdout.isatty():
+        import segno
+
         segno.make(text, error="m", micro=False).terminal(out=sys.stdout, compact=True)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from shoal.cli.common import (
     counted,
     emit,
     json_option,
+    loading,
     log_to_stderr,
     runs_async,
     verbose_option,
@@ -42,11 +44,14 @@ async def run(home: str | None, *, as_json: bool, verbose: bool) -> int:
     Settings are in config.toml of the home.
     """
     from shoal.cli.node import stop_event
-    from shoal.node.driver.node import Node
 
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     stop = stop_event()
-    async with Node(home) as running:
+    async with contextlib.AsyncExitStack() as stack:
+        with loading():
+            from shoal.node.driver.node import Node
+
+            running = await stack.enter_async_context(Node(home))
         if as_json:
             emit("started", home=str(running.home), accounts=len(running.accounts))
         else:

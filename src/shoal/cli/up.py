@@ -12,11 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoal.cli.common import Exit, emit, json_option, log_to_stderr, runs_async, verbose_option
+from shoal.cli.common import (
+    Exit,
+    emit,
+    json_option,
+    loading,
+    log_to_stderr,
+    runs_async,
+    verbose_option,
+)
 from shoal.cli.home import home_option, show_qr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from shoal.node.config import NodeConfig
+    from shoal.node.driver.home import Home
+    from shoal.node.driver.node import Node
+    from shoal.web import Front, WebServer
 
 
 @click.command()
@@ -40,22 +53,29 @@ async def up(
     home already, a new link to it is printed, and this ends.
     """
     from shoal.cli.node import stop_event
-    from shoal.node.driver.node import Node
+    from shoal.node.config import NodeConfig
+    from shoal.node.driver.home import Home
     from shoal.node.errors import HomeTakenError, UnknownMethodError
 
-    try:
-        from shoal.web import WebConfig, WebServer
-    except ModuleNotFoundError as error:
-        raise click.ClickException(f"up needs {error.name}: pip install 'shoal[web]'") from error
     log_to_stderr(logging.DEBUG if verbose else logging.WARNING)
     stop = stop_event()
-    config = WebConfig() if port is None else WebConfig(port, is_port_fixed=True)
     try:
-        async with Node(home) as node, WebServer(node, config) as server:
-            link = server.new_link()
-            _tell({"url": server.url, "link": link}, as_json=as_json, home=str(node.home))
-            if not no_browser:
-                await _open(link)
+        async with contextlib.AsyncExitStack() as stack:
+            with loading():
+                place = Home(home)
+                place.prepare()
+                place.lock()
+                stack.callback(place.unlock)
+                config = NodeConfig.load(place.path)
+                front = await stack.enter_async_context(_front(place, port))
+                links = {"url": front.url, "link": front.new_link()}
+                if not as_json:
+                    _tell(links)
+                if not no_browser:
+                    asyncio.get_running_loop().run_in_executor(None, _open, links["link"])
+                node = await _start(stack, place, config, front)
+            if as_json:
+                _tell(links, as_json=True, home=str(node.home))
             await stop.wait()
             if not as_json:
                 click.echo("stopping", err=True)
@@ -69,11 +89,37 @@ async def up(
             ) from None
         _tell(running, as_json=as_json)
         if not no_browser:
-            await _open(running["link"])
+            await asyncio.to_thread(_open, running["link"])
         return Exit.OK
     if as_json:
         emit("stopped")
     return Exit.OK
+
+
+def _front(place: Home, port: int | None) -> Front:
+    """Return what listens, and serves the page while the node is loaded."""
+    try:
+        from shoal.web import Front, WebConfig
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"up needs {error.name}: pip install 'shoal[web]'") from error
+    return Front(place.path, WebConfig() if port is None else WebConfig(port, is_port_fixed=True))
+
+
+async def _start(
+    stack: contextlib.AsyncExitStack, place: Home, config: NodeConfig, front: Front
+) -> Node:
+    """Load the node while the page is served, start it, and let it answer."""
+    node_type, server_type = await asyncio.to_thread(_load)
+    node = await stack.enter_async_context(node_type(place, config=config))
+    await stack.enter_async_context(server_type(node, front=front))
+    return node
+
+
+def _load() -> tuple[type[Node], type[WebServer]]:
+    from shoal.node.driver.node import Node
+    from shoal.web.server import WebServer
+
+    return Node, WebServer
 
 
 async def _running(home: str | None) -> Mapping[str, Any]:
@@ -94,7 +140,7 @@ async def _running(home: str | None) -> Mapping[str, Any]:
         return found
 
 
-def _tell(links: Mapping[str, Any], *, as_json: bool, **more: str) -> None:
+def _tell(links: Mapping[str, Any], *, as_json: bool = False, **more: str) -> None:
     if as_json:
         emit("up", **links, **more)
         return
@@ -102,11 +148,11 @@ def _tell(links: Mapping[str, Any], *, as_json: bool, **more: str) -> None:
     show_qr(links["link"])
 
 
-async def _open(link: str) -> None:
+def _open(link: str) -> None:
     """Open the link in a browser, if there is one; a terminal's own browser is none."""
-    with contextlib.suppress(webbrowser.Error):
+    with contextlib.suppress(webbrowser.Error, OSError):
         browser = webbrowser.get()
         if not isinstance(browser, webbrowser.GenericBrowser) or isinstance(
             browser, webbrowser.BackgroundBrowser
         ):
-            await asyncio.to_thread(browser.open, link)
+            browser.open(link)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shoal.web.config import WebConfig, WebLimits
+    from shoal.web.front import Front
     from shoal.web.server import WebServer
     from shoal.web.tokens import Token, TokenFile
 
-__all__ = ["Token", "TokenFile", "WebConfig", "WebLimits", "WebServer"]
+__all__ = ["Front", "Token", "TokenFile", "WebConfig", "WebLimits", "WebServer"]
 
 _MODULES = {
     "config": ("WebConfig", "WebLimits"),
+    "front": ("Front",),
     "server": ("WebServer",),
     "tokens": ("Token", "TokenFile"),
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -11,17 +9,15 @@ from shoal.node.driver.api.registry import METHODS
 from shoal.node.errors import UnknownMethodError
 from shoal.web.application import Application
 from shoal.web.callers import Callers
-from shoal.web.config import WebConfig
-from shoal.web.protocol import HOST, HttpServer
-from shoal.web.tokens import TokenBook
+from shoal.web.front import Front
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from shoal.node import Node
+    from shoal.web.config import WebConfig
 
-_log = logging.getLogger(__name__)
 _servers: WeakKeyDictionary[Node, WebServer] = WeakKeyDictionary()
 
 
@@ -32,21 +28,26 @@ class WebServer:
             print(server.new_link())
 
     Attributes:
+        config: where it listens, and what it grants.
         tokens: what callers may prove themselves with.
     """
 
-    def __init__(self, node: Node, config: WebConfig | None = None) -> None:
+    def __init__(
+        self, node: Node, config: WebConfig | None = None, *, front: Front | None = None
+    ) -> None:
         """Describe the server; `async with` opens it.
 
         Args:
             node: whom to serve; it must be open, and stay so longer than the server.
             config: where to listen, and what to grant.
+            front: what listens already, instead of that; it ends with the server.
         """
-        self.config = config or WebConfig()
-        self.tokens = TokenBook(node.home)
         self._node = node
+        self._is_first = front is None
+        self._front = front or Front(node.home, config)
+        self.config = self._front.config
+        self.tokens = self._front.tokens
         self._application = Application(node, Callers(self.tokens, self.config.limits))
-        self._http = HttpServer(self._application.asgi, self.config)
         self._is_open = False
 
     async def __aenter__(self) -> Self:
@@ -67,10 +68,11 @@ class WebServer:
         Raises:
             WebBindError: the port cannot be had.
         """
-        await self._http.open()
+        if self._is_first:
+            await self._front.open()
+        self._front.hand_over(self._application.asgi)
         self._is_open = True
         _servers[self._node] = self
-        _log.info("= web at %s", self.url)
 
     async def close(self) -> None:
         """Stop listening, and end every call. Harmless twice."""
@@ -78,18 +80,17 @@ class WebServer:
             return
         self._is_open = False
         _servers.pop(self._node, None)
-        await self._http.close()
-        _log.info("= web closed")
+        await self._front.close()
 
     @property
     def port(self) -> int:
         """The TCP port."""
-        return self._http.port
+        return self._front.port
 
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://{HOST}:{self.port}"
+        return self._front.url
 
     @property
     def sockets(self) -> int:
@@ -97,12 +98,8 @@ class WebServer:
         return len(self._application.sockets)
 
     def new_link(self) -> str:
-        """Return a link that opens the page, once, within ten minutes.
-
-        What makes it work stands behind the `#`, which browsers send to nobody.
-        """
-        code = self.tokens.new_link(asyncio.get_running_loop().time())
-        return f"{self.url}/#link={code}"
+        """Return a link that opens the page, once, within ten minutes."""
+        return self._front.new_link()
 
 
 @METHODS.method("web.link", is_local=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-import segno
 from starlette.responses import Response
 
 from shoal.node.errors import ParametersError
@@ -59,6 +58,8 @@ class Sessions:
 
     async def draw(self, request: Request) -> Response:
         """Draw a text as a QR code, in SVG."""
+        import segno  # noqa: PLC0415 - few pages draw one
+
         self._callers.of(request, asyncio.get_running_loop().time())
         text = text_of(dict(request.query_params), "text")
         if not 0 < len(text) <= QR_TEXT_MAX:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -10,10 +11,11 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from shoal.cli.common import loading
 from shoal.web import WebConfig, WebServer
 from tests.unit.cli.conftest import shoal
 from tests.unit.cli.homes import RunningNode, add_person, make_home
@@ -49,6 +51,80 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
         last = json.loads(running.stdout.readlines()[-1])
         assert last == {"event": "stopped"}
         assert running.wait(60) == 0
+
+
+HELD: Final = """
+import sys
+from shoal.cli import main, up
+
+load = up._load
+
+def held():
+    sys.stdin.readline()
+    return load()
+
+up._load = held
+main(prog_name="shoal")
+"""
+
+
+def test_the_page_is_served_while_the_node_is_loaded(tmp_path: Path) -> None:
+    """The link is told and the page is there; the link is taken once the node has come."""
+    home = make_home(tmp_path / "home")
+    program = [sys.executable, "-c", HELD, "up", "--no-browser", "--port", "0", "--home", str(home)]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            assert running.stdin is not None
+            assert running.stdout is not None
+            told = next(line for line in running.stdout if "#link=" in line)
+            url, _, code = told.strip().partition("/#link=")
+            with urllib.request.urlopen(url, timeout=60) as page:  # noqa: S310 - our own
+                assert b"/static/js/main.js" in page.read()
+            assert not (home / "api.sock").exists(), "nothing else is there yet"
+            running.stdin.write("\n")
+            running.stdin.flush()
+            request = urllib.request.Request(  # noqa: S310 - our own
+                f"{url}/v1/session",
+                json.dumps({"code": code}).encode(),
+                {"content-type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own
+                assert json.load(answer)["token"]
+            assert (home / "api.sock").exists()
+        finally:
+            running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+
+
+def test_little_is_imported_before_the_page_is_served_and_nothing_idle_before_the_node() -> None:
+    """Neither engines for the page, nor for a node what few nodes use."""
+    show = "import sys; print(*sys.modules)"
+    first = imported(f"import shoal.cli.main, shoal.cli.up, shoal.web.front; {show}")
+    engines = {"shoal.swarm", "shoal.transfer", "shoal.net.ice", "shoal.dht.engine", "dulwich"}
+    assert not first & {"shoal.node.driver.node", "sqlite3", *engines}
+    both = imported(f"import shoal.cli.up, shoal.node.driver.node, shoal.web.server; {show}")
+    assert engines < both
+    others = {"Crypto", "aioice", "cffi", "dns", "httpx2", "numpy", "prometheus_client", "rich"}
+    rooms = {"shoal.bot", "shoal.chain", "shoal.dht.proxy", "shoal.lab", "shoal.sim"}
+    assert not both & {*others, *rooms, "segno", "textual", "urllib.request"}
+
+
+def test_no_garbage_is_looked_for_while_a_node_is_loaded() -> None:
+    """Afterwards it is."""
+    with loading():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.unfreeze()
+
+
+def imported(program: str) -> set[str]:
+    """Return the modules that a program has imported."""
+    ran = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return set(ran.stdout.split())
 
 
 def resident(pid: int) -> int:

@@ -8,9 +8,9 @@ Sources: UPnP Device Architecture 1.1 sections 1.3.2, 2.3, 3.1; WANIPConnection:
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
-from xml.sax.saxutils import escape
 
 from shoal.core import Address, DecodeError
 from shoal.core.records import dataclass
@@ -105,7 +105,9 @@ def read_description(data: bytes, addr: Address, target: str) -> Control:
 
 def call(control: Control, action: str, arguments: Mapping[str, object]) -> bytes:
     """Write the request of a SOAP call."""
-    inner = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in arguments.items())
+    inner = "".join(
+        f"<{name}>{escape(str(value), quote=False)}</{name}>" for name, value in arguments.items()
+    )
     body = (
         '<?xml version="1.0"?>\r\n'
         '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"'

@@ -79,12 +79,14 @@ class Home:
             raise HomeError(f"cannot use {self.path}: {error.strerror}") from error
 
     def lock(self) -> None:
-        """Own the home until `unlock`, or until the process ends.
+        """Own the home until `unlock`, or until the process ends; harmless twice.
 
         Raises:
             HomeTakenError: another process does.
             HomeError: the lock file cannot be written.
         """
+        if self._lock is not None:
+            return
         path = self.path / LOCK_FILE
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)

@@ -41,7 +41,7 @@ class Node:
 
     def __init__(
         self,
-        home: str | os.PathLike[str] | None = None,
+        home: str | os.PathLike[str] | Home | None = None,
         *,
         config: NodeConfig | None = None,
         serves_api: bool = True,
@@ -50,7 +50,8 @@ class Node:
         """Describe the node; `start`, or `async with`, opens it.
 
         Args:
-            home: its directory; None takes SHOAL_HOME, or that of the platform.
+            home: its directory, which may be owned already; None takes SHOAL_HOME, or that of
+                the platform.
             config: settings; None reads config.toml of the home.
             serves_api: let commands of this user talk to it, by a Unix socket in the home.
             is_offline: touch no network: look at what is on disk, and change it. Only who asks
@@ -59,7 +60,7 @@ class Node:
         Raises:
             ConfigError: config.toml is not understood.
         """
-        self._home = Home(home)
+        self._home = home if isinstance(home, Home) else Home(home)
         self.config = NodeConfig.load(self._home.path) if config is None else config
         self._serves_api = serves_api
         self._is_offline = is_offline

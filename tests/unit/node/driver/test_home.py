@@ -33,6 +33,7 @@ def test_one_process_owns_it(tmp_path: Path) -> None:
     first, second = Home(tmp_path), Home(tmp_path)
     first.prepare()
     first.lock()
+    first.lock()
     assert first.is_locked
     with pytest.raises(HomeTakenError, match="owns") as taken:
         second.lock()
