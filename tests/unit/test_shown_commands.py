@@ -26,9 +26,9 @@ def commands_of(page: Path) -> Iterator[list[str]]:
     """Yield the words of each command of ours that a page shows, without the first."""
     text = page.read_text()
     lines = [
-        line
+        line.removeprefix("$ ")
         for language, block in BLOCK.findall(text)
-        if language == "sh"
+        if language in {"sh", "console"}
         for line in block.replace("\\\n", " ").splitlines()
     ]
     lines += [each.replace("\n", " ") for each in INLINE.findall(BLOCK.sub("", text))]
