@@ -105,6 +105,7 @@ class Device:
     events: list[Effect] = field(default_factory=list)
     group: int = 0
     wake: float = float("inf")
+    jobs: int = 0  # that its engine had done
     life: int = 0  # how often it was started: what was under way before is void
 
     @cached_property
@@ -306,6 +307,7 @@ class SwarmWorld:
 
     def _work(self, device: Device, op: int, job: Callable[[], object]) -> None:
         """Run a job at once; what it has done is told a little later."""
+        device.jobs += 1
         try:
             result = job()
         except Crash:
