@@ -9,6 +9,7 @@ from bench.dht.command import dht
 from bench.dht_scale import dht_scale
 from bench.names.command import names
 from bench.paths.command import paths
+from bench.start.command import start
 from bench.swarm.command import swarm
 from bench.transfer.command import files
 
@@ -27,6 +28,7 @@ bench.add_command(dht_scale)
 bench.add_command(files)
 bench.add_command(names)
 bench.add_command(paths)
+bench.add_command(start)
 bench.add_command(swarm)
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+NO_BYTE_CODE: Final = "PYTHONDONTWRITEBYTECODE"
 EXIT_TIMEOUT: Final = 20.0  # seconds for a worker to end by itself
 
 
@@ -35,6 +36,11 @@ class WorkerError(Exception):
     """A command failed inside a worker."""
 
 
+def with_byte_code() -> dict[str, str]:
+    """Return an environment in which Python keeps what it compiles, as an installation has it."""
+    return {name: value for name, value in os.environ.items() if name != NO_BYTE_CODE}
+
+
 class Worker:
     """The parent's end: a handle on the process of one side."""
 
@@ -45,6 +51,7 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
+            env=with_byte_code(),
         )
 
     def __enter__(self) -> Self:
