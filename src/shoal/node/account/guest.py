@@ -56,8 +56,8 @@ class GuestEngine:
 
     @property
     def is_published(self) -> bool:
-        """Whether a node of the DHT has taken the chain."""
-        return self._publication.is_chain_taken
+        """Whether others find the chain."""
+        return self._publication.is_chain_out
 
     def start(self, now: float) -> list[object]:
         """Publish the chain, and listen for offers."""

@@ -1,10 +1,11 @@
 """What a device puts into the DHT about itself: its chain, its announcement, its account's CRL.
 
-    start ── chain at both of its keys ── one is taken ── announcement, revocations ── Published
+    start ── chain at both of its keys ── both are through ── announcement, revocations ── Published
 
-The chain goes first because whoever sees the announcement will ask for it. Every put is permanent:
-the DHT below repeats it. A put that no other node took is tried again here, with growing waits,
-so that we learn when it was taken at last.
+The chain goes first because whoever sees the announcement will ask for it, at once and only once:
+Jami until 2026 at the one key, Jami since at the other. So the announcement waits for both, or for
+one if nobody takes the other. Every put is permanent: the DHT below repeats it. A put that no other
+node took is tried again here, with growing waits, so that we learn when it was taken at last.
 
 Source: Jami jamiaccount.cpp, doRegister_; reference sections 3.2 to 3.4 and 3.9.
 """
@@ -42,6 +43,7 @@ class _Put:
     value: Value
     op: int | None = None
     is_taken: bool = False
+    has_failed: bool = False
     wait: float = RETRY_FIRST
     retry_at: float | None = None
 
@@ -79,9 +81,11 @@ class Publication:
         return self._is_announced
 
     @property
-    def is_chain_taken(self) -> bool:
-        """Whether a node has our chain at one of its keys."""
-        return any(put.is_taken for put in self._chain)
+    def is_chain_out(self) -> bool:
+        """Whether other nodes have our chain: at both of its keys, or at the one where they can."""
+        return any(put.is_taken for put in self._chain) and all(
+            put.is_taken or put.has_failed for put in self._chain
+        )
 
     def start(self, now: float) -> list[object]:
         """Publish the chain; everything else follows."""
@@ -136,9 +140,10 @@ class Publication:
         if is_ok:
             put.retry_at = None
             return self._follow_up()
+        put.has_failed = True
         put.retry_at = now + put.wait
         put.wait = min(2 * put.wait, RETRY_MAX)
-        return []
+        return self._follow_up()
 
     def next_deadline(self) -> float | None:
         """When a put is to be tried again."""
@@ -156,7 +161,7 @@ class Publication:
     def _follow_up(self) -> list[object]:
         """Put what was waiting for the chain; say whether all is there."""
         effects: list[object] = []
-        if self._is_started and self.is_chain_taken:
+        if self._is_started and self.is_chain_out:
             if self._wanted is not None and self._announcement is None:
                 assert self._account is not None, "announcements are at an account's key"
                 # The receipt's value has id 0: a random one, so that the old device's is not ours.

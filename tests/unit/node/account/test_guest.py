@@ -50,6 +50,8 @@ def test_it_publishes_its_chain_and_takes_offers() -> None:
     assert {each.key for each in puts} == {engine.chain.short_id, engine.chain.device.infohash}
     assert not engine.is_published
     engine.dht_done(puts[0].op, True, 0.0)
+    assert not engine.is_published, "an old device looks at one of the keys, and only once"
+    engine.dht_done(puts[1].op, True, 0.0)
     assert engine.is_published
 
     sealed = Value(

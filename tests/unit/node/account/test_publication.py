@@ -34,16 +34,16 @@ def puts(effects: list[object]) -> list[DhtPut]:
 
 
 def test_the_announcement_waits_for_the_chain(publication: Publication) -> None:
-    """One of its two places is enough; the announcement gets an id of its own."""
+    """One of its two places is enough if nobody takes the other; it gets an id of its own."""
     first, second = puts(publication.start(0.0))
     assert {first.key, second.key} == {
         device("alice").chain.short_id,
         device("alice").chain.device.infohash,
     }
     assert publication.dht_done(first.op, False, 0.0) == []
-    assert not publication.is_chain_taken
+    assert not publication.is_chain_out
     (announced,) = puts(publication.dht_done(second.op, True, 0.0))
-    assert publication.is_chain_taken
+    assert publication.is_chain_out
     assert announced.key == ACCOUNT
     assert announced.is_permanent
     assert announced.value.id
@@ -51,6 +51,15 @@ def test_the_announcement_waits_for_the_chain(publication: Publication) -> None:
     assert publication.dht_done(announced.op, True, 0.0) == [Published(True)]
     assert publication.is_announced
     assert publication.dht_done(announced.op, True, 0.0) == [], "it was told already"
+
+
+def test_the_announcement_waits_for_both_places(publication: Publication) -> None:
+    """Either generation of Jami asks at one of them, and not again."""
+    first, second = puts(publication.start(0.0))
+    assert publication.dht_done(second.op, True, 0.0) == []
+    assert not publication.is_chain_out
+    (announced,) = puts(publication.dht_done(first.op, True, 0.0))
+    assert announced.key == ACCOUNT
 
 
 def test_what_nobody_took_is_put_anew_with_growing_waits(publication: Publication) -> None:
@@ -77,8 +86,8 @@ def test_what_nobody_took_is_put_anew_with_growing_waits(publication: Publicatio
 def test_being_hidden_and_shown_again(publication: Publication) -> None:
     """Withdrawing needs no answer; each announcement has another id."""
     first, second = puts(publication.start(0.0))
-    (announced,) = puts(publication.dht_done(first.op, True, 0.0))
-    publication.dht_done(second.op, True, 0.0)
+    publication.dht_done(first.op, True, 0.0)
+    (announced,) = puts(publication.dht_done(second.op, True, 0.0))
     publication.dht_done(announced.op, True, 0.0)
 
     assert publication.announce(None) == [
@@ -92,8 +101,9 @@ def test_being_hidden_and_shown_again(publication: Publication) -> None:
 def test_a_newer_list_takes_the_place_of_the_older(publication: Publication) -> None:
     """Before the chain is there it waits; it is urgent, and plain."""
     assert publication.revoke(b"der-1") == []
-    first, _ = puts(publication.start(0.0))
-    listed = puts(publication.dht_done(first.op, True, 0.0))[-1]
+    first, second = puts(publication.start(0.0))
+    publication.dht_done(first.op, True, 0.0)
+    listed = puts(publication.dht_done(second.op, True, 0.0))[-1]
     assert (listed.key, listed.value.data, listed.value.priority) == (ACCOUNT, b"\xc4\x05der-1", 1)
 
     withdrawn, newer = publication.revoke(b"der-2")
@@ -106,7 +116,8 @@ def test_a_newer_list_takes_the_place_of_the_older(publication: Publication) -> 
 def test_stopping_withdraws_everything(publication: Publication) -> None:
     """Late answers find nobody."""
     first, second = puts(publication.start(0.0))
-    (announced,) = puts(publication.dht_done(first.op, True, 0.0))
+    publication.dht_done(first.op, True, 0.0)
+    (announced,) = puts(publication.dht_done(second.op, True, 0.0))
 
     withdrawn = publication.stop()
 
@@ -121,4 +132,4 @@ def test_a_guest_publishes_its_chain_alone() -> None:
     guest = Publication(Operations(), SeededEntropy(1), device("bob").chain.certificate)
     first, second = puts(guest.start(0.0))
     assert guest.dht_done(first.op, True, 0.0) == guest.dht_done(second.op, True, 0.0) == []
-    assert guest.is_chain_taken
+    assert guest.is_chain_out
