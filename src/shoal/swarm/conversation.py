@@ -220,6 +220,15 @@ class Conversation:
         """Everybody and their roles."""
         return roles.with_left(roles.members(self.files), self.content_of(self.id))
 
+    @property
+    def unproved(self) -> frozenset[AccountId]:
+        """Those of the members who are it by an unverified commit only: they have no rights."""
+        standing = self._find_standing(self.head)
+        if standing is None or not standing.tainted:
+            return frozenset()
+        people = roles.members(self.files).items()
+        return frozenset(who for who, role in people if role.path(who) in standing.tainted)
+
     def devices(self) -> dict[DeviceId, AccountId]:
         """Return the devices that have committed, and the accounts that they name."""
         found: dict[DeviceId, AccountId] = {}

@@ -49,6 +49,18 @@ class Role(enum.Enum):
         """Whether they are given the history: members and those who are invited."""
         return self in (Role.ADMIN, Role.MEMBER, Role.INVITED)
 
+    def path(self, account: AccountId) -> str:
+        """Return the file that makes *account* this; "" if that is none that grants anything."""
+        match self:
+            case Role.ADMIN:
+                return admin_path(account)
+            case Role.MEMBER:
+                return member_path(account)
+            case Role.INVITED:
+                return invited_path(account)
+            case _:
+                return ""
+
 
 _ROLES: Final = {  # first match wins
     "admins": Role.ADMIN,

@@ -33,7 +33,7 @@ from shoal.swarm.contents import (
 from shoal.swarm.trees import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from shoal.swarm.certificates import CertificateReader
     from shoal.swarm.commits import Commit
@@ -229,13 +229,13 @@ def _check_ban(case: Case, action: MemberAction, account: AccountId) -> None:
     target = str(account)
     allowed = {case.own_device} | {roles.kind_path(kind, target) for kind in roles.KINDS}
     banned = {roles.banned_path(kind, target) for kind in roles.KINDS}
-    voters: set[str] = set()
+    votes: set[str] = set()
     for path in case.changed - allowed - banned:
         vote = _VOTE.fullmatch(path)
         if vote is not None and (vote[1], vote[3]) == (action.value, target):
             if path not in case.old or path in case.new:
                 raise Broken("a vote appears with the decision that it is for")
-            voters.add(vote[4])
+            votes.add(path)
         elif not path.startswith(f"CRLs/{account}/"):
             _check_device_of(case, path, account)
             if (path in case.old) is not (action is MemberAction.BAN):
@@ -247,7 +247,17 @@ def _check_ban(case: Case, action: MemberAction, account: AccountId) -> None:
         if (path in case.new) is not (action is MemberAction.BAN):
             raise Broken(f"{path} is on the wrong side of a {action.value}")
     _require_admin(case)
-    admins = {str(admin) for admin in roles.admins(case.old)}
+    require_votes(case.old, votes)
+
+
+def require_votes(old: FlatTree, votes: Iterable[str]) -> None:
+    """Raise unless these files are the votes of enough administrators.
+
+    Raises:
+        Broken: they are not.
+    """
+    voters = {found[4] for found in map(_VOTE.fullmatch, votes) if found is not None}
+    admins = {str(admin) for admin in roles.admins(old)}
     if 2 * len(voters & admins) < len(admins):  # Jami: "votes / admins >= 0.5"
         raise Broken(f"{len(voters & admins)} of {len(admins)} administrators are for it")
 

@@ -152,7 +152,8 @@ class Session:
         if account == self._context.me.account:
             return self.is_ready
         role = self.role(account)
-        return role is not None and role.may_fetch
+        is_proved = self.view is not None and account not in self.view.unproved
+        return is_proved and role is not None and role.may_fetch
 
     def news(
         self, account: AccountId, device: DeviceId, commit: CommitId | None, now: float

@@ -26,6 +26,7 @@ from shoal.swarm.rules import (
     check_initial,
     check_merge,
     check_taken_back,
+    require_votes,
 )
 from shoal.swarm.store import ObjectKind
 from shoal.swarm.trees import EMPTY, TreeReader, changes
@@ -137,6 +138,8 @@ class Validator:
             )
             (check if parents else check_initial)(case)
         problem = self._problem(commit, author, proof, tainted)
+        if not problem and tainted:
+            problem = _hollow(content, author, old, changed, tainted)
         if problem:
             tainted |= changed
         elif len(parents) == 1:
@@ -183,6 +186,29 @@ class Validator:
         if standing is None or not any(self._graph.is_ancestor(commit, each) for each in parents):
             return None
         return read_content(Commit.parse(self._store.read(commit)[1])), standing.account
+
+
+def _hollow(
+    content: Content,
+    author: Author,
+    old: FlatTree,
+    changed: frozenset[str],
+    tainted: frozenset[str],
+) -> str:
+    """Return why what is signed stands on what is not, or nothing."""
+    if not isinstance(content, MemberEvent):
+        return ""
+    match content.action:
+        case MemberAction.JOIN if roles.invited_path(author.account) in tainted:
+            return "its author was invited by an unverified commit"
+        case MemberAction.BAN | MemberAction.UNBAN:
+            try:
+                require_votes(old, changed - tainted)
+            except Broken as error:
+                return f"without votes by unverified commits {error}"
+        case _:
+            pass
+    return ""
 
 
 def _is_leaving(content: Content) -> bool:

@@ -29,6 +29,7 @@ class View:
     title: str = ""
     description: str = ""
     has_picture: bool = False
+    unproved: frozenset[AccountId] = frozenset()  # members by an unverified commit only
     profile: bytes | None = None  # the blob that title, description and picture are from
 
     @classmethod
@@ -47,6 +48,7 @@ class View:
             conversation.devices(),
             conversation.graph[CommitId(conversation.id)].wall_time,
             *looks,
+            conversation.unproved,
             profile,
         )
 

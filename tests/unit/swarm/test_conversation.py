@@ -24,6 +24,7 @@ from shoal.swarm.membership import ban, invite, join, leave
 from shoal.swarm.refusals import Refused
 from shoal.swarm.roles import Role
 from shoal.swarm.trees import write_tree
+from shoal.swarm.view import View
 from tests.unit.swarm.people import (
     ALICE,
     BOB,
@@ -315,6 +316,73 @@ def test_what_a_forgery_grants_does_not_count() -> None:
     *_, joined, said_ = taken(events)
     assert joined.standing.problem == "it is not signed"
     assert said_.standing.problem == "its author became a member by an unverified commit"
+
+
+def without_signature(commit: Commit) -> Commit:
+    """The same commit, as anybody could have made it."""
+    return Commit.parse(commit.signed_bytes)
+
+
+def continued(conversation: Conversation, *commits: Commit) -> MemoryStore:
+    """A repository with all of *conversation*, whose head is the last of *commits*."""
+    store = MemoryStore()
+    copy_objects(conversation, store)
+    for commit in commits:
+        store.add(ObjectKind.COMMIT, commit.raw)
+    store.set_head(commits[-1].id)
+    return store
+
+
+def test_an_invitation_that_is_forged_makes_nobody_a_member() -> None:
+    """Who joins by it may sign what they like: it is unverified, and nothing is given to them."""
+    alice, _ = pair()
+    invite(alice, who(CAROL).account, WALL_NOW)
+    invited = without_signature(alice.commit_of(alice.head))
+    store = continued(alice, invited)
+    carol = Conversation.load(store, who(CAROL))
+    join(carol, WALL_NOW)
+    carol.say(Text("I am a member"), WALL_NOW)
+
+    for name in (CAROL, BOB):
+        again, events = Conversation.clone(store, who(name), alice.id, carol.head)
+        *_, joined, speech = taken(events)
+        assert joined.standing.problem == "its author was invited by an unverified commit"
+        assert speech.standing.problem == "its author became a member by an unverified commit"
+        assert again.members[who(CAROL).account] is Role.MEMBER  # as Jami shows it
+        assert again.unproved == {who(CAROL).account}
+    view = View.of(again)
+    assert view.unproved == {who(CAROL).account}
+    again.say(Text("bob goes on"), WALL_NOW)
+    assert taken(again.take(again.head, WALL_NOW)) == []
+    assert again.unproved == {who(CAROL).account}  # what is said later proves nothing
+    assert next(again.messages()).standing.is_verified
+
+
+def test_votes_that_are_forged_do_not_count() -> None:
+    """A ban that counts the unsigned vote of an administrator is as little proved as that vote."""
+    alice, _ = pair()
+    before = alice.head
+    ban(alice, who(BOB).account, WALL_NOW)
+    banned = alice.commit_of(alice.head)
+    voted = alice.commit_of(banned.parents[0])
+    assert voted.parents == (before,)
+    forged = without_signature(voted)
+    counted = Commit.build(
+        tree=banned.tree,
+        parents=(forged.id,),
+        name="",
+        device=who(ALICE).device_id,
+        wall_time=banned.wall_time,
+        message=banned.message,
+        key=device(ALICE).private_key,
+    )
+    store = continued(alice, forged, counted)
+    _, events = Conversation.clone(store, who(CAROL), alice.id, counted.id)
+
+    *_, last = taken(events)
+    problem = "without votes by unverified commits 0 of 1 administrators are for it"
+    assert (last.commit.id, last.standing.problem) == (counted.id, problem)
+    assert next(alice.messages()).standing.is_verified, "the true one is"
 
 
 def test_a_banned_member_goes_on_alone() -> None:

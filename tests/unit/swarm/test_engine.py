@@ -9,7 +9,7 @@ import pytest
 
 from shoal.core import CommitId, ConversationId
 from shoal.sim.entropy import SeededEntropy
-from shoal.swarm import MemoryStore, membership
+from shoal.swarm import Commit, MemoryStore, ObjectKind, membership
 from shoal.swarm import view as view_module
 from shoal.swarm.contents import Mode, Text
 from shoal.swarm.effects import (
@@ -26,14 +26,15 @@ from shoal.swarm.effects import (
 from shoal.swarm.engine import SwarmEngine
 from shoal.swarm.errors import NoSuchConversationError
 from shoal.swarm.notices import CommitNotice, write_notice
+from shoal.swarm.records import ConversationInfo
+from shoal.swarm.roles import Role
 from shoal.swarm.vcards import VCard, read_vcard, write_group
-from tests.unit.swarm.people import ALICE, BOB, CAROL, WALL_NOW, who
+from tests.unit.swarm.people import ALICE, BOB, CAROL, WALL_NOW, add, begin, copy_objects, who
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from shoal.swarm.effects import Effect
-    from shoal.swarm.records import ConversationInfo
 
 NOWHERE = ConversationId(b"x" * 20)
 
@@ -317,3 +318,30 @@ def test_a_profile_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert view is not None
         assert view.title == title
     assert len(reads) == 2
+
+
+def test_who_is_a_member_by_a_forgery_is_given_nothing() -> None:
+    """An old history that says so is kept; no channel of theirs is taken, and nobody tells them."""
+    alice = begin(ALICE)
+    bob, carol = add(alice, BOB), who(CAROL)
+    membership.invite(alice, carol.account, WALL_NOW)
+    forged = Commit.parse(alice.commit_of(alice.head).signed_bytes)
+    host = Host(BOB)
+    store = host.stores[alice.id] = MemoryStore()
+    copy_objects(alice, store)
+    store.add(ObjectKind.COMMIT, forged.raw)
+    store.set_head(forged.id)
+    info = ConversationInfo(alice.id, 1, members=(alice.me.account,))
+    host.engine = host.started({alice.id: info})
+    host.run(host.engine.start(0.0))
+    session = host.engine.sessions[alice.id]
+    assert session.role(carol.account) is Role.INVITED  # as the files say
+    host.engine.presence(alice.me.account, [alice.me.device_id], 0.0)
+    host.engine.presence(carol.account, [carol.device_id], 0.0)
+
+    me = bob.me.device_id
+    for kind in (f"git://{me}/{alice.id}", f"swarm://{alice.id}"):
+        assert host.engine.accepts(alice.me.account, alice.me.device_id, kind)
+        assert not host.engine.accepts(carol.account, carol.device_id, kind)
+    assert not host.engine.is_fellow(carol.account)
+    assert {account for account, _ in session.audience()} == {alice.me.account}

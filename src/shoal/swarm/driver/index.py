@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
-FORMAT: Final = 1  # raise it when the tables, the words or the rules of validation change
+FORMAT: Final = 2  # raise it when the tables, the words or the rules of validation change
 CACHE_KIB: Final = 4_096  # ours: of SQLite, for the whole account
 ATTEMPTS: Final = 2  # the second one finds an index that was made anew
 SEARCHED: Final = 1  # the kind of commits whose words are in the index
