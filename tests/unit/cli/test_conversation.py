@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.cli.common import Exit
+from shoal.node.driver.conversations import Conversation
 from shoal.swarm import Role
 from tests.unit.cli.conftest import shoal
 from tests.unit.cli.test_contact import Pair, pair, wait
 
 if TYPE_CHECKING:
+    import pytest
+
     from shoal.node import Account
 
 __all__ = ["pair"]
@@ -37,7 +40,7 @@ def lines(pair: Pair, conversation: str) -> str:
     return shoal(*pair.as_bob("conversation", "log", conversation)).out
 
 
-def test_a_contact_is_told_something(pair: Pair) -> None:
+def test_a_contact_is_told_something(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the contact's id; it is in the other one's log, and an answer comes back."""
     conversation = become_contacts(pair)
     sent = shoal(*pair.as_alice("send", pair.bob_id, "hello bob"))
@@ -53,6 +56,13 @@ def test_a_contact_is_told_something(pair: Pair) -> None:
     assert f"{conversation[:12]}  " in listed.out
     assert " new)" in listed.out
     assert "shoal chat CONVERSATION" in listed.err
+    with monkeypatch.context() as patch:
+        patch.setattr(Conversation, "is_ready", property(lambda each: False))
+        assert "still being fetched)" in shoal(*pair.as_bob("conversation", "list")).out
+        patch.setattr(Conversation, "damage", property(lambda each: "no git object\x1b"))
+        for words in (("list",), ("show", conversation)):
+            damaged = shoal(*pair.as_bob("conversation", *words)).out
+            assert "damaged: no git object\ufffd; fetched again" in damaged
     alice, bob = accounts(pair)
     wait(pair.bob, lambda: heads(bob, conversation) == heads(alice, conversation))
     assert "hello bob" in lines(pair, conversation)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from shoal.core import ConversationId
+from shoal.identity.driver.files import TEMPORARY
 from shoal.node.driver import talking
 from shoal.node.driver.api.client import LocalClient
 from shoal.node.driver.talking import FOLDER
@@ -151,11 +152,14 @@ async def test_after_a_restart(both: Pair, open_node: Callable[..., Awaitable[No
     (_, alice), (second, bob) = both
     ours, theirs = await become_contacts(alice, bob)
     home, identifier = second.home, theirs.id
+    unfinished = bob.talking.index.path.parent / FOLDER / f"{TEMPORARY}{'0' * 40}"
     await second.close()
     await ours.send("while you were away")
+    unfinished.mkdir()  # of a conversation that was being deleted
 
     again = await open_node(home=home, config=loopback(both[0][0]))
     (bob_again,) = again.accounts
+    assert not unfinished.exists()
     (heard,) = await messages(bob_again.conversations[identifier], 1)
     assert heard.content == Text("while you were away")
 
