@@ -60,8 +60,8 @@ def test_a_contact_is_told_something(pair: Pair, monkeypatch: pytest.MonkeyPatch
         patch.setattr(Conversation, "is_ready", property(lambda each: False))
         assert "still being fetched)" in shoal(*pair.as_bob("conversation", "list")).out
         patch.setattr(Conversation, "damage", property(lambda each: "no git object\x1b"))
-        for words in (("list",), ("show", conversation)):
-            damaged = shoal(*pair.as_bob("conversation", *words)).out
+        for asked in (("list",), ("show", conversation)):
+            damaged = shoal(*pair.as_bob("conversation", *asked)).out
             assert "damaged: no git object\ufffd; fetched again" in damaged
     alice, bob = accounts(pair)
     wait(pair.bob, lambda: heads(bob, conversation) == heads(alice, conversation))
