@@ -41,6 +41,7 @@ CLOCK_OFF: Final = 60.0  # seconds, ours: messages seem to be out of order
 CLOCK_WRONG: Final = 3_600.0  # seconds, ours: values expire, and fresh certificates do not hold yet
 NOBODY: Final = "shoal-doctor-asks-for-nobody"  # a name that nobody has
 LOOPBACK: Final = "127.0.0.1"
+NAMES_FIX: Final = "look whether it is online, and at its DNS"
 UDP_FIX: Final = "let the firewall pass UDP"
 
 
@@ -67,13 +68,18 @@ class Doctor:
                 await loop.sock_sendto(one, b"shoal", other.getsockname())
                 async with asyncio.timeout(SHORT):
                     await loop.sock_recvfrom(other, 16)
-            for host, port in self._hosts():
+            hosts = self._hosts()
+            for host, port in hosts:
                 with _socket(socket.AF_INET) as sock, contextlib.suppress(socket.gaierror):
                     place = await loop.getaddrinfo(host, port, family=socket.AF_INET)
                     sock.connect(place[0][4])
                     break
+            else:
+                if hosts:
+                    text = f"no host to join by is known to this machine: {hosts[0][0]}"
+                    return Finding("UDP", Verdict.FAILED, text, NAMES_FIX)
         except (OSError, TimeoutError) as error:
-            return Finding("UDP", Verdict.FAILED, _reason(error), UDP_FIX)
+            return Finding("UDP", Verdict.FAILED, reason_of(error), UDP_FIX)
         return Finding("UDP", Verdict.OK, "datagrams can be sent")
 
     async def ipv6(self) -> Finding:
@@ -122,7 +128,7 @@ class Doctor:
             return Finding(
                 name,
                 Verdict.WARNING,
-                _reason(error, "no router answers"),
+                reason_of(error, "no router answers"),
                 "switch UPnP or NAT-PMP on in the router, if there is one",
             )
         return Finding(name, Verdict.OK, f"the router forwards ports of {external.host}")
@@ -146,7 +152,7 @@ class Doctor:
                 out = await self._dht_out(node)
                 return [out, await self._dht_in(node, stranger, out)]
         except (ShoalError, OSError) as error:
-            return [Finding("DHT out", Verdict.FAILED, _reason(error), UDP_FIX)]
+            return [Finding("DHT out", Verdict.FAILED, reason_of(error), UDP_FIX)]
 
     async def clock(self) -> Finding:
         """Whether the clock is that of others: the name server tells the time with each answer."""
@@ -157,7 +163,7 @@ class Doctor:
         try:
             stamp = await asyncio.to_thread(_date_of, url)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            return Finding("clock", Verdict.SKIPPED, f"nobody tells the time: {_reason(error)}")
+            return Finding("clock", Verdict.SKIPPED, f"nobody tells the time: {reason_of(error)}")
         off = (began + time.time()) / 2 - stamp
         if abs(off) <= CLOCK_OFF:
             return Finding("clock", Verdict.OK, "as that of the name server, to the minute")
@@ -194,7 +200,7 @@ class Doctor:
             return Finding(name, Verdict.OK, f"{url} answers")
         except (ShoalError, OSError, TimeoutError) as error:
             fix = "ids work without; or name another one: [names] server in config.toml"
-            reason = _reason(error)
+            reason = reason_of(error)
             text = reason if reason.startswith(url) else f"{url}: {reason}"
             return Finding(name, Verdict.FAILED, text, fix)
         return Finding(name, Verdict.WARNING, f"{url} knows somebody whom nobody is")
@@ -250,7 +256,7 @@ class Doctor:
             async with asyncio.timeout(STEP), IceDriver(config, is_controlling=True) as ice:
                 found = await ice.gather(hosts=hosts)
         except (ShoalError, OSError, TimeoutError) as error:
-            found, why = None, _reason(error)
+            found, why = None, reason_of(error)
         else:
             why = "it gives no address"
         candidates = () if found is None else found.candidates
@@ -308,10 +314,15 @@ def _date_of(url: str) -> float:
     return email.utils.parsedate_to_datetime(text).timestamp()
 
 
-def _reason(error: BaseException, instead: str = "") -> str:
+def reason_of(error: BaseException, instead: str = "") -> str:
     """Return an error on one line."""
     if isinstance(error, ShoalError):
-        return explain(error).partition("\n")[0]
+        text = explain(error).partition("\n")[0]
+        return text[:1].lower() + text[1:] if text[1:2].islower() else text
     if isinstance(error, TimeoutError):
         return instead or "no answer in time"
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
+        error = error.reason  # its own text is that of an object
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import logging
 import platform
 import sys
 from importlib.metadata import version
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shoal.cli.common import Exit, counted, emit, json_option, runs_async
+from shoal.cli.common import Exit, counted, emit, json_option, log_to_stderr, runs_async
 from shoal.cli.home import home_option, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
 
     from shoal.cli.doctor.findings import Finding
 
@@ -45,6 +46,7 @@ async def doctor(home: str | None, share: str | None, *, as_json: bool) -> int:
     from shoal.cli.doctor.findings import Verdict
     from shoal.node import NodeConfig, home_path
 
+    log_to_stderr(logging.ERROR)  # what others warn of, the findings say
     place = home_path(home)
     checks = Doctor(NodeConfig.load(place), place)
     found: list[Finding] = []
@@ -52,9 +54,8 @@ async def doctor(home: str | None, share: str | None, *, as_json: bool) -> int:
         *(checks.udp(), checks.ipv6(), checks.nat(), checks.mapping(), checks.dht()),
         *(checks.clock(), checks.turn(), checks.names(), checks.disk()),
     )
-    for findings in await _in_order(work):
-        found += findings
-    for finding in found:
+    async for finding in _in_order(work):
+        found.append(finding)
         if as_json:
             emit("finding", **finding.to_json())
         elif share != "-":
@@ -68,11 +69,18 @@ async def doctor(home: str | None, share: str | None, *, as_json: bool) -> int:
 
 
 async def _in_order(
-    work: Sequence[Awaitable[Finding | list[Finding]]],
-) -> list[list[Finding]]:
-    """Do all at once, and return what each has found."""
-    found = await asyncio.gather(*work)
-    return [each if isinstance(each, list) else [each] for each in found]
+    work: Sequence[Coroutine[None, None, Finding | list[Finding]]],
+) -> AsyncIterator[Finding]:
+    """Do all at once, and yield what each has found as soon as those before it have, too."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        for task in tasks:
+            found = await task
+            for finding in found if isinstance(found, list) else [found]:
+                yield finding
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _share(found: Sequence[Finding], home: Path, path: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import socket
 import threading
+import urllib.error
 from contextlib import contextmanager
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -15,6 +17,7 @@ from shoal.cli.doctor import checks
 from shoal.cli.doctor.checks import Doctor
 from shoal.cli.doctor.findings import Verdict
 from shoal.dht import DhtNode
+from shoal.net.mapping.errors import NoRouterError
 from shoal.node import DhtSettings, NamesSettings, NetSettings, NodeConfig
 from shoal.node.config import TurnServer
 
@@ -129,6 +132,28 @@ async def test_the_clock(
     with web(None if off is None else wall_now + off) as url:
         found = await doctor(tmp_path, names=NamesSettings(server=url)).clock()
     assert (found.verdict, text in found.text) == (verdict, True), found
+
+
+async def test_a_machine_that_finds_no_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told from a firewall: the way to a bootstrap host is looked up first."""
+
+    async def look_up(*arguments: object, **options: object) -> NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    found = await doctor(tmp_path, bootstrap="a.example").udp()
+    assert (found.verdict, found.fix) == (Verdict.FAILED, checks.NAMES_FIX)
+    assert "a.example" in found.text
+
+
+def test_reasons_are_words() -> None:
+    """Not what exceptions look like."""
+    refused = ConnectionRefusedError(111, "Connection refused")
+    assert checks.reason_of(urllib.error.URLError(refused)) == "Connection refused"
+    assert checks.reason_of(NoRouterError()) == "no router here forwards ports on demand"
+    assert checks.reason_of(TimeoutError()) == "no answer in time"
 
 
 async def test_the_clock_of_what_speaks_no_http(tmp_path: Path) -> None:
