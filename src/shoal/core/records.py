@@ -108,6 +108,7 @@ class _Unwritten:
             names["__post_init__"] = made.__post_init__
         twin = type(made.__name__, (), names)
         asked = {"init": False, "repr": False, "eq": False, **self._wanted}
+        asked["slots"] = "__slots__" in made.__dict__  # then defaults are for `__init__` to set
         return dataclasses.dataclass(**asked)(twin).__dict__[self._name]
 
 

@@ -193,6 +193,20 @@ def test_what_follows_the_making_is_called(decorator: Any) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("slots", [True, False])
+def test_fields_that_are_not_asked_for_have_their_defaults(decorator: Any, slots: bool) -> None:
+    """With slots no class stands behind a value that was not set."""
+
+    class Told:
+        x: int
+        kind: str = field(init=False, default="plain")
+
+    told = decorator(frozen=True, slots=slots)(Told)(1)
+    assert told.kind == "plain"
+    assert "kind='plain'" in repr(told)
+
+
+@BOTH
 def test_without_init_none_is_written(decorator: Any) -> None:
     """Such classes have constructors with names."""
     kind = fresh(decorator, frozen=True, slots=True, init=False)
