@@ -12,6 +12,7 @@ from shoal.node.errors import DeviceNotFoundError
 from tests.peers.miniupnpd import MiniupnpdProcess
 from tests.peers.natbench import Nat
 from tests.peers.shoal_node import QUIET
+from tests.peers.waiting import until
 
 if TYPE_CHECKING:
     from shoal.net.driver import Channel
@@ -117,11 +118,15 @@ def measure(town: Town, turn: CoturnProcess) -> dict[tuple[str, str], Crossing]:
     nets = {kind: replace(with_turn(turn), upnp=kind == FORWARDING) for kind in KINDS}
     callers = {kind: party(town, behind(town, kind), net=nets[kind]) for kind in KINDS}
     callees = {kind: party(town, behind(town, kind), net=nets[kind]) for kind in KINDS}
-    return {
-        (caller, callee): callers[caller].reach(callees[callee])
-        for caller in KINDS
-        for callee in KINDS
-    }
+    pairs = [(caller, callee) for caller in KINDS for callee in KINDS]
+    for caller, callee in pairs:
+        # Most of these reach few of the others, who keep what they publish: a search may miss.
+        until(
+            lambda caller=caller, callee=callee: callers[caller].knows(callees[callee]),  # type: ignore[misc]
+            "the other's chain",
+            _PATIENCE,
+        )
+    return {pair: callers[pair[0]].reach(callees[pair[1]]) for pair in pairs}
 
 
 def table(crossings: dict[tuple[str, str], Crossing]) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SCRIPT: Final = Path(__file__).with_suffix(".js")
 _START_TIMEOUT: Final = 30.0  # seconds
 _LINKING_TIMEOUT: Final = 90.0  # seconds: a DHT node of its own, then a connection
+_LINK_ENDED: Final = 5  # DeviceAuthState::DONE
 _DEBUG, _CONSOLE, _NO_MEDIA = 1, 2, 192  # jami.h, InitFlag
 
 
@@ -157,14 +158,20 @@ class LibjamiProcess(JamiDaemon):
         return operation
 
     def wait_add_state(self, account: str, operation: int, state: int) -> dict[str, str]:
-        """Wait until the operation reaches a state (3 asks to confirm, 5 is the end)."""
+        """Wait until the operation reaches a state (3 asks to confirm, 5 is the end).
+
+        Raises:
+            PeerError: it ended before.
+        """
 
         def is_it(signal: Signal) -> bool:
-            return bool(signal.body[1] == operation and signal.body[2] == state)
+            return bool(signal.body[1] == operation and signal.body[2] in (state, _LINK_ENDED))
 
         seen = self.wait_signal(
             "addDeviceStateChanged", account, where=is_it, timeout=_LINKING_TIMEOUT
         )
+        if seen.body[2] != state:
+            raise PeerError(f"the link ended: {seen.body[3]}")
         return dict(seen.body[3])
 
     def confirm_device(self, account: str, operation: int) -> None:
