@@ -160,6 +160,8 @@ class Talking:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(NodeStoppedError())
+        for ready in self._ready.values():
+            ready.set()
         for store in self._stores.values():
             store.close()
         self.index.close()
@@ -204,8 +206,11 @@ class Talking:
         Raises:
             NoSuchConversationError: we are in none with this id.
             ConversationDamagedError: it cannot be opened, and was not fetched again yet.
+            NodeStoppedError: the node was stopped before it was here.
         """
         while True:
+            if self._is_closed:
+                raise NodeStoppedError
             if not self.engine.book.is_in(conversation):
                 raise NoSuchConversationError
             session = self.engine.sessions.get(conversation)

@@ -15,6 +15,7 @@ from shoal.identity.driver.files import TEMPORARY
 from shoal.node.driver import talking
 from shoal.node.driver.api.client import LocalClient
 from shoal.node.driver.talking import FOLDER
+from shoal.node.errors import NodeStoppedError
 from shoal.swarm.contents import Edit, Text
 from shoal.swarm.driver import DiskStore
 from shoal.swarm.errors import (
@@ -206,7 +207,7 @@ async def test_a_damaged_conversation(
 
 async def test_who_waits_for_what_is_left_waits_no_more(both: Pair) -> None:
     """A conversation that is not here yet, and is left: that is an error, not a silence."""
-    (_, alice), (_, bob) = both
+    (first, alice), (_, bob) = both
     record = ConversationInfo(ConversationId(b"x" * 20), 1, members=(alice.id, bob.id))
     talking = alice.talking
     talking.run(lambda now: talking.engine.synced([record], [], now))
@@ -217,6 +218,13 @@ async def test_who_waits_for_what_is_left_waits_no_more(both: Pair) -> None:
     talking.run(lambda now: talking.engine.synced([left], [], now))
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(NoSuchConversationError):
+            await waiting
+        again = replace(record, created_ms=3)
+        talking.run(lambda now: talking.engine.synced([again], [], now))
+        waiting = asyncio.ensure_future(talking.wait_ready(record.id))
+        await asyncio.sleep(0)
+        await first.close()
+        with pytest.raises(NodeStoppedError):
             await waiting
 
 
