@@ -88,6 +88,14 @@ function Head({ conversation }) {
 
 const isIn = (member) => member.role === "admin" || member.role === "member";
 
+// Not what somebody has done just before, as when they try pictures.
+const isNews = (entry, index, list) =>
+  entry.kind !== "profile_update" ||
+  list[index + 1]?.kind !== "profile_update" ||
+  list[index + 1].author !== entry.author;
+
+const isSaid = (entry) => entry?.kind === "text" || entry?.kind === "file_offer";
+
 function Messages({ id, onReply, onEdit }) {
   const { list, hasMore } = entries.value[id] ?? { list: [], hasMore: false };
   const box = useRef(null);
@@ -109,6 +117,7 @@ function Messages({ id, onReply, onEdit }) {
     place.current.isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
     place.current.height = scrollHeight;
   };
+  const isGroup = open.value.mode !== "one_to_one";
   const byId = Object.fromEntries(list.map((each) => [each.id, each]));
   return html`<div
     class="messages"
@@ -120,13 +129,14 @@ function Messages({ id, onReply, onEdit }) {
     data-last=${last}
   >
     ${hasMore && html`<${Act} class="older" onPress=${() => readOlder(id)}>${t("older")}<//>`}
-    ${list.map(
-      (each) =>
+    ${list.filter(isNews).map(
+      (each, index, list) =>
         html`<${MessageView}
           key=${each.id}
           entry=${each}
           answered=${each.reply_to && (byId[each.reply_to] ?? null)}
           isWanted=${each.id === wanted}
+          hasAuthor=${isGroup && !(isSaid(list[index - 1]) && list[index - 1].author === each.author)}
           onReply=${onReply}
           onEdit=${onEdit}
         />`,

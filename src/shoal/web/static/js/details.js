@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { html } from "./html.js";
 import { t } from "./i18n.js";
-import { Act, Avatar, Face, Field, Form, PictureField } from "./parts.js";
+import { Act, Avatar, Face, Field, Form, Notice, PictureField } from "./parts.js";
 import { go } from "./route.js";
 import { account, ask, attempt, nameOf, notice, readConversations, readWishes, wishes } from "./state.js";
 
@@ -23,16 +23,17 @@ export function Details({ conversation, onClose }) {
     go("contacts");
   };
   return html`<dialog ref=${dialog} class="details" onClose=${onClose} aria-labelledby="details-title">
-    <h2 id="details-title"><${Face} conversation=${conversation} /> ${conversation.title}</h2>
+    <header>
+      <h2 id="details-title"><${Face} conversation=${conversation} /> ${conversation.title}</h2>
+      <button type="button" class="quiet" aria-label=${t("close")} onClick=${() => dialog.current.close()}>×</button>
+    </header>
     ${isGroup && isAdmin && html`<${Looks} conversation=${conversation} set=${set} />`}
     ${isGroup && !isAdmin && wishes.value[id]?.description && html`<p>${wishes.value[id].description}</p>`}
     <${Members} conversation=${conversation} isAdmin=${isGroup && isAdmin} />
     ${isGroup && html`<${Invite} id=${id} />`}
     <${Wishes} id=${id} set=${set} />
-    <p class="buttons">
-      <${Act} class="danger" onPress=${leave}>${t("leave")}<//>
-      <button type="button" class="primary" onClick=${() => dialog.current.close()}>${t("close")}</button>
-    </p>
+    <p><${Act} class="danger" onPress=${leave}>${t("leave")}<//></p>
+    <${Notice} />
   </dialog>`;
 }
 

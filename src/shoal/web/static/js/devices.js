@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { clock, t } from "./i18n.js";
-import { Act, Field, Form, Qr } from "./parts.js";
+import { Act, Field, Form, Notice, Qr } from "./parts.js";
 import { account, ask, attempt, deviceNews, notice } from "./state.js";
 
 export function Devices() {
@@ -24,21 +24,28 @@ export function Devices() {
     notice.value = { text: t("device.added") };
     await read();
   };
+  const showPin = async ({ password }, form) => {
+    setPin(await ask("device.export_pin", { password: password ?? "" }));
+    form.reset();
+  };
   return html`<main class="page" id="main" tabindex="0">
     <h1>${t("devices")}</h1>
-    <ul class="rows">
-      ${devices.map(
-        (each) =>
-          html`<li key=${each.id}>
-            <span class="who">
-              ${each.name || each.id.slice(0, 8)} ${each.is_this && html`<em>(${t("this.device")})</em>`}
-              <code class="hint">${each.id.slice(0, 16)}…</code>
-              ${each.wall_last_seen > 0 && html`<span class="hint">${clock(each.wall_last_seen)}</span>`}
-            </span>
-            ${!each.is_this && html`<button type="button" class="small" onClick=${() => setLost(each)}>${t("revoke")}</button>`}
-          </li>`,
-      )}
-    </ul>
+    <section aria-labelledby="list-title">
+      <h2 id="list-title">${t("devices.yours")}</h2>
+      <ul class="rows">
+        ${devices.map(
+          (each) =>
+            html`<li key=${each.id}>
+              <span class="who">
+                ${each.name || each.id.slice(0, 8)} ${each.is_this && html`<em>(${t("this.device")})</em>`}
+                <code class="hint">${each.id.slice(0, 16)}…</code>
+                ${each.wall_last_seen > 0 && html`<span class="hint">${clock(each.wall_last_seen)}</span>`}
+              </span>
+              ${!each.is_this && html`<button type="button" class="small" onClick=${() => setLost(each)}>${t("revoke")}</button>`}
+            </li>`,
+        )}
+      </ul>
+    </section>
     ${lost && html`<${Revoke} device=${lost} read=${read} onClose=${() => setLost(null)} />`}
     <section aria-labelledby="name-title">
       <h2 id="name-title">${t("device.name")}</h2>
@@ -54,12 +61,12 @@ export function Devices() {
         <button class="primary">${t("device.hand")}</button>
       <//>
       <p>${t("device.or.pin")}</p>
-      <${Form} onSubmit=${async ({ password }) => setPin(await ask("device.export_pin", { password }))}>
+      <${Form} onSubmit=${showPin}>
         ${account.value.has_password &&
         html`<${Field} name="password" type="password" label=${t("password.account")} autocomplete="current-password" />`}
         <button>${t("pin.show")}</button>
       <//>
-      ${pin && html`<p role="status" class="pin"><code>${pin.pin}</code></p><${Qr} text=${pin.pin} label=${t("pin")} />`}
+      ${pin && html`<p role="status" class="pin"><code>${pin.text}</code></p><${Qr} text=${pin.text} label=${t("pin")} />`}
     </section>
   </main>`;
 }
@@ -84,5 +91,6 @@ function Revoke({ device, read, onClose }) {
         <button type="button" onClick=${() => dialog.current.close()}>${t("give.up")}</button>
       </p>
     <//>
+    <${Notice} />
   </dialog>`;
 }

@@ -45,9 +45,17 @@ export function clock(wall) {
   return new Intl.DateTimeFormat(place(), options).format(moment);
 }
 
+// A time of today, or a day.
+export function moment(wall) {
+  const then = new Date(wall * 1000);
+  const isToday = then.toDateString() === new Date().toDateString();
+  return new Intl.DateTimeFormat(place(), isToday ? { timeStyle: "short" } : { day: "numeric", month: "short" }).format(then);
+}
+
 export function size(bytes) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
-  const style = { style: "unit", unit: units[step], maximumFractionDigits: 1 };
+  const unitDisplay = step ? "short" : "long";
+  const style = { style: "unit", unit: units[step], unitDisplay, maximumFractionDigits: 1 };
   return new Intl.NumberFormat(place(), style).format(bytes / 1000 ** step);
 }

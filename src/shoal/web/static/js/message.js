@@ -4,18 +4,20 @@ import { FileView } from "./files.js";
 import { html } from "./html.js";
 import { clock, t } from "./i18n.js";
 import { Journey } from "./journey.js";
-import { Act } from "./parts.js";
+import { Act, Avatar } from "./parts.js";
 import { to } from "./route.js";
 import { account, ask, nameOf, openId, statuses } from "./state.js";
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
 
-export function MessageView({ entry, answered, isWanted, onReply, onEdit }) {
+export function MessageView({ entry, answered, isWanted, hasAuthor, onReply, onEdit }) {
   if (entry.kind !== "text" && entry.kind !== "file_offer") return html`<${Note} entry=${entry} />`;
   const isOurs = entry.author === account.value.id;
   const classes = ["message", isOurs && "ours", isWanted && "wanted"].filter(Boolean).join(" ");
   return html`<article class=${classes} id=${`message-${entry.id}`} aria-label=${labelOf(entry, isOurs)}>
-    ${!isOurs && html`<p class="author">${nameOf(entry.author)}</p>`}
+    ${hasAuthor &&
+    !isOurs &&
+    html`<p class="author"><${Avatar} id=${entry.author} name=${nameOf(entry.author)} /> ${nameOf(entry.author)}</p>`}
     ${entry.reply_to &&
     html`<blockquote>
       <a href=${to("conversation", openId.value, entry.reply_to)}>${answered ? answered.text : t("older.message")}</a>
@@ -87,9 +89,11 @@ function Actions({ entry, isOurs, onReply, onEdit }) {
 }
 
 // What is no message of somebody, but happened.
-function Note({ entry }) {
+export function noteOf(entry) {
   const name = nameOf(entry.account ?? entry.author);
-  const words =
-    entry.kind === "member_event" ? t(`member.${entry.action}`, { name }) : t(`note.${entry.kind}`, { name: nameOf(entry.author) });
-  return html`<p class="note">${words}</p>`;
+  return entry.kind === "member_event"
+    ? t(`member.${entry.action}`, { name })
+    : t(`note.${entry.kind}`, { name: nameOf(entry.author) });
 }
+
+const Note = ({ entry }) => html`<p class="note">${noteOf(entry)}</p>`;

@@ -52,6 +52,7 @@ export function Form({ onSubmit, children, ...attributes }) {
   return html`<form ...${attributes} onSubmit=${submit}><fieldset disabled=${isBusy}>${children}</fieldset></form>`;
 }
 
+// What has just been done, or went wrong. A dialog has one of its own: what is behind it is out of reach.
 export function Notice() {
   const told = notice.value;
   useEffect(() => {

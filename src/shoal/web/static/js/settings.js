@@ -19,8 +19,8 @@ export function Settings({ onAdd }) {
   };
   const show = async (picture) => {
     await ask("account.set_profile", { picture });
-    forget(personPlace(own.id, own.id));
     await readPeople();
+    forget(personPlace(own.id, own.id));
     told("saved");
   };
   const passwd = async ({ old, fresh }, form) => {

@@ -2,7 +2,8 @@
 import { useState } from "preact/hooks";
 import { isConnected } from "./api.js";
 import { html } from "./html.js";
-import { clock, t } from "./i18n.js";
+import { clock, moment, t } from "./i18n.js";
+import { noteOf } from "./message.js";
 import { Avatar, Face } from "./parts.js";
 import { route, to } from "./route.js";
 import {
@@ -11,9 +12,11 @@ import {
   ask,
   attempt,
   choose,
-  conversations,
   invitations,
+  latest,
+  nameOf,
   openId,
+  ordered,
   requests,
   typing,
   unread,
@@ -91,8 +94,18 @@ const Found = ({ found }) => html`<ul class="list" aria-label=${t("found")}>
   )}
 </ul>`;
 
+// What was said last, in a few words.
+function Preview({ entry }) {
+  if (!entry) return null;
+  if (entry.is_deleted) return t("deleted");
+  const words = { text: entry.text, file_offer: `📎 ${entry.display_name}` }[entry.kind];
+  if (words === undefined) return noteOf(entry);
+  const who = entry.author === account.value.id ? t("you") : nameOf(entry.author);
+  return `${who}: ${words}`;
+}
+
 function Conversations() {
-  const list = conversations.value;
+  const list = ordered.value;
   if (!list.length) return html`<p class="empty">${t("conversations.none")}</p>`;
   return html`<ul class="list" aria-label=${t("conversations")}>
     ${list.map((each) => {
@@ -101,10 +114,18 @@ function Conversations() {
       return html`<li key=${each.id}>
         <a href=${to("conversation", each.id)} aria-current=${openId.value === each.id ? "page" : undefined}>
           <${Face} conversation=${each} />
-          <span class="title">${each.title}</span>
-          ${isTyping && html`<span class="hint">${t("typing.short")}</span>`}
-          ${!each.is_ready && html`<span class="hint">${t("fetching")}</span>`}
-          <${Count} count=${count} what="unread.count" />
+          <span class="both">
+            <span class="line">
+              <span class="title">${each.title}</span>
+              ${latest.value[each.id] && html`<time>${moment(latest.value[each.id].wall_time)}</time>`}
+            </span>
+            <span class="line">
+              <span class="preview">
+                ${each.is_ready ? (isTyping ? t("typing.short") : html`<${Preview} entry=${latest.value[each.id]} />`) : t("fetching")}
+              </span>
+              <${Count} count=${count} what="unread.count" />
+            </span>
+          </span>
         </a>
       </li>`;
     })}

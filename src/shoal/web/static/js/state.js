@@ -7,6 +7,7 @@ import { route } from "./route.js";
 
 const KEY = "shoal.account";
 const PAGE = 40; // messages that are read at once
+const PREVIEWS = 100; // conversations whose last message is read at once
 const TYPING = 12_000; // milliseconds that a sign of typing holds
 
 export const accounts = signal(null); // null: not read yet
@@ -15,6 +16,7 @@ export const account = computed(
   () => accounts.value?.find((each) => each.id === current.value) ?? accounts.value?.[0] ?? null,
 );
 export const conversations = signal([]);
+export const latest = signal({}); // by conversation: its last message
 export const contacts = signal([]);
 export const requests = signal([]); // who asks to become a contact
 export const invitations = signal([]); // to groups
@@ -54,6 +56,7 @@ export async function begin() {
     conversations.value = [];
     entries.value = {};
     wishes.value = {};
+    latest.value = {};
   });
   forgetAll();
   following = api.stream("conversation.events", { account: account.value.id }, happened);
@@ -88,7 +91,19 @@ export async function readConversations() {
     invitations.value = invited;
     unread.value = Object.fromEntries(counts.map((each) => [each.conversation, each.unread]));
   });
+  const fresh = list.filter((each) => each.is_ready && !latest.value[each.id]);
+  await Promise.all(fresh.slice(0, PREVIEWS).map((each) => readLast(each.id)));
 }
+
+async function readLast(id) {
+  const [last] = await ask("conversation.entries", { conversation: id, count: 1 });
+  latest.value = { ...latest.value, [id]: last };
+}
+
+// Conversations, the one in which something happened last first.
+export const ordered = computed(() =>
+  [...conversations.value].sort((a, b) => (latest.value[b.id]?.wall_time ?? 0) - (latest.value[a.id]?.wall_time ?? 0)),
+);
 
 async function readTransfers() {
   const found = (await ask("file.list")).filter((each) => each.direction === "down");
@@ -160,15 +175,18 @@ function happened(event) {
     case "message_taken":
       tell(event).catch(() => {}); // it stands in the conversation all the same
       if (event.message.kind === "profile_update") {
-        forget(groupPlace(account.value.id, event.conversation));
-        if (wishes.value[event.conversation]) readWishes(event.conversation).catch(() => {});
+        soon(`looks ${event.conversation}`, async () => {
+          await readConversations(); // first: it may have no picture any more
+          forget(groupPlace(account.value.id, event.conversation));
+          if (wishes.value[event.conversation]) await readWishes(event.conversation);
+        });
       }
     // falls through
     case "message_edited":
     case "message_reacted":
       stoppedTyping(event.conversation, event.message.author);
       soon(`latest ${event.conversation}`, async () => {
-        await readConversations();
+        await Promise.all([readConversations(), readLast(event.conversation)]);
         if (entries.value[event.conversation] || openId.value === event.conversation) {
           await readLatest(event.conversation);
         }
@@ -194,8 +212,10 @@ function happened(event) {
       }
       break;
     case "profile_received":
-      forget(personPlace(account.value.id, event.peer));
-      soon("people", readPeople);
+      soon(`person ${event.peer}`, async () => {
+        await readPeople();
+        forget(personPlace(account.value.id, event.peer));
+      });
       break;
     case "device_changed":
     case "device_removed":
