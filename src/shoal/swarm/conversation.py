@@ -33,7 +33,7 @@ from shoal.swarm.errors import (
 from shoal.swarm.history import Graph, collect, parents_first
 from shoal.swarm.ledger import Fresh
 from shoal.swarm.merging import merge_heads
-from shoal.swarm.refusals import TOLD_MAX, Refusals, Refused, refused
+from shoal.swarm.refusals import REFUSED_BEFORE, TOLD_MAX, Refusals, Refused, refused
 from shoal.swarm.store import ObjectKind
 from shoal.swarm.trees import TreeReader, write_tree
 from shoal.swarm.validation import Validator
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 COMMITS_MAX: Final = 1_000_000  # ours: in one fetch; a clone brings all
 JOINS_MAX: Final = 32  # ours: tips that one fetch may make us merge; the others' turn is the next
-REFUSED_BEFORE: Final = "it was refused before"  # and told why
 AHEAD_MAX: Final = 86_400.0  # seconds, ours: how far ahead of ours another clock is believed
 
 

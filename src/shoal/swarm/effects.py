@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shoal.core import Persist
 from shoal.core.records import dataclass
 from shoal.identity import Forget
+from shoal.swarm import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from shoal.swarm.records import ConversationRequest
     from shoal.swarm.refusals import Refused
     from shoal.swarm.roles import Role
+
+
+REFUSED_BEFORE: Final = refusals.REFUSED_BEFORE
+ALL_REFUSED: Final = "what it has is refused"  # why a fetch ended; `MessagesRefused` tells more
 
 
 # --- Actions ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from shoal.core import DecodeError
 from shoal.core.records import dataclass
 from shoal.swarm import roles
 from shoal.swarm.conversation import Conversation, Taken
-from shoal.swarm.effects import CloseChannel, FetchEnded, WriteChannel
+from shoal.swarm.effects import ALL_REFUSED, CloseChannel, FetchEnded, WriteChannel
 from shoal.swarm.errors import HistoryTooLargeError, InvalidCommitError
 from shoal.swarm.fetching import Fetched, FetchEngine, FetchFailed, ObjectsArrived, Send
 from shoal.swarm.membership import join
@@ -40,7 +40,6 @@ FAILURES_MAX: Final = 6  # ours: 2^6 times less
 BACKOFF: Final = 10.0  # seconds, ours: after a peer's fault nothing is fetched there; then doubled
 SUSPECTS_MAX: Final = 1_024  # ours: devices whose failures are remembered
 QUEUE_MAX: Final = 256  # ours: devices that have news while we fetch
-ALL_REFUSED: Final = "what it has is refused"  # `MessagesRefused` tells why
 HAVES: Final = 256  # libgit2's
 _THEIRS: Final = (
     DecodeError,

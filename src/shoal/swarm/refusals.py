@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shoal.core import CommitId
 
 REFUSED_MAX: Final = 65_536  # ours: commits that we remember; the oldest are judged again
+REFUSED_BEFORE: Final = "it was refused before"  # the rule that was told first
 TOLD_MAX: Final = 256  # ours: of one fetch; who floods us is not to fill the log
 
 

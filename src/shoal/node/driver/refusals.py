@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from shoal.swarm.conversation import REFUSED_BEFORE
-from shoal.swarm.effects import FetchEnded, MessagesRefused
-from shoal.swarm.fetcher import ALL_REFUSED
+from shoal.swarm.effects import ALL_REFUSED, REFUSED_BEFORE, FetchEnded, MessagesRefused
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -8,9 +8,7 @@ import pytest
 
 from shoal.core import AccountId, CommitId, ConversationId, DeviceId
 from shoal.node.driver.refusals import KNOWN_MAX, LOGGED_MAX, RefusalLog
-from shoal.swarm.conversation import REFUSED_BEFORE
-from shoal.swarm.effects import FetchEnded, MessagesRefused
-from shoal.swarm.fetcher import ALL_REFUSED
+from shoal.swarm.effects import ALL_REFUSED, REFUSED_BEFORE, FetchEnded, MessagesRefused
 from shoal.swarm.refusals import Refused
 
 GROUP, MALLORY = ConversationId(b"g" * 20), AccountId(b"m" * 20)
