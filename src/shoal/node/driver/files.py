@@ -292,6 +292,8 @@ class Files(PartReports):
             case fx.ClosePart(commit):
                 if (desk := self._desks.get(commit)) is not None:
                     desk.order(effect)
+            case fx.RemoveCopy(held):
+                self._threads.submit(remove_copy, held)
             case fx.TransferChanged(transfer):
                 self._told(transfer)
             case fx.FileLost(conversation, commit, error):
@@ -314,8 +316,6 @@ class Files(PartReports):
                 self._tasks.start(self._check(number, held, request))
             case fx.StreamFile(number, held, start, end):
                 self._tasks.start(self._stream(number, held, start, end))
-            case fx.RemoveCopy(held):
-                self._threads.submit(remove_copy, held)
             case _:
                 raise AssertionError(effect)
 
