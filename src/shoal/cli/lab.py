@@ -77,6 +77,8 @@ async def lab(
         stop = stop_event()  # before that, both signals end the command as any other
         _tell(opened, as_json=as_json)
         if not once:
+            if not as_json:
+                click.echo("Ctrl-C ends all.")
             await stop.wait()
             if not as_json:
                 click.echo("stopping", err=True)
@@ -116,7 +118,6 @@ def _tell(opened: Lab, *, as_json: bool) -> None:
         )
     if has_pages:
         click.echo(f"A link works once, within ten minutes; {shoal} up --home DIR prints another.")
-    click.echo("Ctrl-C ends all.")
 
 
 def program() -> str:
