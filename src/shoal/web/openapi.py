@@ -215,6 +215,7 @@ def _get_picture(name: str, scope: str, summary: str) -> _Schema:
     digits: _Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$"}
     responses = _answer("The picture.", "image/png")
     responses["200"]["content"] = {f"image/{each}": {"schema": {}} for each in _PICTURES}
+    responses["204"] = {"description": "There is none."}
     return {
         "operationId": f"{name}Picture",
         "summary": summary,

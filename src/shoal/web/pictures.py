@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from shoal.node.driver.ids import account_of
-from shoal.web.errors import NoSuchPageError
+from shoal.web.answers import nothing
 from shoal.web.scopes import check_permitted
 from shoal.web.sessions import text_of
 
@@ -32,26 +32,24 @@ class Pictures:
         self._callers = callers
 
     async def person(self, request: Request) -> Response:
-        """Show somebody, ourselves too.
+        """Show somebody, ourselves too; nothing if there is no picture.
 
         Raises:
-            NoSuchPageError: there is no picture.
             ShoalError: as `Profiles.card`.
         """
         account, name = self._asked(request, "contact")
         return _shown(await account.profiles.card(account_of(name)))
 
     async def conversation(self, request: Request) -> Response:
-        """Show what a group looks like.
+        """Show what a group looks like; nothing if there is no picture.
 
         Raises:
-            NoSuchPageError: there is no picture.
             ShoalError: as `Conversation.profile`.
         """
         account, name = self._asked(request, "conversation")
         conversation = account.conversations[name]
         if not conversation.has_picture:
-            raise NoSuchPageError("there is no picture")
+            return nothing()
         return _shown(await conversation.profile())
 
     def _asked(self, request: Request, kind: str) -> tuple[Account, str]:
@@ -64,5 +62,5 @@ class Pictures:
 
 def _shown(card: VCard) -> Response:
     if not card.picture_type:
-        raise NoSuchPageError("there is no picture")
+        return nothing()  # no mistake of who asks: it may have been taken away just now
     return Response(card.picture, media_type=f"image/{card.picture_type.lower()}")

@@ -87,7 +87,7 @@ class Api {
   async picture(place) {
     const response = await fetch(`/v1/pictures/${place}`, { headers: this.#headers() });
     if (!response.ok) throw new NodeError(await response.json());
-    return response.blob();
+    return response.status === 204 ? null : response.blob(); // there may be none any more
   }
 
   async backUp(account, password) {

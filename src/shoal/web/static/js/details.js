@@ -100,13 +100,18 @@ function Invite({ id }) {
 function Wishes({ id, set }) {
   const wished = wishes.value[id];
   if (!wished) return null;
+  // Shown at once: what was pressed does not jump back until the node has answered.
+  const wish = (changes) => {
+    wishes.value = { ...wishes.value, [id]: { ...wished, ...changes } };
+    return attempt(() => set(changes).catch((error) => readWishes(id).then(() => Promise.reject(error))));
+  };
   return html`<section aria-labelledby="wishes-title">
     <h3 id="wishes-title">${t("wishes")}</h3>
     <label class="check">
       <input
         type="checkbox"
         checked=${wished.is_muted}
-        onChange=${(event) => attempt(() => set({ is_muted: event.currentTarget.checked }))}
+        onChange=${(event) => wish({ is_muted: event.currentTarget.checked })}
       />
       ${t("mute")}
     </label>
@@ -115,11 +120,11 @@ function Wishes({ id, set }) {
         <input
           type="color"
           value=${wished.colour || "#0b6477"}
-          onChange=${(event) => attempt(() => set({ colour: event.currentTarget.value }))}
+          onChange=${(event) => wish({ colour: event.currentTarget.value })}
         />
         ${t("colour")}
       </label>
-      ${wished.colour && html`<${Act} class="small" onPress=${() => set({ colour: "" })}>${t("colour.none")}<//>`}
+      ${wished.colour && html`<${Act} class="small" onPress=${() => wish({ colour: "" })}>${t("colour.none")}<//>`}
     </p>
   </section>`;
 }

@@ -64,7 +64,7 @@ export function Notice() {
     ${told &&
     html`<p class=${told.isError ? "notice error" : "notice"}>
       <span>${told.text}</span>
-      <button type="button" class="quiet" aria-label=${t("close")} onClick=${() => (notice.value = null)}>×</button>
+      <button type="button" class="quiet" aria-label=${t("notice.close")} onClick=${() => (notice.value = null)}>×</button>
     </p>`}
   </div>`;
 }

@@ -23,9 +23,10 @@ async function fetchLater(place) {
   asked.add(place);
   let address = "";
   try {
-    address = URL.createObjectURL(await api.picture(place));
+    const found = await api.picture(place);
+    if (found) address = URL.createObjectURL(found);
   } catch {
-    // There is none, or the node is away: initials do.
+    // The node is away: initials do.
   }
   if (asked.has(place)) known.value = { ...known.value, [place]: address };
   else URL.revokeObjectURL(address);
