@@ -2,8 +2,10 @@
 
 13.7 forgets a notice that comes while it fetches the same conversation, and does not ask on its
 own; and who cannot be reached at once may be a moment later. So a device that was told of a head
-and does not fetch it is told again, a few times, unless it took the notice on a `msg:` channel. The
-other way round, somebody may tell us of news before we have heard that they are a member.
+and does not fetch it is told again, a few times. What is told on a `msg:` channel surely comes, but
+Jami of 2026 does not repeat a fetch that failed: there it is told again later, and in small groups
+only, since who has it from elsewhere does not say so. The other way round, somebody may tell us of
+news before we have heard that they are a member.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from shoal.core import AccountId, CommitId, DeviceId
 
 FIRST_WAIT: Final = 3.0  # seconds; 13.7 takes one to two for a fetch
+CHANNEL_WAIT: Final = 15.0  # seconds, ours: after a notice that surely came
 WAIT_FACTOR: Final = 3
 TIMES_MAX: Final = 5  # ours: who has it from elsewhere does not say so
 DEVICES_MAX: Final = 64  # ours: in one conversation
@@ -26,6 +29,7 @@ EARLY_TIME: Final = 600.0  # seconds, ours: that somebody joined is here within 
 class _Reminder:
     account: AccountId
     head: CommitId
+    wait: float
     due: float | None
     times: int = 0
 
@@ -36,8 +40,16 @@ class Reminders:
     def __init__(self) -> None:
         self._pending: dict[DeviceId, _Reminder] = {}
 
-    def told(self, account: AccountId, device: DeviceId, head: CommitId, now: float) -> None:
-        """A device was told of *head*."""
+    def told(
+        self,
+        account: AccountId,
+        device: DeviceId,
+        head: CommitId,
+        now: float,
+        *,
+        wait: float = FIRST_WAIT,
+    ) -> None:
+        """A device was told of *head*; unless it fetches that it is due after *wait* seconds."""
         known = self._pending.get(device)
         if known is not None and known.head == head:
             return
@@ -46,7 +58,7 @@ class Reminders:
             if silent is None:
                 return
             del self._pending[silent]
-        self._pending[device] = _Reminder(account, head, now + FIRST_WAIT)
+        self._pending[device] = _Reminder(account, head, wait, now + wait)
 
     def fetched(self, device: DeviceId, head: CommitId) -> None:
         """A device has *head*."""
@@ -72,7 +84,7 @@ class Reminders:
             found.append((reminder.account, device))
             reminder.times += 1
             is_last = reminder.times >= TIMES_MAX
-            reminder.due = None if is_last else now + FIRST_WAIT * WAIT_FACTOR**reminder.times
+            reminder.due = None if is_last else now + reminder.wait * WAIT_FACTOR**reminder.times
         return found
 
 

@@ -29,7 +29,7 @@ from shoal.swarm.guests import Guest, Guests
 from shoal.swarm.messenger import Dialect
 from shoal.swarm.notices import CommitNotice, Invitation
 from shoal.swarm.refusals import Refused
-from shoal.swarm.reminders import EarlyNews, Reminders
+from shoal.swarm.reminders import CHANNEL_WAIT, EarlyNews, Reminders
 from shoal.swarm.roles import Role
 from shoal.swarm.serving import SendPack, Served, ServeEngine, ServeFailed
 from shoal.swarm.view import Outcome, SessionStats, View
@@ -329,10 +329,9 @@ class Session:
         """Do what is due."""
         effects = self._drt(self.drt.advance(now)) + self._fetcher.advance(now)
         for account, device in self._reminders.due(now):
-            speaks = self._context.messenger.dialect(device)
             if not self.may_fetch(account):  # banned since
                 self._reminders.forget(device)
-            elif speaks is not Dialect.MSG:  # on such a channel it surely came
+            else:
                 self._told.pop(device, None)
                 is_online = self._context.is_online(account, device)
                 effects += self._tell(account, device, now, dial=is_online)
@@ -510,6 +509,8 @@ class Session:
             self._told[device] = view.head
             if context.messenger.dialect(device) is not Dialect.MSG:
                 self._reminders.told(account, device, view.head, now)
+            elif self._is_small():
+                self._reminders.told(account, device, view.head, now, wait=CHANNEL_WAIT)
             notice = CommitNotice(self.id, view.head, context.me.device_id)
         sent = context.messenger.send(account, device, notice, wall_now, dial=dial)
         return context.own_effects(sent)

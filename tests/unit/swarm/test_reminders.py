@@ -5,7 +5,14 @@ from __future__ import annotations
 import itertools
 
 from shoal.core import AccountId, CommitId, DeviceId
-from shoal.swarm.reminders import DEVICES_MAX, EARLY_TIME, TIMES_MAX, EarlyNews, Reminders
+from shoal.swarm.reminders import (
+    CHANNEL_WAIT,
+    DEVICES_MAX,
+    EARLY_TIME,
+    TIMES_MAX,
+    EarlyNews,
+    Reminders,
+)
 
 ACCOUNT, OTHER = AccountId(bytes(20)), AccountId(bytes([1]) * 20)
 DEVICE = DeviceId(bytes(32))
@@ -32,6 +39,15 @@ def test_told_again_with_growing_waits() -> None:
     assert len(moments) == TIMES_MAX
     waits = [after - before for before, after in itertools.pairwise(moments)]
     assert waits == sorted(waits)
+
+
+def test_who_surely_heard_is_told_again_later() -> None:
+    """It may have failed to fetch."""
+    reminders = Reminders()
+    reminders.told(ACCOUNT, DEVICE, FIRST, 0.0, wait=CHANNEL_WAIT)
+    moments = times_told(reminders)
+    assert moments[0] == CHANNEL_WAIT
+    assert len(moments) == TIMES_MAX
 
 
 def test_who_fetches_is_left_alone() -> None:
