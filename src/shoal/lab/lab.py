@@ -20,7 +20,7 @@ from shoal.lab.config import BOOTSTRAP_NODES, PEOPLE_MAX, LabConfig
 from shoal.lab.errors import PeopleError
 from shoal.lab.folder import lab_folder
 from shoal.lab.people import Person, Place, until
-from shoal.node.loopback import LOOPBACK, draw_network
+from shoal.node import LOOPBACK, draw_network
 from shoal.swarm import Text
 
 if TYPE_CHECKING:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Final
 from shoal.core.records import dataclass
 from shoal.lab.config import KEY_BITS
 from shoal.lab.errors import ForeignHomeError, LabSlowError
-from shoal.node import Node, NodeConfig
-from shoal.node.config import CONFIG_FILE
+from shoal.node import CONFIG_FILE, Node, NodeConfig, loopback_settings
 from shoal.node.driver.home import Home
-from shoal.node.loopback import loopback_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shoal.node.config import (
+        CONFIG_FILE,
         DhtSettings,
         NamesSettings,
         NetSettings,
@@ -34,8 +35,11 @@ if TYPE_CHECKING:
         Presence,
         RequestReceived,
     )
+    from shoal.node.loopback import LOOPBACK, draw_network, loopback_settings
 
 __all__ = [
+    "CONFIG_FILE",
+    "LOOPBACK",
     "Account",
     "AccountEvents",
     "AccountState",
@@ -59,11 +63,16 @@ __all__ = [
     "Numbered",
     "Presence",
     "RequestReceived",
+    "draw_network",
     "home_path",
+    "loopback_settings",
 ]
 
 _MODULES = {
-    "config": ("DhtSettings", "NamesSettings", "NetSettings", "NodeConfig", "home_path"),
+    "config": (
+        *("CONFIG_FILE", "DhtSettings", "NamesSettings", "NetSettings", "NodeConfig"),
+        "home_path",
+    ),
     "driver.account": ("Account",),
     "driver.accounts": ("Accounts",),
     "driver.contacts": ("Contact", "Contacts", "IncomingRequest"),
@@ -74,6 +83,7 @@ _MODULES = {
         *("AccountState", "ContactChanged", "Lagged", "NodeEvent", "Numbered", "Presence"),
         "RequestReceived",
     ),
+    "loopback": ("LOOPBACK", "draw_network", "loopback_settings"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

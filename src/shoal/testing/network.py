@@ -18,9 +18,14 @@ from shoal.bot import TestClock
 from shoal.core.driver import SystemEntropy
 from shoal.dht import DhtNode
 from shoal.identity import Archive, create_account, pack_archive
-from shoal.node import Node, NodeConfig
-from shoal.node.config import CONFIG_FILE
-from shoal.node.loopback import LOOPBACK, draw_network, loopback_settings
+from shoal.node import (
+    CONFIG_FILE,
+    LOOPBACK,
+    Node,
+    NodeConfig,
+    draw_network,
+    loopback_settings,
+)
 from shoal.testing.transcript import Transcript
 from shoal.testing.users import LOOK, PATIENCE, User
 
