@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import DecodeError
 from shoal.core.records import dataclass
-from shoal.net.stun_attributes import BY_NAME, BY_NUMBER, MAGIC_COOKIE
+from shoal.net.stun_attributes import BY_NAME, BY_NUMBER, COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HEADER_LENGTH: Final = 20  # RFC 8489 section 5
-COOKIE: Final = MAGIC_COOKIE  # RFC 8489 section 5
 TRANSACTION_ID_LENGTH: Final = 12  # RFC 8489 section 5
 MESSAGE_LENGTH_MAX: Final = 65_535 + HEADER_LENGTH  # RFC 8489 section 5: a 16-bit length
 INTEGRITY_ATTRIBUTE: Final = 0x0008  # RFC 8489 section 18.3

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from shoal.core import Address
 from shoal.core.addresses import unmapped
 
-MAGIC_COOKIE: Final = bytes.fromhex("2112a442")  # RFC 8489 section 5
+COOKIE: Final = bytes.fromhex("2112a442")  # RFC 8489 section 5
 _FAMILIES: Final = {4: 1, 16: 2}  # RFC 8489 section 14.1, by the length of an IP
 _HUNDREDS_MAX: Final = 7  # RFC 8489 section 14.8: three bits
 _REST_MAX: Final = 99  # RFC 8489 section 14.8
@@ -59,9 +59,9 @@ def _unpack_address(data: bytes, _: bytes) -> Address:
 
 def _masked(value: Address, transaction: bytes) -> Address:
     """Mask an address, or unmask it (RFC 8489 section 14.2)."""
-    mask = (MAGIC_COOKIE + transaction)[: len(value.ip)]
+    mask = (COOKIE + transaction)[: len(value.ip)]
     ip = (int.from_bytes(value.ip) ^ int.from_bytes(mask)).to_bytes(len(mask))
-    return Address(ip, value.port ^ int.from_bytes(MAGIC_COOKIE[:2]))
+    return Address(ip, value.port ^ int.from_bytes(COOKIE[:2]))
 
 
 def _pack_masked(value: Address, transaction: bytes) -> bytes:
