@@ -7,7 +7,9 @@
     8       12     transaction id
     20      …      attributes: type (2), length (2), value, padding to 4
 
-What attributes hold is in `stun_attributes`.
+The codecs of attributes, the integrity and the fingerprint are `aioice.stun`'s. Around them stand
+what that lacks: methods and attributes of RFC 6062, transaction ids that are handed in, and a
+decoder to which any bytes are a message or a `DecodeError`.
 """
 
 from __future__ import annotations
@@ -15,25 +17,21 @@ from __future__ import annotations
 import enum
 import hmac
 import struct
-import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeAlias
 
-from shoal.core import DecodeError
+from aioice import stun as library
+
+from shoal.core import Address, DecodeError
 from shoal.core.records import dataclass
-from shoal.net.stun_attributes import BY_NAME, BY_NUMBER, COOKIE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HEADER_LENGTH: Final = 20  # RFC 8489 section 5
+COOKIE: Final = library.COOKIE.to_bytes(4)
 TRANSACTION_ID_LENGTH: Final = 12  # RFC 8489 section 5
 MESSAGE_LENGTH_MAX: Final = 65_535 + HEADER_LENGTH  # RFC 8489 section 5: a 16-bit length
 INTEGRITY_ATTRIBUTE: Final = 0x0008  # RFC 8489 section 18.3
 FINGERPRINT_ATTRIBUTE: Final = 0x8028  # RFC 8489 section 18.3
-INTEGRITY_LENGTH: Final = 24  # RFC 8489 section 14.5: with its type and length
-FINGERPRINT_LENGTH: Final = 8  # RFC 8489 section 14.7: likewise
-FINGERPRINT_MASK: Final = 0x5354554E  # RFC 8489 section 14.7: "STUN"
 FIRST_OPTIONAL: Final = 0x8000  # RFC 8489 section 14: from here on, unknown ones are ignored
 ATTRIBUTES_MAX: Final = 64  # per message, ours: three times what any RFC has in one
 
@@ -68,6 +66,19 @@ class Class(enum.IntEnum):
 _CLASS_BITS: Final = 0x0110  # RFC 8489 section 5
 _METHOD_BITS: Final = 0x3EEF  # RFC 8489 section 5
 
+_Pack: TypeAlias = Callable[..., bytes]
+_Unpack: TypeAlias = Callable[..., Any]
+
+# RFC 6062 section 6.2.1, RFC 8656 section 18, RFC 8489 section 14.13: what the library lacks.
+_MORE: Final[tuple[tuple[int, str, _Pack, _Unpack], ...]] = (
+    (0x000A, "UNKNOWN-ATTRIBUTES", library.pack_bytes, library.unpack_bytes),
+    (0x0017, "REQUESTED-ADDRESS-FAMILY", library.pack_unsigned, library.unpack_unsigned),
+    (0x002A, "CONNECTION-ID", library.pack_unsigned, library.unpack_unsigned),
+)
+_BY_NAME: Final = {each[1]: each for each in (*library.ATTRIBUTES, *_MORE)}
+_BY_TYPE: Final = {each[0]: each for each in (*library.ATTRIBUTES, *_MORE)}
+_XOR_ADDRESSES: Final = frozenset({"XOR-MAPPED-ADDRESS", "XOR-PEER-ADDRESS", "XOR-RELAYED-ADDRESS"})
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -93,7 +104,7 @@ class Message:
         if self.signed is None:
             return False
         covered, digest = self.signed
-        return hmac.compare_digest(digest, _integrity(covered, key))
+        return hmac.compare_digest(digest, library.message_integrity(covered, key))
 
     @property
     def error(self) -> tuple[int, str]:
@@ -110,11 +121,11 @@ def encode(message: Message, *, key: bytes | None = None, has_fingerprint: bool 
     data = _HEADER.pack(message.method | message.kind, len(body), COOKIE, message.transaction)
     data += body
     if key is not None:
-        data += _ATTRIBUTE.pack(INTEGRITY_ATTRIBUTE, 20) + _integrity(data, key)
-        data = _with_length(data, len(data))
+        data += _ATTRIBUTE.pack(INTEGRITY_ATTRIBUTE, 20) + library.message_integrity(data, key)
+        data = library.set_body_length(data, len(data) - HEADER_LENGTH)
     if has_fingerprint:
-        data += _ATTRIBUTE.pack(FINGERPRINT_ATTRIBUTE, 4) + _fingerprint(data)
-        data = _with_length(data, len(data))
+        data += struct.pack("!HHI", FINGERPRINT_ATTRIBUTE, 4, library.message_fingerprint(data))
+        data = library.set_body_length(data, len(data) - HEADER_LENGTH)
     return data
 
 
@@ -131,17 +142,17 @@ def decode(data: bytes) -> Message:
     signed: tuple[bytes, bytes] | None = None
     for offset, number, value in _attributes(data):
         if number == FINGERPRINT_ATTRIBUTE:
-            if value != _fingerprint(data[:offset]):
+            if value != library.message_fingerprint(data[:offset]).to_bytes(4):
                 raise DecodeError("wrong STUN fingerprint", offset)
             break  # RFC 8489 section 14.7: it is the last one
         if signed is not None:
             continue  # RFC 8489 section 14.5: after the integrity, all but the fingerprint
         if number == INTEGRITY_ATTRIBUTE:
             signed = data[:offset], value
-        elif number not in BY_NUMBER:
+        elif number not in _BY_TYPE:
             if number < FIRST_OPTIONAL:
                 unknown.append(number)
-        elif (name := BY_NUMBER[number].name) not in attributes:
+        elif (name := _BY_TYPE[number][1]) not in attributes:
             attributes[name] = _unpack(number, value, transaction, offset)
     return Message(method, kind, transaction, attributes, tuple(unknown), signed)
 
@@ -170,34 +181,24 @@ def _decode_header(data: bytes) -> tuple[Method, Class, bytes]:
     return method, Class(kind & _CLASS_BITS), transaction
 
 
-def _integrity(data: bytes, key: bytes) -> bytes:
-    """Return what MESSAGE-INTEGRITY says of all that stands before it (RFC 8489 section 14.5)."""
-    return hmac.digest(key, _with_length(data, len(data) + INTEGRITY_LENGTH), "sha1")
-
-
-def _fingerprint(data: bytes) -> bytes:
-    """Return what FINGERPRINT says of all that stands before it (RFC 8489 section 14.7)."""
-    checksum = zlib.crc32(_with_length(data, len(data) + FINGERPRINT_LENGTH))
-    return (checksum ^ FINGERPRINT_MASK).to_bytes(4)
-
-
-def _with_length(data: bytes, length: int) -> bytes:
-    """Return the beginning of a message that is to have *length* bytes."""
-    return data[:2] + (length - HEADER_LENGTH).to_bytes(2) + data[4:]
-
-
 def _pack(name: str, value: Any, transaction: bytes) -> bytes:
-    attribute = BY_NAME[name]
-    packed = attribute.pack(value, transaction)
-    return _ATTRIBUTE.pack(attribute.number, len(packed)) + packed + bytes(-len(packed) % 4)
+    number, _, pack, _ = _BY_NAME[name]
+    if isinstance(value, Address):
+        value = (value.host, value.port)
+    packed = pack(value, transaction) if name in _XOR_ADDRESSES else pack(value)
+    padding = bytes(-len(packed) % 4)
+    return _ATTRIBUTE.pack(number, len(packed)) + packed + padding
 
 
 def _unpack(number: int, value: bytes, transaction: bytes, offset: int) -> Any:
-    attribute = BY_NUMBER[number]
+    _, name, _, unpack = _BY_TYPE[number]
     try:
-        return attribute.unpack(value, transaction)
-    except (ValueError, struct.error) as error:
-        raise DecodeError(f"malformed {attribute.name}", offset) from error
+        if name in _XOR_ADDRESSES:
+            return Address.parse(*unpack(value, transaction))
+        found = unpack(value)
+    except (ValueError, IndexError, struct.error) as error:
+        raise DecodeError(f"malformed {name}", offset) from error
+    return Address.parse(*found) if unpack is library.unpack_address else found
 
 
 def _attributes(data: bytes) -> list[tuple[int, int, bytes]]:
