@@ -106,7 +106,7 @@ def test_little_is_imported_before_the_page_is_served_and_nothing_idle_before_th
     assert not first & {"shoal.node.driver.node", "sqlite3", *engines}
     both = imported(f"import shoal.cli.up, shoal.node.driver.node, shoal.web.server; {show}")
     assert engines < both
-    others = {"Crypto", "aioice", "cffi", "dns", "httpx2", "numpy", "prometheus_client", "rich"}
+    others = {"Crypto", "cffi", "httpx2", "numpy", "prometheus_client", "rich"}
     rooms = {"shoal.bot", "shoal.chain", "shoal.dht.proxy", "shoal.lab", "shoal.sim"}
     assert not both & {*others, *rooms, "segno", "textual", "urllib.request"}
 
