@@ -184,6 +184,23 @@ def test_a_join_that_nobody_tells_of() -> None:
     assert alice.engine.sessions[group].role(bob.account) is Role.MEMBER
 
 
+def test_news_that_replaced_others_just_being_sent() -> None:
+    """Of two messages that 13.7 writes within moments it may announce the first alone."""
+    world = SwarmWorld(seed=9, declines=lambda device, name: name.startswith(("msg:", "swarm:")))
+    alice, bob = world.add(ALICE), world.add(BOB)
+    group = begin(world, alice, bob)
+    world.run(60.0)
+    say(world, bob, group, "announced")
+    world.run(1.0)
+    assert texts(alice, group) == ["announced"]
+    assert bob.engine is not None
+    bob.engine.messenger.send = lambda *args, **wishes: []  # type: ignore[method-assign]
+    say(world, bob, group, "not announced")
+    world.run(5.0)
+
+    assert texts(alice, group) == ["announced", "not announced"]
+
+
 class Deaf(SwarmEngine):
     """Hears notices, and fetches nothing."""
 

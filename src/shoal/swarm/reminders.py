@@ -5,7 +5,8 @@ own; and who cannot be reached at once may be a moment later. So a device that w
 and does not fetch it is told again, a few times. What is told on a `msg:` channel surely comes, but
 Jami of 2026 does not repeat a fetch that failed: there it is told again later, and in small groups
 only, since who has it from elsewhere does not say so. The other way round, somebody may tell us of
-news before we have heard that they are a member.
+news before we have heard that they are a member; and of two commits that 13.7 makes within moments
+it may tell us the first alone, because it replaces a notice that is just being sent.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FIRST_WAIT: Final = 3.0  # seconds; 13.7 takes one to two for a fetch
 CHANNEL_WAIT: Final = 15.0  # seconds, ours: after a notice that surely came
 WAIT_FACTOR: Final = 3
 TIMES_MAX: Final = 5  # ours: who has it from elsewhere does not say so
+ASK_WAIT: Final = 3.0  # seconds, ours: after which what was not told is asked for
 DEVICES_MAX: Final = 64  # ours: in one conversation
 EARLY_TIME: Final = 600.0  # seconds, ours: that somebody joined is here within moments, mostly
 
@@ -85,6 +87,29 @@ class Reminders:
             reminder.times += 1
             is_last = reminder.times >= TIMES_MAX
             reminder.due = None if is_last else now + reminder.wait * WAIT_FACTOR**reminder.times
+        return found
+
+
+class Untold:
+    """Devices that gave us something, to be asked once more whether that was all."""
+
+    def __init__(self) -> None:
+        self._due: dict[DeviceId, tuple[AccountId, float]] = {}
+
+    def gave(self, account: AccountId, device: DeviceId, now: float) -> None:
+        """A device gave us something new."""
+        if device in self._due or len(self._due) < DEVICES_MAX:
+            self._due[device] = (account, now + ASK_WAIT)
+
+    def next_deadline(self) -> float | None:
+        """When a device is to be asked."""
+        return min((moment for _, moment in self._due.values()), default=None)
+
+    def due(self, now: float) -> list[tuple[AccountId, DeviceId]]:
+        """Return, and forget, whom to ask now."""
+        found = [(who, device) for device, (who, moment) in self._due.items() if moment <= now]
+        for _, device in found:
+            del self._due[device]
         return found
 
 

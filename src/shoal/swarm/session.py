@@ -29,7 +29,7 @@ from shoal.swarm.guests import Guest, Guests
 from shoal.swarm.messenger import Dialect
 from shoal.swarm.notices import CommitNotice, Invitation
 from shoal.swarm.refusals import Refused
-from shoal.swarm.reminders import CHANNEL_WAIT, EarlyNews, Reminders
+from shoal.swarm.reminders import CHANNEL_WAIT, EarlyNews, Reminders, Untold
 from shoal.swarm.roles import Role
 from shoal.swarm.serving import SendPack, Served, ServeEngine, ServeFailed
 from shoal.swarm.view import Outcome, SessionStats, View
@@ -74,6 +74,7 @@ class Session:
         self._invited_ms: dict[AccountId, int] = {}  # who was invited when, since we run
         self._reminders = Reminders()
         self._joining = Reminders()  # of ours, to ask who has cloned whether they have joined
+        self._untold = Untold()
         self._early = EarlyNews()
         self._without_drt: set[DeviceId] = set()
         self._guests = Guests()
@@ -238,8 +239,10 @@ class Session:
             effects.append(MessagesRefused(self.id, device, refused, self.owner(device)))
         effects += self._changed(outcome, now)
         giver = self.owner(device)
-        if giver in (None, self._context.me.account) or self.role(giver) is None:
+        if giver is None or giver == self._context.me.account or self.role(giver) is None:
             return effects
+        if outcome.events and self._context.messenger.dialect(device) is Dialect.SIP:
+            self._untold.gave(giver, device, now)
         return effects + self._context.states.has(self, giver, head, now)
 
     def fetches_ended(self, reason: str, now: float) -> list[Effect]:
@@ -322,6 +325,7 @@ class Session:
         moments = [
             *(self.drt.next_deadline(), self._fetcher.deadline),
             *(self._reminders.next_deadline(), self._joining.next_deadline()),
+            self._untold.next_deadline(),
         ]
         return min((moment for moment in moments if moment is not None), default=None)
 
@@ -335,6 +339,8 @@ class Session:
                 self._told.pop(device, None)
                 is_online = self._context.is_online(account, device)
                 effects += self._tell(account, device, now, dial=is_online)
+        for account, device in self._untold.due(now):
+            effects += self.news(account, device, None, now)
         for account, device in self._joining.due(now):
             if self.role(account) is Role.INVITED:  # 13.7's news of its join may have got lost
                 effects += self.news(account, device, None, now)

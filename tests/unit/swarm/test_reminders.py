@@ -6,12 +6,14 @@ import itertools
 
 from shoal.core import AccountId, CommitId, DeviceId
 from shoal.swarm.reminders import (
+    ASK_WAIT,
     CHANNEL_WAIT,
     DEVICES_MAX,
     EARLY_TIME,
     TIMES_MAX,
     EarlyNews,
     Reminders,
+    Untold,
 )
 
 ACCOUNT, OTHER = AccountId(bytes(20)), AccountId(bytes([1]) * 20)
@@ -85,6 +87,20 @@ def test_the_silent_make_room() -> None:
     assert reminders.next_deadline() == now + 3.0
     reminders.forget(newcomer)
     assert reminders.next_deadline() is None
+
+
+def test_who_gave_something_is_asked_once_more() -> None:
+    """After the last of it; bounded."""
+    untold = Untold()
+    untold.gave(ACCOUNT, DEVICE, 0.0)
+    untold.gave(ACCOUNT, DEVICE, 1.0)
+    assert untold.next_deadline() == 1.0 + ASK_WAIT
+    assert untold.due(0.5 + ASK_WAIT) == []
+    assert untold.due(1.0 + ASK_WAIT) == [(ACCOUNT, DEVICE)]
+    assert untold.next_deadline() is None
+    for number in range(DEVICES_MAX + 9):
+        untold.gave(ACCOUNT, DeviceId(number.to_bytes(32)), 0.0)
+    assert len(untold.due(ASK_WAIT)) == DEVICES_MAX
 
 
 def test_early_news() -> None:
