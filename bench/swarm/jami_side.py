@@ -129,7 +129,7 @@ class JamiSide:
         """Start the daemon, and ask for the latest messages as soon as it has the conversation."""
         begin = time.monotonic()
         with JamidProcess(self._hosts[0], self._homes[0], name="jamid-1") as daemon:
-            self._loaded(daemon, name, PAGE)
+            times.page.append(self._loaded(daemon, name, PAGE))
             times.opened.append(time.monotonic() - begin)
             times.whole.append(self._loaded(daemon, name, 0))
 

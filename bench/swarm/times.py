@@ -26,7 +26,7 @@ class Times:
     heard: list[float] = field(default_factory=list)
     cloned: list[float] = field(default_factory=list)
     opened: list[float] = field(default_factory=list)  # start to the first page
-    page: list[float] = field(default_factory=list)
+    page: list[float] = field(default_factory=list)  # the first one, asked for to had
     whole: list[float] = field(default_factory=list)  # all messages
     memory: float | None = None
 
