@@ -241,7 +241,8 @@ class Session:
         giver = self.owner(device)
         if giver is None or giver == self._context.me.account or self.role(giver) is None:
             return effects
-        if outcome.events and self._context.messenger.dialect(device) is Dialect.SIP:
+        is_new = any(isinstance(event, Taken) for event in outcome.events)
+        if is_new and self._context.messenger.dialect(device) is Dialect.SIP:
             self._untold.gave(giver, device, now)
         return effects + self._context.states.has(self, giver, head, now)
 

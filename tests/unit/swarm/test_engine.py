@@ -13,6 +13,7 @@ from shoal.swarm import Commit, MemoryStore, ObjectKind, membership
 from shoal.swarm import view as view_module
 from shoal.swarm.contents import Mode, Text
 from shoal.swarm.effects import (
+    REFUSED_BEFORE,
     CloseChannel,
     ConversationDamaged,
     ConversationGone,
@@ -21,14 +22,19 @@ from shoal.swarm.effects import (
     Failed,
     FetchEnded,
     MessagesArrived,
+    OpenChannel,
     Work,
 )
 from shoal.swarm.engine import SwarmEngine
 from shoal.swarm.errors import NoSuchConversationError
+from shoal.swarm.messenger import Dialect
 from shoal.swarm.notices import CommitNotice, write_notice
 from shoal.swarm.records import ConversationInfo
+from shoal.swarm.refusals import Refused
+from shoal.swarm.reminders import ASK_WAIT
 from shoal.swarm.roles import Role
 from shoal.swarm.vcards import VCard, read_vcard, write_group
+from shoal.swarm.view import Outcome
 from tests.unit.swarm.people import ALICE, BOB, CAROL, WALL_NOW, add, begin, copy_objects, who
 
 if TYPE_CHECKING:
@@ -230,6 +236,29 @@ def test_a_session_fetches_from_who_has_news() -> None:
     assert host.engine.next_deadline() is not None
     ended = host.run(host.engine.advance(100.0), 100.0)
     assert only(ended, FetchEnded).device == bob.device_id  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_who_gave_something_is_asked_once_more(
+    monkeypatch: pytest.MonkeyPatch, is_taken: bool
+) -> None:
+    """Where that is needed; not who gives the same again and again, and all of it is refused."""
+    host = Host()
+    group, bob = host.begin(), who(BOB)
+    command = lambda each, wall_now: membership.invite(each, bob.account, wall_now)  # noqa: E731
+    host.run(host.engine.change(2, group, command, 0.0))
+    host.engine.presence(bob.account, [bob.device_id], 0.0)
+    monkeypatch.setattr(host.engine.messenger, "dialect", lambda device: Dialect.SIP)
+    session = host.engine.sessions[group]
+    assert session.conversation is not None
+    assert session.view is not None
+    taken = next(session.conversation.messages())
+    event = taken if is_taken else Refused(CommitId(b"n" * 20), REFUSED_BEFORE)
+    session.took(Outcome((event,), session.view), bob.device_id, CommitId(b"n" * 20), 1.0)
+
+    effects = session.advance(1.0 + ASK_WAIT)
+    names = [effect.name for effect in effects if isinstance(effect, OpenChannel)]
+    assert (f"git://{bob.device_id}/{group}" in names) is is_taken
 
 
 def test_a_clone_that_nobody_gives_fails() -> None:
