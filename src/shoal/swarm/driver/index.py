@@ -140,9 +140,9 @@ class Index:
         """
 
         def work() -> None:
-            if self._forget(conversation, is_erased=True):
-                with self.reading() as database:
-                    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._forget(conversation, is_erased=True)
+            with self.reading() as database:  # also where a crash came before it the last time
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
         self.attempt(work)
 
@@ -188,14 +188,13 @@ class Index:
 
     # --- Inside -------------------------------------------------------------------------------
 
-    def _forget(self, conversation: ConversationId, *, is_erased: bool = False) -> bool:
-        """Let go of a conversation; say whether it was there."""
-        with self.reading() as database:
+    def _forget(self, conversation: ConversationId, *, is_erased: bool = False) -> None:
+        """Let go of a conversation, if it is there."""
+        with self.writing() as database:
             which = "SELECT number FROM conversation WHERE id = ?"
             found = database.execute(which, (conversation,)).fetchone()
-        if found is None:
-            return False
-        with self.writing() as database:
+            if found is None:
+                return
             drop(database, found[0])
             database.execute("DELETE FROM conversation WHERE number = ?", found)
             if is_erased:
@@ -205,7 +204,6 @@ class Index:
                 database.execute(f"DELETE FROM standing WHERE {unused}")  # noqa: S608 - our own SQL
                 self._numbers.clear()
                 self._standings.clear()
-        return True
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:

@@ -412,6 +412,17 @@ def test_erased_for_ever(desk: Desk) -> None:
     agrees(other)
 
 
+def test_erased_for_ever_after_a_crash(desk: Desk) -> None:
+    """Killed between the change and the emptying of the log: the next time that is done."""
+    alice = desk.begin()
+    alice.say(Text("xyzzysecret"), WALL_NOW)
+    log = desk.index.path.with_name("index.sqlite-wal")
+    desk.index._forget(alice.id, is_erased=True)  # noqa: SLF001 - all that was done of it
+    assert b"xyzzysecret" in log.read_bytes()
+    desk.index.erase(alice.id)
+    assert not log.read_bytes()
+
+
 WRITER = """
 import os, sys
 from pathlib import Path
