@@ -117,6 +117,9 @@ class Front:
         if not application.done() and _page_of(scope) is not None:
             await self._page(scope, receive, send)
             return
+        if not application.done() and self.waiting >= self.config.limits.connections:
+            await _no_node(scope, receive, send)  # who has hung up waits all the same
+            return
         answer = await self._wait_for(application)
         await answer(scope, receive, send)
 
@@ -135,7 +138,7 @@ async def _page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _no_node(scope: Scope, receive: Receive, send: Send) -> None:
-    """Tell those who waited that no node will come."""
+    """Tell those who waited that no node will come, and one too many not to wait."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close"})
     else:

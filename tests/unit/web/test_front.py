@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -13,18 +13,22 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake
 
 from shoal.node import Node, NodeConfig
-from shoal.web import Front, WebConfig, WebServer
+from shoal.web import Front, WebConfig, WebLimits, WebServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+PATIENCE = 30.0
+
 
 @asynccontextmanager
-async def front_and_client(home: Path) -> AsyncIterator[tuple[Front, httpx2.AsyncClient]]:
+async def front_and_client(
+    home: Path, limits: WebLimits | None = None
+) -> AsyncIterator[tuple[Front, httpx2.AsyncClient]]:
     """Give what listens, without a node, and a browser."""
     async with (
-        Front(home, WebConfig(port=0)) as front,
+        Front(home, WebConfig(port=0, limits=limits or WebLimits())) as front,
         httpx2.AsyncClient(base_url=front.url, trust_env=False, timeout=60) as client,
     ):
         yield front, client
@@ -94,6 +98,25 @@ async def test_who_waits_when_it_ends_is_told(tmp_path: Path) -> None:
         assert (await waiting).status_code == 503
         assert await socket
         await front.close()
+
+
+async def test_those_who_come_and_go_do_not_pile_up(tmp_path: Path) -> None:
+    """A request waits longer than its connection lasts, so those who wait are counted, too."""
+    async with front_and_client(tmp_path, WebLimits(connections=2)) as (front, client):
+        head = f"GET /v1/account.list HTTP/1.1\r\nhost: 127.0.0.1:{front.port}\r\n\r\n".encode()
+        for count in (1, 2):
+            _, writer = await asyncio.open_connection("127.0.0.1", front.port)
+            writer.write(head)
+            await until_waiting(front, count)
+            writer.close()
+            await writer.wait_closed()
+        status = 0
+        async with asyncio.timeout(PATIENCE):
+            while not status:
+                with suppress(httpx2.TransportError):  # until it is seen that the others have gone
+                    status = (await client.get("/v1/account.list")).status_code
+        assert status == 503
+        assert front.waiting == 2
 
 
 async def test_it_ends_with_the_server(tmp_path: Path) -> None:
