@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shoal.web.config import WebLimits
 from shoal.web.guard import POLICY
 from shoal.web.pages import pages
 
@@ -57,6 +58,14 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline() -> None:
     assert all(each.removeprefix("/static/") in pages() for each in targets)
     digest = base64.b64encode(hashlib.sha256(inline[0].encode()).digest()).decode()
     assert f"'sha256-{digest}'" in POLICY
+
+
+def test_the_page_asks_for_no_more_at_once_than_it_may() -> None:
+    """Who has many conversations sees the latest of each, and no error."""
+    state = pages()["js/state.js"].data.decode()
+    (at_once,) = re.findall(r"^const AT_ONCE = (\d+);", state, re.MULTILINE)
+    assert state.count("fresh.slice(first, first + AT_ONCE)") == state.count("fresh.slice(") == 1
+    assert 4 * int(at_once) < WebLimits().calls_per_socket  # several things happen meanwhile
 
 
 LANGUAGES = sorted(each for each in pages() if each.startswith("lang/"))

@@ -7,7 +7,8 @@ import { route } from "./route.js";
 
 const KEY = "shoal.account";
 const PAGE = 40; // messages that are read at once
-const PREVIEWS = 100; // conversations whose last message is read at once
+const PREVIEWS = 100; // conversations whose last message is read
+const AT_ONCE = 8; // of those; a node refuses a page that asks for too much at the same time
 const TYPING = 12_000; // milliseconds that a sign of typing holds
 
 export const accounts = signal(null); // null: not read yet
@@ -91,8 +92,11 @@ export async function readConversations() {
     invitations.value = invited;
     unread.value = Object.fromEntries(counts.map((each) => [each.conversation, each.unread]));
   });
-  const fresh = list.filter((each) => each.is_ready && !latest.value[each.id]);
-  await Promise.all(fresh.slice(0, PREVIEWS).map((each) => readLast(each.id)));
+  const fresh = list.filter((each) => each.is_ready && !latest.value[each.id]).slice(0, PREVIEWS);
+  for (let first = 0; first < fresh.length; first += AT_ONCE) {
+    const few = fresh.slice(first, first + AT_ONCE);
+    await Promise.all(few.map((each) => readLast(each.id).catch(() => {}))); // it may be gone by now
+  }
 }
 
 async function readLast(id) {
