@@ -65,7 +65,7 @@ def _make(given: type, *, is_frozen: bool, has_slots: bool, has_eq: bool, has_in
         else:
             made.__hash__ = None  # so says the data model
     if is_frozen:
-        _freeze(made, own)
+        _freeze(made, own, has_slots=has_slots)
     return made
 
 
@@ -75,7 +75,7 @@ def _has_hash(given: type) -> bool:
     return "__hash__" in said and not (said["__hash__"] is None and "__eq__" in said)
 
 
-def _write_later(made: type, name: str, **wanted: bool) -> None:
+def _write_later(made: Any, name: str, **wanted: bool) -> None:
     setattr(made, name, _Unwritten(made, name, wanted))
 
 
@@ -84,7 +84,7 @@ class _Unwritten:
 
     __slots__ = ("_made", "_name", "_wanted")
 
-    def __init__(self, made: type, name: str, wanted: dict[str, bool]) -> None:
+    def __init__(self, made: Any, name: str, wanted: dict[str, bool]) -> None:
         self._made = made
         self._name = name
         self._wanted = wanted
@@ -97,9 +97,10 @@ class _Unwritten:
     def _write(self) -> Any:
         """Return the method that the library writes for a class with the same fields."""
         made = self._made
-        fields = dataclasses.fields(made)
+        fields = made.__dataclass_fields__.values()  # those of `__init__` alone, too
         names = {
             "__module__": made.__module__,
+            "__qualname__": made.__qualname__,
             "__doc__": made.__doc__,
             "__annotations__": {field.name: field.type for field in fields},
             **{field.name: field for field in fields},
@@ -112,7 +113,7 @@ class _Unwritten:
         return dataclasses.dataclass(**asked)(twin).__dict__[self._name]
 
 
-def _freeze(made: Any, own: Iterable[str]) -> None:
+def _freeze(made: Any, own: Iterable[str], *, has_slots: bool) -> None:
     """Let nobody assign to fields; see what the library writes for `frozen`."""
     names = frozenset(field.name for field in dataclasses.fields(made))
 
@@ -128,9 +129,9 @@ def _freeze(made: Any, own: Iterable[str]) -> None:
 
     made.__setattr__ = __setattr__
     made.__delattr__ = __delattr__
-    if "__getstate__" not in own:  # without both, a copy could not be filled
+    if has_slots and "__getstate__" not in own:  # without both, a copy could not be filled
         made.__getstate__ = _state
-    if "__setstate__" not in own:
+    if has_slots and "__setstate__" not in own:
         made.__setstate__ = _set_state
 
 

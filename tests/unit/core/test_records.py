@@ -7,9 +7,9 @@ import dataclasses
 import inspect
 import pickle
 import re
-from dataclasses import FrozenInstanceError, field, replace
+from dataclasses import FrozenInstanceError, InitVar, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -95,6 +95,7 @@ def test_others_can_look_into_a_class(decorator: Any) -> None:
     assert kind.__match_args__ == ("x", "note")
     assert kind.__slots__ == ("x", "note")
     assert kind.__init__.__module__ == __name__
+    assert kind.__init__.__qualname__ == f"{kind.__qualname__}.__init__"
     with pytest.raises(TypeError, match=r"Fresh\.__init__\(\) missing 1 required positional"):
         kind()
 
@@ -209,6 +210,42 @@ def test_fields_that_are_not_asked_for_have_their_defaults(decorator: Any, slots
     told = decorator(frozen=True, slots=slots)(Told)(1)
     assert told.kind == "plain"
     assert "kind='plain'" in repr(told)
+
+
+@BOTH
+def test_what_is_no_field_of_values(decorator: Any) -> None:
+    """What belongs to the class, what only the making takes, and what has to be named."""
+
+    class Made:
+        total: ClassVar[int] = 7
+        x: int
+        twice: InitVar[bool]
+        note: str = field(default="", kw_only=True)
+
+        def __post_init__(self, twice: bool) -> None:
+            object.__setattr__(self, "x", 2 * self.x if twice else self.x)
+
+    kind = decorator(frozen=True, slots=True)(Made)
+    made = kind(3, True, note="a")
+    assert repr(made).endswith("Made(x=6, note='a')")
+    assert made == kind(6, False, note="a")
+    assert hash(made) == hash((6, "a"))
+    assert kind.total == 7
+    with pytest.raises(TypeError, match="positional"):
+        kind(3, True, "a")
+
+
+@BOTH
+def test_copies_of_the_frozen_hold_all(decorator: Any) -> None:
+    """Without slots a child may hold more than its fields."""
+    kind = fresh(decorator, frozen=True)
+
+    class Child(kind):  # type: ignore[misc, valid-type]  # made a line ago
+        pass
+
+    child = Child(1)
+    child.other = 2
+    assert copy.copy(child).other == 2
 
 
 @BOTH
