@@ -9,15 +9,17 @@ nothing names, which the next packing removes. One process has the repository: i
 from __future__ import annotations
 
 import os
+import struct
 import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from dulwich.errors import ApplyDeltaError, ChecksumMismatch, FileFormatException
+from dulwich.object_format import DEFAULT_OBJECT_FORMAT
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
-from dulwich.pack import UnpackedObject
+from dulwich.pack import Pack, PackData, UnpackedObject, load_pack_index
 
 from shoal.core import CommitId, DecodeError
 from shoal.swarm.errors import ObjectMissingError, RepositoryError
@@ -35,7 +37,7 @@ LOOSE_FILES_MAX: Final = 512  # ours: more are packed when the repository is ope
 _NUMBERS: Final = {1: ObjectKind.COMMIT, 2: ObjectKind.TREE, 3: ObjectKind.BLOB}
 TYPE_NUMBERS: Final = {kind: number for number, kind in _NUMBERS.items()}
 _DAMAGE: Final = (  # what dulwich and we find in files that are not whole
-    *(KeyError, IndexError, ValueError, AssertionError, zlib.error),
+    *(KeyError, IndexError, ValueError, AssertionError, struct.error, zlib.error),
     *(ApplyDeltaError, ChecksumMismatch, FileFormatException),
 )
 _MAIN: Final = Path("refs", "heads", "main")
@@ -58,6 +60,7 @@ class DiskStore:
             raise RepositoryError(path, error.strerror or str(error)) from error
         self._objects = DiskObjectStore(str(path / "objects"), fsync_object_files=True)
         self._objects.prune(grace_period=0)  # packs that a process was killed at
+        self._mend_packs()
         self.tidied_bytes = self.pack_bytes  # what they were when all of it was needed
         if self._count_loose() > LOOSE_FILES_MAX:
             self._objects.pack_loose_objects()
@@ -156,13 +159,15 @@ class DiskStore:
         """Put *count* objects into one pack, and remove everything else.
 
         Raises:
-            RepositoryError: the disk is full or gone; nothing was removed.
+            RepositoryError: the disk is full or gone, or damaged; nothing was removed.
         """
         try:
             self._write_waiting()
             old = {pack.name(): pack for pack in self._objects.packs}
             loose = list(self._loose())
             kept = self._objects.add_pack_data(count, objects)
+            if kept is not None and kept.name() in old:  # of the same objects, and left as it was
+                self._check(kept)
             _sync_folder(self.path / "objects" / "pack")
             for path in loose:
                 path.unlink()
@@ -194,6 +199,30 @@ class DiskStore:
                 self._write(self.path / name, text.encode())
         for left in (*self.path.glob("objects/pack/*.lock"), *self.path.glob("**/*.new")):
             left.unlink()  # by a process that was killed
+
+    def _check(self, pack: Pack) -> None:
+        try:
+            pack.index.check()
+            pack.data.check()
+        except _DAMAGE as error:
+            raise RepositoryError(self.path, "a pack is damaged") from error
+
+    def _mend_packs(self) -> None:
+        """Index packs anew whose index is damaged: with one of them dulwich adds no other.
+
+        Where that cannot be done they are set aside.
+        """
+        for pack in sorted(self.path.glob("objects/pack/*.pack")):
+            path = pack.with_suffix(".idx")
+            try:
+                load_pack_index(path, DEFAULT_OBJECT_FORMAT).close()
+            except _DAMAGE:
+                is_damaged = True
+            else:
+                is_damaged = False
+            if is_damaged and not _is_indexed(pack, path):
+                for each in (pack, path):
+                    each.replace(each.with_name(each.name + ".damaged"))
 
     def _read_head(self) -> CommitId | None:
         try:
@@ -265,9 +294,16 @@ class DiskStore:
         self._write(path, zlib.compress(head + content, 1))
 
     def _write_pack(self, objects: dict[bytes, tuple[ObjectKind, bytes]]) -> None:
-        self._objects.add_pack_data(
-            len(objects), (unpacked(name, *found) for name, found in objects.items())
-        )
+        def write() -> Pack | None:
+            fresh = (unpacked(name, *found) for name, found in objects.items())
+            return self._objects.add_pack_data(len(objects), fresh)
+
+        old = {pack.name() for pack in self._objects.packs}
+        written = write()
+        if written is not None and written.name() in old:
+            # It is of the same objects, of which none can be read, and was left as it was.
+            self._objects._remove_pack(written)  # noqa: SLF001 - the way dulwich repacks
+            write()
         _sync_folder(self.path / "objects" / "pack")
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -289,6 +325,22 @@ class DiskStore:
 def unpacked(name: bytes, kind: ObjectKind, content: bytes) -> UnpackedObject:
     """Return an object as packs are written from."""
     return UnpackedObject(TYPE_NUMBERS[kind], sha=name, decomp_chunks=[content])
+
+
+def _is_indexed(pack: Path, path: Path) -> bool:
+    """Write the index of a pack; say whether all of it could be read."""
+    try:
+        data = PackData(pack, object_format=DEFAULT_OBJECT_FORMAT)
+    except _DAMAGE:
+        return False
+    try:
+        data.create_index_v2(str(path))
+    except _DAMAGE:
+        is_whole = False
+    else:
+        is_whole = True
+    data.close()  # not as the error passes: that holds on to what was read
+    return is_whole
 
 
 def _private(path: str, flags: int) -> int:

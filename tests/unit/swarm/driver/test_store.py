@@ -175,6 +175,79 @@ def test_what_is_damaged_is_mended_by_who_gives_it_again(
         assert again.read(added) == (ObjectKind.BLOB, content)
 
 
+def packed(store: DiskStore, monkeypatch: pytest.MonkeyPatch) -> dict[bytes, bytes]:
+    """Put some objects into one pack; return their contents."""
+    contents = [os.urandom(1_000) for _ in range(3)]
+    found = {store.add(ObjectKind.BLOB, content): content for content in contents}
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "LOOSE_AT_ONCE", 0)
+        store.set_head(CommitId(next(iter(found))))
+    return found
+
+
+def cut(store: DiskStore, *ends: str) -> None:
+    """Lose the second half of the files of a pack."""
+    for end in ends:
+        (path,) = store.path.glob(f"objects/pack/*.{end}")
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if end == "idx" else b"")
+
+
+@pytest.mark.parametrize("ends", [["pack"], ["pack", "idx"]])
+def test_a_damaged_pack_is_mended_by_who_gives_all_of_it_again(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch, ends: list[str]
+) -> None:
+    """The new pack has the name of the damaged one, and takes its place."""
+    store = open_store()
+    contents = packed(store, monkeypatch)
+    cut(store, *ends)
+    store = open_store()
+    for name, content in contents.items():
+        with pytest.raises(ObjectMissingError):
+            store.read(name)
+        store.add(ObjectKind.BLOB, content)
+    monkeypatch.setattr(module, "LOOSE_AT_ONCE", 0)
+    store.set_head(CommitId(next(iter(contents))))
+
+    for again in (store, open_store()):
+        for name, content in contents.items():
+            assert again.read(name) == (ObjectKind.BLOB, content)
+
+
+def test_a_damaged_index_is_written_anew(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the pack is there, and more can be packed."""
+    store = open_store()
+    contents = packed(store, monkeypatch)
+    cut(store, "idx")
+    store = open_store()
+    for name, content in contents.items():
+        assert store.read(name) == (ObjectKind.BLOB, content)
+    more = packed(store, monkeypatch)
+    for name, content in more.items():
+        assert open_store().read(name) == (ObjectKind.BLOB, content)
+
+
+def test_what_was_mended_is_not_tidied_into_the_damaged_pack(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be of the same objects: what is whole beside it stays."""
+    store = open_store()
+    contents = packed(store, monkeypatch)
+    cut(store, "pack")
+    store = open_store()
+    for content in contents.values():
+        store.add(ObjectKind.BLOB, content)
+    store.set_head(CommitId(next(iter(contents))))
+    whole = [module.unpacked(name, *store.read(name)) for name in contents]
+    with pytest.raises(RepositoryError, match="damaged"):
+        store.keep_only(len(whole), iter(whole))
+
+    for name, content in contents.items():
+        assert open_store().read(name) == (ObjectKind.BLOB, content)
+
+
 def test_a_full_disk(tmp_path: Path, open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """The head stays where it was, the error names the place, and nothing half-written is left."""
     store = open_store()
