@@ -347,11 +347,13 @@ def _fits(native: rsa.RSAPrivateKey) -> bool:
     """Tell whether the numbers of a key belong together (RFC 8017 section 3.2).
 
     Of a modulus that a certificate vouches for there are no other factors, so what fits is prime.
+    An even one is nobody's, and nothing can be computed with it.
     """
     numbers = native.private_numbers()
     p, q, d = numbers.p, numbers.q, numbers.d
     return (
         min(p, q) > 1
+        and p % 2 == q % 2 == 1
         and p * q == numbers.public_numbers.n
         and d * numbers.public_numbers.e % (p - 1) == 1
         and d * numbers.public_numbers.e % (q - 1) == 1

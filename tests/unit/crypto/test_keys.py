@@ -163,15 +163,28 @@ def test_primes_of_proven_keys_are_not_looked_at() -> None:
     sound = rsa_key().native
     assert isinstance(sound, rsa.RSAPrivateKey)
     p, q = sound.private_numbers().p * 3, sound.private_numbers().q
+    data = key_of(p, q)
+    with pytest.raises(InvalidKeyError):
+        PrivateKey.load(data)
+    assert PrivateKey.load(data, is_proven=True).public_key.bits == (p * q).bit_length()
+
+
+def test_proven_keys_that_compute_nothing_are_refused() -> None:
+    """Somebody else's file can be a home's, by a backup: even factors may fit together."""
+    sound = rsa_key().native
+    assert isinstance(sound, rsa.RSAPrivateKey)
+    data = key_of(sound.private_numbers().p * 2, sound.private_numbers().q)
+    with pytest.raises(InvalidKeyError):
+        PrivateKey.load(data, is_proven=True)
+
+
+def key_of(p: int, q: int) -> bytes:
+    """Return a key in PEM whose numbers fit together, whether the factors are prime or not."""
     d = pow(65_537, -1, (p - 1) * (q - 1))
     crt = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
     numbers = rsa.RSAPrivateNumbers(p, q, d, *crt, rsa.RSAPublicNumbers(65_537, p * q))
     native = numbers.private_key(unsafe_skip_rsa_key_validation=True)
-    data = native.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-    with pytest.raises(InvalidKeyError):
-        PrivateKey.load(data)
-    assert PrivateKey.load(data, is_proven=True).public_key.bits == (p * q).bit_length()
+    return native.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @pytest.mark.parametrize("name", ["n", "p", "q", "d", "dmp1", "dmq1", "iqmp"])
