@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -11,7 +12,7 @@ from shoal.node.driver.api.registry import METHODS, Last
 from shoal.node.errors import ParametersError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from shoal.node.driver.account import Account
     from shoal.node.driver.linking import LinkNewDevice
@@ -71,8 +72,9 @@ async def account_link(
     )
     async with linking as link:
         yield {"uri": link.uri}
-        async for each in follow(node, link, questions):
-            yield each
+        async with aclosing(follow(node, link, questions)) as steps:
+            async for each in steps:
+                yield each
 
 
 @method("account.give_password", is_local=True)
@@ -83,7 +85,9 @@ async def account_give_password(node: Node, uri: str, password: str) -> None:
         raise ParametersError("nobody who shows this address asks for one", "ParametersError")
 
 
-async def follow(node: Node, link: LinkNewDevice, questions: Questions) -> AsyncIterator[Any]:
+async def follow(
+    node: Node, link: LinkNewDevice, questions: Questions
+) -> AsyncGenerator[Any, None]:
     """Yield what is asked until another device hands over an account, and then that."""
     waiting = _open.setdefault(node, {})
     waiting[link.uri] = questions
