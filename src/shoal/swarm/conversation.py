@@ -379,7 +379,9 @@ class Conversation:
         for before in self.store.kept:
             with suppress(HistoryTooLargeError, RepositoryError):  # the next start tries again
                 events += self._bring(before, wall_now, is_own=True)
-                if before in self.graph and self.graph.is_ancestor(before, self.head):
+                if before in self.graph and not self._says_something(
+                    self.graph.since(before, (self.head,))
+                ):
                     self.store.release(before)
         return events
 

@@ -269,6 +269,32 @@ def test_what_was_here_before_a_clone_is_taken_back() -> None:
     assert Conversation.load(store, who(BOB)).head == again.head
 
 
+def test_a_merge_that_was_given_up_is_let_go() -> None:
+    """Both have merged the same: one merge is given up, and nothing is lost with it."""
+    alice, bob = pair()
+    alice.say(Text("by alice"), WALL_NOW)
+    bob.say(Text("by bob"), WALL_NOW)
+    heads = alice.head, bob.head
+    copy_objects(alice, bob.store)
+    copy_objects(bob, alice.store)
+    alice.take(heads[1], WALL_NOW)
+    bob.take(heads[0], WALL_NOW)
+    copy_objects(alice, bob.store)
+    copy_objects(bob, alice.store)
+    merges = {alice.head, bob.head}
+    assert len(merges) == 2
+    for conversation, name in ((alice, ALICE), (bob, BOB)):
+        store, before = MemoryStore(), conversation.head
+        copy_objects(conversation, store)
+        store.keep(before)
+        (other,) = merges - {before}
+        again, _ = Conversation.clone(store, who(name), alice.id, other)
+        again.recover(WALL_NOW)
+        assert again.head == max(merges)
+        assert store.kept == ()
+        assert set(texts(again)) == {"by alice", "by bob"}
+
+
 def test_what_was_here_before_and_is_not_whole_stays_kept() -> None:
     """A part is missing: what stands on it is not taken, and not thrown away."""
     alice, bob = pair()
