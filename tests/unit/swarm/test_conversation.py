@@ -274,18 +274,16 @@ def test_a_merge_that_was_given_up_is_let_go() -> None:
     alice, bob = pair()
     alice.say(Text("by alice"), WALL_NOW)
     bob.say(Text("by bob"), WALL_NOW)
-    heads = alice.head, bob.head
-    copy_objects(alice, bob.store)
-    copy_objects(bob, alice.store)
-    alice.take(heads[1], WALL_NOW)
-    bob.take(heads[0], WALL_NOW)
-    copy_objects(alice, bob.store)
-    copy_objects(bob, alice.store)
+    old = alice.head
+    bring(bob, alice)
+    copy_objects(alice, bob.store)  # type: ignore[arg-type]
+    bob.take(old, WALL_NOW)
     merges = {alice.head, bob.head}
     assert len(merges) == 2
-    for conversation, name in ((alice, ALICE), (bob, BOB)):
-        store, before = MemoryStore(), conversation.head
-        copy_objects(conversation, store)
+    for before, name in ((alice.head, ALICE), (bob.head, BOB)):
+        store = MemoryStore()
+        copy_objects(alice, store)
+        copy_objects(bob, store)
         store.keep(before)
         (other,) = merges - {before}
         again, _ = Conversation.clone(store, who(name), alice.id, other)
