@@ -21,7 +21,7 @@ from shoal.cli.common import (
     runs_async,
     verbose_option,
 )
-from shoal.cli.home import home_option, show_qr
+from shoal.cli.home import LOOK, PATIENCE, home_option, show_qr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,45 +55,63 @@ async def up(
     from shoal.cli.node import stop_event
     from shoal.node.config import NodeConfig
     from shoal.node.driver.home import Home
-    from shoal.node.errors import HomeTakenError, UnknownMethodError
 
     log_to_stderr(logging.DEBUG if verbose else logging.WARNING)
-    stop = stop_event()
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            with loading():
-                place = Home(home)
-                place.prepare()
-                place.lock()
-                stack.callback(place.unlock)
-                config = NodeConfig.load(place.path)
-                front = await stack.enter_async_context(_front(place, port))
-                links = {"url": front.url, "link": front.new_link()}
-                if not as_json:
-                    _tell(links)
-                if not no_browser:
-                    asyncio.get_running_loop().run_in_executor(None, _open, links["link"])
-                node = await _start(stack, place, config, front)
-            if as_json:
-                _tell(links, as_json=True, home=str(node.home))
-            await stop.wait()
-            if not as_json:
-                click.echo("stopping", err=True)
-    except HomeTakenError as taken:
-        try:
-            running = await _running(home)
-        except UnknownMethodError:
-            which = "a node" if taken.pid is None else f"process {taken.pid}"
-            raise click.ClickException(
-                f"{which} runs this home without a page: stop it, then shoal up again"
-            ) from None
+    place = Home(home)
+    place.prepare()
+    if (running := await _own(place)) is not None:
         _tell(running, as_json=as_json)
         if not no_browser:
             await asyncio.to_thread(_open, running["link"])
         return Exit.OK
+    stop = stop_event()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(place.unlock)
+        with loading():
+            config = NodeConfig.load(place.path)
+            front = await stack.enter_async_context(_front(place, port))
+            links = {"url": front.url, "link": front.new_link()}
+            if not as_json:
+                _tell(links)
+            if not no_browser:
+                asyncio.get_running_loop().run_in_executor(None, _open, links["link"])
+            node = await _start(stack, place, config, front)
+        if as_json:
+            _tell(links, as_json=True, home=str(node.home))
+        await stop.wait()
+        if not as_json:
+            click.echo("stopping", err=True)
     if as_json:
         emit("stopped")
     return Exit.OK
+
+
+async def _own(place: Home) -> Mapping[str, Any] | None:
+    """Own the home; or return a link to the page of the node that does, which may just be loaded.
+
+    Raises:
+        NoRunningNodeError: a command has the home, keeps it, and is no node.
+    """
+    from shoal.node.errors import HomeTakenError, NoRunningNodeError, UnknownMethodError
+
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            place.lock()
+        except HomeTakenError as taken:
+            try:
+                return await _running(place)
+            except UnknownMethodError:
+                which = "a node" if taken.pid is None else f"process {taken.pid}"
+                raise click.ClickException(
+                    f"{which} runs this home without a page: stop it, then shoal up again"
+                ) from None
+            except NoRunningNodeError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(LOOK)
+        else:
+            return None
 
 
 def _front(place: Home, port: int | None) -> Front:
@@ -122,7 +140,7 @@ def _load() -> tuple[type[Node], type[WebServer]]:
     return Node, WebServer
 
 
-async def _running(home: str | None) -> Mapping[str, Any]:
+async def _running(place: Home) -> Mapping[str, Any]:
     """Return a link to the page of the node that runs already.
 
     Raises:
@@ -130,9 +148,8 @@ async def _running(home: str | None) -> Mapping[str, Any]:
         UnknownMethodError: that node has no page.
     """
     from shoal.node.driver.api.client import SocketClient
-    from shoal.node.driver.home import Home
 
-    client = SocketClient(Home(home).api_socket)
+    client = SocketClient(place.api_socket)
     await client.open()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(client.close)

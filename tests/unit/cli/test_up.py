@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
@@ -15,7 +16,11 @@ from typing import Any, Final
 
 import pytest
 
+from shoal.cli import up
 from shoal.cli.common import loading
+from shoal.node.driver.api.client import SocketClient
+from shoal.node.driver.home import Home
+from shoal.node.errors import NoRunningNodeError
 from shoal.web import WebConfig, WebServer
 from tests.unit.cli.conftest import shoal
 from tests.unit.cli.homes import RunningNode, add_person, make_home
@@ -96,6 +101,61 @@ def test_the_page_is_served_while_the_node_is_loaded(tmp_path: Path) -> None:
         finally:
             running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
+
+
+def test_a_second_one_waits_until_the_first_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds the home taken and nobody who answers; it gives a link all the same."""
+    home = make_home(tmp_path / "home")
+    words = ["up", "--no-browser", "--json", "--home", str(home)]
+    with (
+        subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-c", HELD, *words[:-3], "--port", "0", *words[-2:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as running
+    ):
+        try:
+            assert running.stdin is not None
+            assert running.stdout is not None
+            told = next(line for line in running.stdout if "#link=" in line)
+            is_loaded, look = running.stdin, SocketClient.open
+
+            async def look_too_early(client: SocketClient) -> None:
+                try:
+                    await look(client)
+                except NoRunningNodeError:
+                    is_loaded.write("\n")
+                    is_loaded.flush()
+                    raise
+
+            monkeypatch.setattr(SocketClient, "open", look_too_early)
+            (second,) = shoal(*words).events
+            assert told.strip().startswith(f"{second['url']}/#link=")
+        finally:
+            running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+
+
+def test_who_waits_for_a_command_has_the_home_next(tmp_path: Path) -> None:
+    """A command that has the home for a moment is no node that could give a link."""
+    path = make_home(tmp_path / "home")
+    theirs, ours = Home(path), Home(path)
+    theirs.prepare()
+    theirs.lock()
+
+    async def own() -> None:
+        owning = asyncio.ensure_future(up._own(ours))  # noqa: SLF001 - no command would be one
+        await asyncio.sleep(0)
+        assert not ours.is_locked
+        theirs.unlock()
+        assert await owning is None
+
+    asyncio.run(own())
+    assert ours.is_locked
+    ours.unlock()
 
 
 def test_little_is_imported_before_the_page_is_served_and_nothing_idle_before_the_node() -> None:
