@@ -76,6 +76,7 @@ class Index:
         self._standings: dict[int, Standing] = {}
         self._numbers: dict[Standing, int] = {}
         self._database: sqlite3.Connection | None = None
+        self._has_traces = True  # in its log, of what was erased: a crash may have left some
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -141,8 +142,10 @@ class Index:
 
         def work() -> None:
             self._forget(conversation, is_erased=True)
-            with self.reading() as database:  # also where a crash came before it the last time
-                database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if self._has_traces:
+                with self.reading() as database:
+                    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                    self._has_traces = False
 
         self.attempt(work)
 
@@ -198,6 +201,7 @@ class Index:
             drop(database, found[0])
             database.execute("DELETE FROM conversation WHERE number = ?", found)
             if is_erased:
+                self._has_traces = True
                 # Words that were deleted stay until what they are kept in is merged.
                 database.execute("INSERT INTO words (words) VALUES ('optimize')")
                 unused = "number NOT IN (SELECT standing FROM node)"
