@@ -104,6 +104,8 @@ async def test_make_run_in_a_fresh_clone(
         f" browser {seconds - installed - opened:.1f})"
     )
     await end(make)
+    # pytest keeps the folders of three runs, and a virtual environment is large.
+    await asyncio.to_thread(shutil.rmtree, clone, ignore_errors=True)
 
 
 async def talk(lab: LoggedProcess, started: Started) -> float:
