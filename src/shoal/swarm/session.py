@@ -341,7 +341,8 @@ class Session:
                 is_online = self._context.is_online(account, device)
                 effects += self._tell(account, device, now, dial=is_online)
         for account, device in self._untold.due(now):
-            effects += self.news(account, device, None, now)
+            if self.may_fetch(account):
+                effects += self.news(account, device, None, now)
         for account, device in self._joining.due(now):
             if self.role(account) is Role.INVITED:  # 13.7's news of its join may have got lost
                 effects += self.news(account, device, None, now)
