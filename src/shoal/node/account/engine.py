@@ -174,7 +174,7 @@ class AccountEngine:
 
     def next_deadline(self) -> float | None:
         """When `advance` next has work, or None. Pure."""
-        parts = (self.publication, self.presences, self.inbox, self.syncing)
+        parts = (self.publication, self.presences, self.inbox, self.signalling, self.syncing)
         deadlines = (part.next_deadline() for part in parts)
         again = min((moment for moment, _, _ in self._again), default=None)
         return min((each for each in (*deadlines, again) if each is not None), default=None)
@@ -186,6 +186,7 @@ class AccountEngine:
             *self.publication.advance(now),
             *self.presences.advance(now),
             *self.inbox.advance(now),
+            *self.signalling.advance(now),
         ]
         state = self._state(now) if self.syncing.is_due_to_send else ()
         effects += self.syncing.advance(now, state)
@@ -461,7 +462,7 @@ class AccountEngine:
                 self._again.append((now + FIND_AGAIN * 2.0**tries, name, tries + 1))
             return ()
         if effect.op in self.signalling:
-            return self.signalling.chain_missing(effect.op)
+            return self.signalling.chain_missing(effect.op, effect.error)
         return self.inbox.chain_missing(effect.op) if effect.op in self.inbox else None
 
     def _devices_found(self, effect: fx.DevicesFound, now: float) -> Sequence[object] | None:

@@ -93,11 +93,12 @@ class GuestEngine:
 
     def next_deadline(self) -> float | None:
         """When `advance` next has work, or None. Pure."""
-        return self._publication.next_deadline()
+        deadlines = (self._publication.next_deadline(), self._signalling.next_deadline())
+        return min((each for each in deadlines if each is not None), default=None)
 
     def advance(self, now: float) -> list[object]:
         """Do what is due at *now*."""
-        return self._settle(self._publication.advance(now))
+        return self._settle([*self._publication.advance(now), *self._signalling.advance(now)])
 
     def _settle(self, effects: Sequence[object]) -> list[object]:
         """Hand chains to the offers that wait for them."""
@@ -106,8 +107,8 @@ class GuestEngine:
             match effect:
                 case fx.ChainFound(op, chain):
                     out += self._signalling.chain_found(op, chain)
-                case fx.ChainMissing(op):
-                    out += self._signalling.chain_missing(op)
+                case fx.ChainMissing(op, error):
+                    out += self._signalling.chain_missing(op, error)
                 case _:
                     out.append(effect)
         return out

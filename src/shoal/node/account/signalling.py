@@ -1,11 +1,14 @@
 """Offers and answers of connections, carried by the DHT.
 
     in    value at one of our two keys ── decode ── how often from there? ── chain ── DeliverSignal
+                                                                      later └── none ──┘
     out   SendSignal ── seal for the device ── put at its long key, its short one, or both
 
 A device of ours listens at the keys of both of its ids; which of them a request came to is its
 *route*, and the answer goes to the same family of keys. An offer goes to both keys: whoever listens
-at both knows it by its id and takes it once.
+at both knows it by its id and takes it once. A device may call before its own chain is with all
+nodes that keep it, and does not call twice: so a chain that is missed is looked for again, as long
+as the caller waits for an answer.
 
 Source: dhtnet connectionmanager.cpp; reference sections 3.5, 3.9, 5.2 and 5.3.
 """
@@ -28,7 +31,7 @@ from shoal.node.account.effects import (
     FailSignal,
 )
 from shoal.node.account.limiter import SenderLimiter
-from shoal.node.errors import TooMuchAskedError
+from shoal.node.errors import DeviceNotFoundError, TooMuchAskedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +46,9 @@ SHORT_ROUTE: Final = "dht/short"
 REQUESTS_BURST: Final = 20  # ours: requests of one device at once; a busy peer makes a few
 REQUESTS_RATE: Final = 0.5  # per second and device; ours
 SENDERS_MAX: Final = 4096  # ours: devices that are told apart
-WAITING_MAX: Final = 256  # ours: requests whose sender's chain is being looked for
+WAITING_MAX: Final = 256  # ours: requests whose sender's chain is being looked for, or will be
+RETRY_FIRST: Final = 8.0  # seconds, doubled for each try: chains.MISSING_KEPT must be over; ours
+TRIES_MAX: Final = 3  # the last one when the caller has waited for 24 of its 30 seconds
 
 
 @dataclass(slots=True)
@@ -79,6 +84,17 @@ class _Outgoing:
     is_taken: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Incoming:
+    """An offer or answer whose sender's chain is not here yet."""
+
+    request: PeerRequest
+    route: str
+    name: DeviceName
+    tries: int = 0
+    retry_at: float = 0.0
+
+
 class DhtSignalling:
     """Carries the offers and answers of one device over the DHT."""
 
@@ -95,7 +111,8 @@ class DhtSignalling:
         self._limiter: SenderLimiter[InfoHash] = SenderLimiter(
             REQUESTS_BURST, REQUESTS_RATE, SENDERS_MAX
         )
-        self._waiting: dict[int, tuple[PeerRequest, str]] = {}  # by op of the search
+        self._waiting: dict[int, _Incoming] = {}  # by op of the search
+        self._retries: list[_Incoming] = []
         self._outgoing: dict[int, _Outgoing] = {}  # by op of the put
 
     def __contains__(self, op: int) -> bool:
@@ -119,6 +136,20 @@ class DhtSignalling:
         for op in (*self._routes, *self._waiting, *self._outgoing):
             self._operations.end(op)
         self._routes, self._waiting, self._outgoing = {}, {}, {}
+        self._retries.clear()
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When a chain is to be looked for again."""
+        return min((each.retry_at for each in self._retries), default=None)
+
+    def advance(self, now: float) -> list[object]:
+        """Look again for chains that were missed."""
+        due = [each for each in self._retries if each.retry_at <= now]
+        self._retries = [each for each in self._retries if each.retry_at > now]
+        effects: list[object] = []
+        for incoming in due:
+            effects += self._look(incoming, now)
         return effects
 
     def send(self, signal: SendSignal) -> list[object]:
@@ -164,17 +195,22 @@ class DhtSignalling:
 
     def chain_found(self, op: int, chain: DeviceChain) -> list[object]:
         """Take the chain of a request's sender; whether it may connect is asked further on."""
-        waiting = self._waiting.pop(op, None)
-        if waiting is None:
+        incoming = self._waiting.pop(op, None)
+        if incoming is None:
             return []
         self._operations.end(op)
         self.stats.delivered += 1
-        return [DeliverSignal(waiting[0], chain, waiting[1])]
+        return [DeliverSignal(incoming.request, chain, incoming.route)]
 
-    def chain_missing(self, op: int) -> list[object]:
-        """Drop a request whose sender proves nothing."""
-        if self._waiting.pop(op, None) is not None:
-            self._operations.end(op)
+    def chain_missing(self, op: int, error: Exception | None) -> list[object]:
+        """Look again later for what was not found; in the end drop who proves nothing."""
+        incoming = self._waiting.pop(op, None)
+        if incoming is None:
+            return []
+        self._operations.end(op)
+        if isinstance(error, DeviceNotFoundError) and incoming.tries < TRIES_MAX:
+            self._retries.append(incoming)
+        else:
             self.stats.unknown += 1
         return []
 
@@ -187,18 +223,24 @@ class DhtSignalling:
         except DecodeError:
             self.stats.undecodable += 1
             return []
-        is_allowed = self._limiter.allows(sender, now) and len(self._waiting) < WAITING_MAX
-        if not is_allowed:
+        waiting = len(self._waiting) + len(self._retries)
+        if not self._limiter.allows(sender, now) or waiting >= WAITING_MAX:
             self.stats.limited += 1
             return []
         assert value.owner is not None
         name = DeviceName(_device_of(value.owner), sender)
+        return self._look(_Incoming(request, route, name), now)
+
+    def _look(self, incoming: _Incoming, now: float) -> list[object]:
+        """Look for the chain of who sent a request."""
+        incoming.retry_at = now + RETRY_FIRST * 2.0**incoming.tries
+        incoming.tries += 1
         op = self._operations.begin(self)
-        self._waiting[op] = (request, route)
+        self._waiting[op] = incoming
         try:
-            return self._chains.find(op, name, now)
+            return self._chains.find(op, incoming.name, now)
         except TooMuchAskedError:
-            return self.chain_missing(op)
+            return self.chain_missing(op, None)
 
 
 def _device_of(spki: bytes) -> DeviceId:

@@ -9,6 +9,7 @@ import pytest
 
 from shoal.dht import Value
 from shoal.identity import parse_chain
+from shoal.identity.errors import RevokedError
 from shoal.identity.store import CertificateStore
 from shoal.net.effects import SendSignal
 from shoal.net.signalling import DHT_USER_TYPE, PeerRequest, peer_key
@@ -25,7 +26,13 @@ from shoal.node.account.effects import (
     FailSignal,
 )
 from shoal.node.account.operations import Clock, Operations
-from shoal.node.account.signalling import LONG_ROUTE, REQUESTS_BURST, SHORT_ROUTE, DhtSignalling
+from shoal.node.account.signalling import (
+    LONG_ROUTE,
+    REQUESTS_BURST,
+    SHORT_ROUTE,
+    TRIES_MAX,
+    DhtSignalling,
+)
 from shoal.node.errors import DeviceNotFoundError
 from tests.unit.node.people import WALL_NOW, device
 
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from shoal.core import InfoHash
 
 ALICE, BOB = device("alice").chain, device("bob").chain
+ANSWER_PATIENCE = 30.0  # seconds: dhtnet connectionmanager.cpp, DHT_MSG_TIMEOUT
 OFFER = PeerRequest(7, "ufrag\npwd\n", False, "sync")
 
 
@@ -134,16 +142,38 @@ def test_who_proves_nothing_is_dropped() -> None:
     key = peer_key(ALICE.device)
     gets = [e for e in alice.hear(key, sealed()) if isinstance(e, DhtGet)]
     assert len(gets) == 2
-    missing: list[object] = []
-    for get in gets:
-        missing += alice.chains.dht_done(get.op, True, 0.0)
-    (end,) = missing
+    now = 0.0
+    for tries in range(1, TRIES_MAX + 1):
+        missing: list[object] = []
+        for get in gets:
+            missing += alice.chains.dht_done(get.op, True, now)
+        (end,) = missing
+        assert isinstance(end, ChainMissing)
+        assert isinstance(end.error, DeviceNotFoundError)
+        assert alice.part.chain_missing(end.op, end.error) == []
+        assert alice.part.chain_missing(end.op, end.error) == []
+        assert alice.part.chain_found(end.op, BOB) == []
+        assert alice.part.stats.unknown == (tries == TRIES_MAX)
+        deadline = alice.part.next_deadline()
+        if deadline is not None:
+            assert alice.part.advance(deadline - 0.1) == []
+            now = deadline
+            gets = [e for e in alice.part.advance(deadline) if isinstance(e, DhtGet)]
+    assert alice.part.next_deadline() is None
+    assert now < ANSWER_PATIENCE
+
+
+def test_a_chain_that_does_not_hold_is_not_looked_for_again() -> None:
+    """The DHT will not have a better one."""
+    alice = Carrier(knows_bob=False)
+    key = peer_key(ALICE.device)
+    gets = [each for each in alice.hear(key, sealed()) if isinstance(each, DhtGet)]
+    ends = [end for get in gets for end in alice.chains.dht_done(get.op, True, 0.0)]
+    (end,) = ends
     assert isinstance(end, ChainMissing)
-    assert isinstance(end.error, DeviceNotFoundError)
-    assert alice.part.chain_missing(end.op) == []
+    assert alice.part.chain_missing(end.op, RevokedError("revoked")) == []
     assert alice.part.stats.unknown == 1
-    assert alice.part.chain_missing(end.op) == []
-    assert alice.part.chain_found(end.op, BOB) == []
+    assert alice.part.next_deadline() is None
 
 
 def test_what_is_no_offer_is_counted_or_passed_over() -> None:
