@@ -115,7 +115,7 @@ def test_all_attacks_at_once() -> None:
     siege = Siege(2, tuple(attack for attack in REASONS if attack not in HEAVY))
     before = {device: (fetches_of(siege, device), device.jobs) for device in siege.honest}
     siege.talk(3, 1.0)
-    siege.world.run(4 * MINUTE)
+    siege.world.run(5 * MINUTE)
 
     expected = {f"{name} {number}" for name in HONEST for number in range(3)}
     for device in siege.honest:
