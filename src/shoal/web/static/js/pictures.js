@@ -6,8 +6,10 @@ import { t } from "./i18n.js";
 const SIDE = 256; // pixels of a picture that we give to others
 const KINDS = "image/png,image/jpeg,image/gif,image/webp";
 
+const SHOWN = 60_000; // milliseconds: who has been given an address has its picture by then
+
 const known = signal({}); // by place: an address for an image; "" while it comes, or if there is none
-const asked = new Set();
+const asked = new Map(); // by place: the latest request
 
 export const personPlace = (account, id) => `people/${id}?${new URLSearchParams({ account })}`;
 export const groupPlace = (account, id) => `conversations/${id}?${new URLSearchParams({ account })}`;
@@ -20,7 +22,8 @@ export function picture(place) {
 }
 
 async function fetchLater(place) {
-  asked.add(place);
+  const request = Symbol(place);
+  asked.set(place, request);
   let address = "";
   try {
     const found = await api.picture(place);
@@ -28,7 +31,7 @@ async function fetchLater(place) {
   } catch {
     // The node is away: initials do.
   }
-  if (asked.has(place)) known.value = { ...known.value, [place]: address };
+  if (asked.get(place) === request) known.value = { ...known.value, [place]: address };
   else URL.revokeObjectURL(address);
 }
 
@@ -36,7 +39,7 @@ async function fetchLater(place) {
 export function forget(place) {
   asked.delete(place);
   const { [place]: address, ...others } = known.value;
-  if (address) URL.revokeObjectURL(address);
+  if (address) setTimeout(() => URL.revokeObjectURL(address), SHOWN);
   known.value = others;
 }
 
