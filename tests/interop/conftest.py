@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.interop)
             if policy() is Policy.NONE:
                 item.add_marker(pytest.mark.skip(reason="SHOAL_PEERS=none"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_long_pauses() -> None:
+    """Take what earlier tests left out of every later collection of garbage.
+
+    Nodes of ours live in this process. With gigabytes of objects around, a collection stops them
+    for seconds, and peers take them for dead.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
