@@ -47,6 +47,7 @@ from shoal.chain.errors import (
 )
 from shoal.chain.intent import FORMS_MAX, Form, Intent
 from shoal.chain.transaction import Transaction
+from shoal.chain.values import Call
 from shoal.core import Persist
 from shoal.core.records import dataclass
 
@@ -58,10 +59,11 @@ if TYPE_CHECKING:
     from shoal.chain.effects import Effect
     from shoal.chain.errors import ChainError
     from shoal.chain.keys import ChainKey
-    from shoal.chain.values import Call, ChainView, Fees, Receipt
+    from shoal.chain.values import ChainView, Fees, Receipt
 
 KEY_LENGTH_MAX: Final = 256  # characters; ours
 _PERCENT: Final = 100
+_FILL: Final = "fill nonce"
 
 
 class State(enum.Enum):
@@ -137,6 +139,7 @@ class TransactionEngine:
         self._look_again = False
         self._look_at: float | None = None
         self._broadcasting = 0
+        self._gap_since: float | None = None
         for name, data in saved:
             intent = Intent.decode(name, data)
             state = State.SENT if intent.forms else State.WANTED
@@ -219,6 +222,7 @@ class TransactionEngine:
                 if work.receipt is not None and work.intent.nonce is not None:
                     floor = max(floor, work.intent.nonce + 1)
         effects += self._sign_ready(view, floor, now)
+        effects += self._close_gap(floor, now)
         if self._look_again:
             self._look_again = False
             return effects + self._look()
@@ -381,8 +385,8 @@ class TransactionEngine:
         """Give nonces to what is ready, in order, as long as there is money and room."""
         effects: list[Effect] = []
         flying = [work for work in self._works.values() if work.state is State.SENT]
-        used = [work.intent.nonce for work in flying if work.intent.nonce is not None]
-        nonce = max([floor, *(each + 1 for each in used)])
+        used = {work.intent.nonce for work in flying}
+        nonce = floor
         left = view.balance_wei - sum(map(_cost, flying))
         fee, priority = self._fees(view.fees)
         for work in list(self._works.values()):
@@ -390,6 +394,8 @@ class TransactionEngine:
                 continue
             if len(flying) >= self._config.in_flight_max:
                 break
+            while nonce in used:  # so a gap is filled first
+                nonce += 1
             work.intent.nonce = nonce
             self._sign(work, fee, priority)
             cost = _cost(work)
@@ -403,11 +409,33 @@ class TransactionEngine:
                 continue
             work.state = State.SENT
             flying.append(work)
+            used.add(nonce)
             left -= cost
-            nonce += 1
             effects.append(Persist(work.intent.key, work.intent.encode()))
             effects += self._hand_in(work, view.head, now)
         return effects
+
+    def _close_gap(self, floor: int, now: float) -> list[Effect]:
+        """Use a number that all under way wait for, and nobody has: with a payment of 0 to us.
+
+        A chain that lost more blocks than are believed to stay took a transaction along that was
+        forgotten here. What waits behind it keeps its number, so that nothing happens twice.
+        """
+        flying = [work for work in self._works.values() if work.state is State.SENT]
+        nonces = [work.intent.nonce for work in flying if work.intent.nonce is not None]
+        first = min(nonces, default=floor)
+        waiting = any(w.state in {State.WANTED, State.READY} for w in self._works.values())
+        if first <= floor or waiting:  # who waits for a number gets that
+            self._gap_since = None
+            return []
+        if self._gap_since is None:
+            self._gap_since = now
+        if now < self._gap_since + self._config.resend_interval:
+            return []  # a node that lags behind shows the same
+        self._gap_since = None
+        key = f"{_FILL} {floor}"
+        self._works[key] = work = _Work(Intent(key, Call(self._key.address)), State.WANTED)
+        return [Persist(key, work.intent.encode()), *self._estimate(work)]
 
     def _sign(self, work: _Work, fee: int, priority: int | None) -> None:
         intent = work.intent

@@ -159,6 +159,33 @@ def test_nonces_are_given_in_order() -> None:
     assert engine.states()["c"][0] is State.READY
 
 
+def test_a_number_that_the_chain_lost_is_used_again() -> None:
+    """By who needs one, else by a payment of nothing: what waits behind keeps its own."""
+    engine = TransactionEngine(CONFIG, KEY, CHAIN)
+    for key in "ab":
+        engine.submit(key, CALL, 0.0)
+        engine.estimated(key, 50_000, 0.0)
+    for each in engine.looked(view(nonce=5), 0.0):
+        if isinstance(each, Broadcast):
+            engine.broadcast_done(each.key, each.tx_hash, None, 0.0)
+    engine.looked(view(nonce=3), 1.0)  # two of its blocks are gone; or a node lags behind
+    assert len(engine) == 2
+    persisted, estimate = engine.looked(view(nonce=3), 1.0 + CONFIG.resend_interval)[-2:]
+    assert isinstance(persisted, Persist)
+    assert estimate == Estimate("fill nonce 3", Call(KEY.address))
+    engine.estimated("fill nonce 3", 21_000, 70.0)
+    engine.submit("c", CALL, 70.0)
+    engine.estimated("c", 50_000, 70.0)
+    orders = {
+        each.key: decode_transaction(each.raw).transaction
+        for each in engine.looked(view(nonce=3), 71.0)
+        if isinstance(each, Broadcast)
+    }
+    assert orders["fill nonce 3"].nonce == 3
+    assert orders["fill nonce 3"].call == Call(KEY.address)
+    assert orders["c"].nonce == 4
+
+
 def test_receipts_newer_than_the_nonce() -> None:
     """A look that shows a receipt and a nonce from before it gives no nonce out twice."""
     engine = TransactionEngine(replace(CONFIG, confirmations=1), KEY, CHAIN)

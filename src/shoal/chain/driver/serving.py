@@ -24,6 +24,7 @@ BATCH_MAX: Final = 100  # requests; ours
 LOGS_MAX: Final = 10_000  # in one answer; what hosted nodes allow
 HISTORY_MAX: Final = 1024  # blocks of eth_feeHistory; go-ethereum eth/gasprice
 _NEWEST: Final = frozenset({"latest", "pending", "safe", "finalized"})
+_NUMBER_MAX: Final = 2**63 - 1  # SQLite's largest; no chain has such a block
 
 
 class RpcMethods:
@@ -217,7 +218,7 @@ class RpcMethods:
             return 0
         if tag is None or tag in _NEWEST:
             return await self._chain.block_number()
-        return wire.quantity_from(tag)
+        return min(wire.quantity_from(tag), _NUMBER_MAX)
 
     async def _newest(self, tag: Json) -> None:
         if await self._number(tag) < await self._chain.block_number():

@@ -172,6 +172,16 @@ def test_any_request_is_answered(
     asyncio.run(play())
 
 
+async def test_a_block_far_beyond_any(tmp_path: Path) -> None:
+    """No database has a number for it: there is no such block."""
+    async with EmbeddedChain(tmp_path) as chain:
+        methods = RpcMethods(chain)
+        for number in (2**63 - 1, 2**63, 2**200):
+            asked = {"id": 1, "method": "eth_getBlockByNumber", "params": [hex(number)]}
+            answer = json.loads(await methods.answer(json.dumps(asked).encode()))
+            assert answer["result"] is None
+
+
 async def exchange(port: int, sent: bytes) -> bytes:
     """Send bytes, return all that comes back until the other side closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
