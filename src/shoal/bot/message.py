@@ -240,6 +240,15 @@ class Message(Chat):
         """
         return await self.conversation.react(self.message_id, emoji)
 
+    async def unreact(self, emoji: str) -> None:
+        """Take the bot's reaction to it back.
+
+        Raises:
+            NotReactedError: there is none like this.
+            SwarmError: it cannot be said.
+        """
+        await self.conversation.unreact(self.message_id, emoji)
+
 
 def task_name(task: Callable[..., Awaitable[None]]) -> str:
     """Return the name under which a handler was registered.

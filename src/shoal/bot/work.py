@@ -28,6 +28,7 @@ from shoal.node import (
     MessageEdited,
     MessageReacted,
     MessageTaken,
+    MessageUnreacted,
     RequestReceived,
 )
 from shoal.node.driver.tasks import TaskSet
@@ -120,7 +121,13 @@ class BotWork:
         with subscription as events:
             async for event in events:
                 match event:
-                    case MessageTaken() | MessageEdited() | MessageReacted() | ConversationReady():
+                    case (
+                        MessageTaken()
+                        | MessageEdited()
+                        | MessageReacted()
+                        | MessageUnreacted()
+                        | ConversationReady()
+                    ):
                         self._look_at(event.conversation)
                     case RequestReceived() | RequestArrived() | ContactChanged():
                         self._answer_requests()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         MessageEdited,
         MessageReacted,
         MessageTaken,
+        MessageUnreacted,
     )
     from shoal.node.driver.node import Node
     from shoal.node.events import (
@@ -55,6 +56,7 @@ __all__ = [
     "MessageEdited",
     "MessageReacted",
     "MessageTaken",
+    "MessageUnreacted",
     "NamesSettings",
     "NetSettings",
     "Node",
@@ -77,7 +79,10 @@ _MODULES = {
     "driver.accounts": ("Accounts",),
     "driver.contacts": ("Contact", "Contacts", "IncomingRequest"),
     "driver.devices": ("Device", "Devices"),
-    "driver.news": ("AccountEvents", "MessageEdited", "MessageReacted", "MessageTaken"),
+    "driver.news": (
+        *("AccountEvents", "MessageEdited", "MessageReacted", "MessageTaken"),
+        "MessageUnreacted",
+    ),
     "driver.node": ("Node",),
     "events": (
         *("AccountState", "ContactChanged", "Lagged", "NodeEvent", "Numbered", "Presence"),

@@ -22,7 +22,7 @@ from shoal.core import AccountId, CommitId, ConversationId, DecodeError, DeviceI
 from shoal.core.records import dataclass
 from shoal.swarm import roles
 from shoal.swarm.commits import Commit, merge_message
-from shoal.swarm.contents import Initial, Mode, read_content, write_content
+from shoal.swarm.contents import Edit, Initial, Mode, Text, read_content, write_content
 from shoal.swarm.errors import (
     ConversationEndedError,
     HistoryTooLargeError,
@@ -56,11 +56,16 @@ AHEAD_MAX: Final = 86_400.0  # seconds, ours: how far ahead of ours another cloc
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Event: a commit became part of the history."""
+    """Event: a commit became part of the history.
+
+    Attributes:
+        reaction: of an edit, the reaction that it changes, if it is one.
+    """
 
     commit: Commit
     content: Content
     standing: Standing
+    reaction: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +286,7 @@ class Conversation:
         if standing is None:
             raise ObjectMissingError(commit_id)
         commit = self.commit_of(commit_id)
-        return Taken(commit, read_content(commit), standing)
+        return self._taken(commit, read_content(commit), standing)
 
     def since(self, known: Iterable[CommitId]) -> Iterator[Taken]:
         """Yield what came since *known*, oldest first; what we do not have of them says nothing."""
@@ -356,7 +361,7 @@ class Conversation:
         self.store.add(ObjectKind.COMMIT, commit.raw)
         self._accept(commit, content, standing)
         self._move_head(commit.id)
-        return [Taken(commit, content, standing), HeadMoved(commit.id)]
+        return [self._taken(commit, content, standing), HeadMoved(commit.id)]
 
     # --- Taking -------------------------------------------------------------------------------
 
@@ -459,7 +464,7 @@ class Conversation:
                 is_final[commit.id] = said[-1].is_final
             else:
                 self._accept(commit, content, standing)
-                events.append(Taken(commit, content, standing))
+                events.append(self._taken(commit, content, standing))
         for commit_id, is_known in is_final.items():
             if is_known:
                 self._refusals.add(commit_id)
@@ -486,6 +491,13 @@ class Conversation:
         self._tips.add(commit.id)
         if self._initial is None:
             self._initial = commit.id
+
+    def _taken(self, commit: Commit, content: Content, standing: Standing) -> Taken:
+        match self.content_of(content.edited) if isinstance(content, Edit) else None:
+            case Text(react_to=CommitId()) as reaction:
+                return Taken(commit, content, standing, reaction)
+            case _:
+                return Taken(commit, content, standing)
 
     def _move_head(self, commit: CommitId) -> None:
         if self.store.head != commit:

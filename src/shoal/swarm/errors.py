@@ -12,6 +12,7 @@ SwarmError
 ├── NotAMemberError          the person is not in the conversation
 ├── NotAnAdminError          only an administrator may do that
 ├── NotEditableError         that message is not ours, or is none that can be edited
+├── NotReactedError          there is no such reaction of ours
 ├── InvalidMessageError      the message cannot be put into a conversation
 ├── InvalidPreferenceError   a preference of a conversation is too long, or there are too many
 ├── InvalidProfileError      a name or a picture cannot be shown to others
@@ -82,6 +83,10 @@ class NotAnAdminError(SwarmError):
 
 class NotEditableError(SwarmError):
     """Only your own texts and files can be edited or deleted."""
+
+
+class NotReactedError(SwarmError):
+    """You have not reacted to this message like that, or have taken it back already."""
 
 
 class InvalidMessageError(SwarmError):

@@ -180,6 +180,11 @@ class Talk:
         self._did(f"reacts with {emoji}")
         return self._network.run(self._conversation.react(message.id, emoji))
 
+    def unreact(self, message: Message, emoji: str) -> None:
+        """Take a reaction back."""
+        self._did(f"takes {emoji} back")
+        self._network.run(self._conversation.unreact(message.id, emoji))
+
     def send_file(self, path: Path) -> Message:
         """Offer a file."""
         self._did(f"offers {path.name!r}")

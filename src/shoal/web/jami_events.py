@@ -16,7 +16,13 @@ from starlette.websockets import WebSocketDisconnect
 
 from shoal.node import Lagged
 from shoal.node import events as ev
-from shoal.node.driver.news import MessageEdited, MessageReacted, MessageTaken, take_apart
+from shoal.node.driver.news import (
+    MessageEdited,
+    MessageReacted,
+    MessageTaken,
+    MessageUnreacted,
+    take_apart,
+)
 from shoal.swarm.effects import ConversationGone, ConversationReady, MembersChanged, RequestArrived
 from shoal.web import jami_shapes as shapes
 from shoal.web.scopes import EVERYTHING
@@ -127,6 +133,9 @@ def _told_of_conversation(
                     },
                 },
             )
+        case MessageUnreacted(conversation, _, to, reaction):
+            about = {**own, "conversationId": str(conversation)}
+            yield "reaction-removed", {**about, "messageId": str(to), "reactionId": str(reaction)}
         case RequestArrived(request):
             about = {**own, "conversationId": str(request.conversation)}
             yield "newConversation", about

@@ -83,7 +83,7 @@ def message_of(account: Account, message: Message, entry: Entry | None = None) -
         "parents": "",
         "displayName": account.people[message.author].shown,
         "reactions": [
-            {"id": "", "author": each.author.hex(), "body": each.emoji}
+            {"id": str(each.id), "author": each.author.hex(), "body": each.emoji}
             for each in (entry.reactions if entry is not None else ())
         ],
         "status": {"self": SENT} if message.author == account.id else {},

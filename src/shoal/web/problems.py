@@ -41,6 +41,7 @@ _STATUS: Final = {
     "NotAMemberError": HTTPStatus.NOT_FOUND,
     "NotAnAdminError": HTTPStatus.FORBIDDEN,
     "NotEditableError": HTTPStatus.FORBIDDEN,
+    "NotReactedError": HTTPStatus.NOT_FOUND,
     "NotPermittedError": HTTPStatus.FORBIDDEN,
     "ObjectMissingError": HTTPStatus.NOT_FOUND,
     "ParametersError": HTTPStatus.BAD_REQUEST,

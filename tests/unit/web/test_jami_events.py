@@ -60,6 +60,10 @@ async def test_what_happens_in_a_conversation(site: Site) -> None:
     await group.react(said.id, "👍")
     reacted = await heard(opened, "reaction-added")
     assert (reacted["messageId"], reacted["reaction"]["body"]) == (str(said.id), "👍")
+    await group.unreact(said.id, "👍")
+    reaction = reacted["reaction"]["id"]
+    gone = {**about, "messageId": str(said.id), "reactionId": reaction}
+    assert await heard(opened, "reaction-removed") == gone
     await group.edit(said.id, "hullo")
     assert await heard(opened, "conversationUpdated") == about
     await group.leave()

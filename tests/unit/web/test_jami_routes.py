@@ -59,7 +59,12 @@ async def test_a_conversation_from_its_beginning_to_its_end(site: Site) -> None:
     assert (await site.ask("POST", f"{path}/reactions", json=reaction)).status_code == 204
     now = (await site.ask("GET", f"{path}/messages", params={"from": said["id"]})).json()
     assert [each["body"] for each in now if each["type"] == "text/plain"] == ["uno", "two"]
-    assert now[0]["reactions"] == [{"id": "", "author": site.account, "body": "👍"}]
+    (shown,) = now[0]["reactions"]
+    assert (shown["author"], shown["body"]) == (site.account, "👍")
+    taken_back = {"messageId": shown["id"]}  # as any message: it is edited to nothing
+    assert (await site.ask("POST", f"{path}/editmessage", json=taken_back)).status_code == 204
+    again = (await site.ask("GET", f"{path}/messages", params={"from": said["id"]})).json()
+    assert again[0]["reactions"] == []
     assert now[1]["reply-to"] == said["id"]
     gone = {"messageId": said["id"]}
     assert (await site.ask("POST", f"{path}/editmessage", json=gone)).status_code == 204

@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, Usage]] = {
     "edit": Usage("[#ID] TEXT", "give your message another text", True, True),
     "delete": Usage("[#ID]", "take your message back", True),
     "react": Usage("[#ID] EMOJI", "react; also by name: +1, heart, laugh, party", True, True),
+    "unreact": Usage("[#ID] EMOJI", "take your reaction back", True, True),
     "send": Usage("FILE", "send a file", False, True),
     "get": Usage("[#ID]", "fetch a file that was offered", True),
     "invite": Usage("WHO", "invite somebody into a group", False, True),
@@ -88,7 +89,7 @@ def read_order(line: str) -> Order:
         rest = rest.strip()
     if usage.needs and not rest:
         raise OrderError(f"/{verb} {usage.arguments}: {usage.summary}")
-    if verb == "react":
+    if verb in ("react", "unreact"):
         rest = EMOJI.get(rest.strip(":").lower(), rest)
     return Order(verb, label, rest)
 

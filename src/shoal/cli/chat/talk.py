@@ -59,6 +59,7 @@ class Talk:
             "edit": self._edit,
             "delete": self._delete,
             "react": self._react,
+            "unreact": self._unreact,
             "send": self._send_file,
             "get": self._get_file,
             "invite": self._invite,
@@ -204,7 +205,20 @@ class Talk:
 
     async def _react(self, order: Order) -> list[str]:
         to = await self._meant(order, not_by=self.me)
-        await self._about("conversation.react", to, emoji=order.rest)
+        reaction = await self._about("conversation.react", to, emoji=order.rest)
+        self.last_said = str(reaction["id"])
+        return []
+
+    async def _unreact(self, order: Order) -> list[str]:
+        if order.label:
+            to = await self._meant(order)
+        else:
+            await self._settled()
+            found = self.transcript.latest_reacted(order.rest, self.me)
+            if found is None:
+                raise OrderError(f"no message to which you reacted with {order.rest} is loaded")
+            to = found
+        await self._about("conversation.unreact", to, emoji=order.rest)
         return []
 
     async def _send_file(self, order: Order) -> list[str]:
@@ -260,11 +274,11 @@ class Talk:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_TIME):
                 # It comes by an event or with a page: there is nothing else to wait for.
-                while self.last_said and self.last_said not in self.transcript:  # noqa: ASYNC110
+                while self.last_said and not self.transcript.has(self.last_said):  # noqa: ASYNC110
                     await asyncio.sleep(LOOK)
 
-    async def _about(self, method: str, entry: Entry, **params: Any) -> None:
-        await self._call(method, conversation=self.id, message=entry.id, **params)
+    async def _about(self, method: str, entry: Entry, **params: Any) -> Any:
+        return await self._call(method, conversation=self.id, message=entry.id, **params)
 
     async def _meant(self, order: Order, *, by: str = "", not_by: str = "") -> Entry:
         """Return the message that an order is about.
@@ -310,7 +324,7 @@ class Talk:
         """Take an event of this conversation."""
         change: Entry | str | None = None
         match event["event"]:
-            case "message_taken" | "message_edited" | "message_reacted":
+            case "message_taken" | "message_edited" | "message_reacted" | "message_unreacted":
                 self.typing.pop(str(event["message"]["author"]), None)
                 change = self.transcript.take(event["message"])
                 await self._learn_unknown([] if change is None else [change])

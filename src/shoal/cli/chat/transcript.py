@@ -74,6 +74,14 @@ class Entry:
         return self.id[-LABEL:]
 
 
+@dataclass(slots=True)
+class _Reaction:
+    to: str
+    emoji: str
+    who: str
+    is_edited: bool = False
+
+
 class Transcript:
     """The messages that are loaded, oldest first."""
 
@@ -83,7 +91,8 @@ class Transcript:
         self._by_id: dict[str, Entry] = {}
         self._seen: set[str] = set()
         self._edits: dict[str, list[tuple[str, str]]] = {}  # edited: (author, body)
-        self._reactions: dict[str, list[tuple[str, str]]] = {}  # message: (emoji, who)
+        self._reactions: dict[str, _Reaction] = {}
+        self._waiting: dict[str, list[_Reaction]] = {}  # for the message that they are about
         self._first = 0
         self._next = 1
 
@@ -96,6 +105,16 @@ class Transcript:
     def get(self, message: str) -> Entry | None:
         """Return a message, if it is loaded."""
         return self._by_id.get(message)
+
+    def has(self, commit: str) -> bool:
+        """Whether a message, an edit or a reaction came, shown or not."""
+        return commit in self._seen
+
+    def latest_reacted(self, emoji: str, who: str) -> Entry | None:
+        """Return the latest message to which somebody reacts like that."""
+        return next(
+            (each for each in reversed(self.entries) if who in each.reactions.get(emoji, ())), None
+        )
 
     @property
     def is_full(self) -> bool:
@@ -148,7 +167,8 @@ class Transcript:
         if kind == "edit":
             return self._edit(str(message["edited"]), author, str(message["body"]), is_older)
         if kind == "text" and message["react_to"]:
-            return self._react(str(message["react_to"]), printable(message["body"]), author)
+            to, emoji = str(message["react_to"]), printable(message["body"])
+            return self._react(identifier, _Reaction(to, emoji, author))
         if kind == "file_offer" and message["edited"]:
             return self._edit(str(message["edited"]), author, "", is_older)
         if kind in KINDS_HIDDEN:
@@ -156,8 +176,8 @@ class Transcript:
         entry = self._entry(message, is_older=is_older)
         self._by_id[identifier] = entry
         insort(self.entries, entry, key=_order)
-        for emoji, who in self._reactions.pop(identifier, ()):
-            entry.reactions.setdefault(emoji, []).append(who)
+        for reaction in self._waiting.pop(identifier, ()):
+            _show(entry, reaction)
         for who, body in self._edits.pop(identifier, ()):
             _apply_edit(entry, who, body)
         return entry
@@ -184,6 +204,8 @@ class Transcript:
         )
 
     def _edit(self, edited: str, author: str, body: str, is_older: bool) -> Entry | None:
+        if (reaction := self._reactions.get(edited)) is not None:
+            return self._edit_reaction(reaction, author, body, is_older=is_older)
         entry = self._by_id.get(edited)
         if entry is None:
             # Pages come newest first, so an edit that is found later is an older one.
@@ -194,17 +216,49 @@ class Transcript:
             _apply_edit(entry, author, body)
         return entry
 
-    def _react(self, to: str, emoji: str, who: str) -> Entry | None:
-        entry = self._by_id.get(to)
+    def _react(self, identifier: str, reaction: _Reaction) -> Entry | None:
+        for who, body in self._edits.pop(identifier, ()):
+            if who == reaction.who:
+                reaction.emoji, reaction.is_edited = printable(body), True
+        self._reactions[identifier] = reaction
+        entry = self._by_id.get(reaction.to)
         if entry is None:
-            self._reactions.setdefault(to, []).append((emoji, who))
+            self._waiting.setdefault(reaction.to, []).append(reaction)
             return None
-        entry.reactions.setdefault(emoji, []).append(who)
+        _show(entry, reaction)
+        return entry
+
+    def _edit_reaction(
+        self, reaction: _Reaction, author: str, body: str, *, is_older: bool
+    ) -> Entry | None:
+        """Change a reaction, or take it back: only who reacted can."""
+        if author != reaction.who or (is_older and reaction.is_edited):
+            return None
+        entry = self._by_id.get(reaction.to)
+        if entry is not None:
+            _hide(entry, reaction)
+        reaction.emoji, reaction.is_edited = printable(body), True
+        if entry is not None:
+            _show(entry, reaction)
         return entry
 
 
 def _order(entry: Entry) -> int:
     return entry.order
+
+
+def _show(entry: Entry, reaction: _Reaction) -> None:
+    if reaction.emoji:
+        entry.reactions.setdefault(reaction.emoji, []).append(reaction.who)
+
+
+def _hide(entry: Entry, reaction: _Reaction) -> None:
+    if not reaction.emoji:
+        return
+    people = entry.reactions[reaction.emoji]
+    people.remove(reaction.who)
+    if not people:
+        del entry.reactions[reaction.emoji]
 
 
 def _apply_edit(entry: Entry, author: str, body: str) -> None:

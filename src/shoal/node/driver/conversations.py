@@ -13,7 +13,7 @@ from shoal.node.driver.conversation_state import ConversationState
 from shoal.node.driver.ids import account_of
 from shoal.node.driver.reading import Reading, search_all
 from shoal.swarm import Edit, FileOffer, Mode, Taken, Text, Unknown, membership
-from shoal.swarm.errors import NoSuchConversationError
+from shoal.swarm.errors import NoSuchConversationError, NotReactedError
 
 if TYPE_CHECKING:
     import os
@@ -259,6 +259,20 @@ class Conversation(ConversationState):
             SwarmError: it cannot be said.
         """
         return await self._say(Text(emoji, react_to=message))
+
+    async def unreact(self, message: CommitId, emoji: str) -> tuple[Message, ...]:
+        """Take a reaction of ours back; return what says so: one edit of each that was the same.
+
+        Raises:
+            NotReactedError: there is none like this.
+            SwarmError: it cannot be said.
+        """
+        reactions = await Reading(self._talking, self.id).reactions(message)
+        own = self._talking.own
+        ours = [each.id for each in reactions if (each.author, each.emoji) == (own, emoji)]
+        if not ours:
+            raise NotReactedError
+        return tuple([await self.edit(each, "") for each in ours])
 
     async def edit(self, message: CommitId, text: str) -> Message:
         """Replace the text of a message of ours; an empty text deletes it.

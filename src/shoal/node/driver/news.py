@@ -1,8 +1,8 @@
 """`account.events()`: what happens to one account, taken apart so that a `match` can read it.
 
-What a conversation tells comes as `MessageTaken`, `MessageEdited`, `MessageReacted` and as the
-events of `shoal.swarm.effects` that are named in `ConversationNews`; the rest are the events of
-`shoal.node.events` that are about this account.
+What a conversation tells comes as `MessageTaken`, `MessageEdited`, `MessageReacted`,
+`MessageUnreacted` and as the events of `shoal.swarm.effects` that are named in `ConversationNews`;
+the rest are the events of `shoal.node.events` that are about this account.
 """
 
 from __future__ import annotations
@@ -83,10 +83,29 @@ class MessageReacted:
     emoji: str
 
 
+@dataclass(frozen=True, slots=True)
+class MessageUnreacted:
+    """Somebody takes a reaction back.
+
+    Attributes:
+        message: the commit that takes it back: an edit.
+        to: the message that the reaction was about.
+        reaction: the commit that reacted.
+        emoji: how.
+    """
+
+    conversation: ConversationId
+    message: Message
+    to: CommitId
+    reaction: CommitId
+    emoji: str
+
+
 ConversationNews: TypeAlias = (
     MessageTaken
     | MessageEdited
     | MessageReacted
+    | MessageUnreacted
     | MessagesRefused
     | ConversationReady
     | ConversationDamaged
@@ -166,10 +185,12 @@ def take_apart(event: NodeEvent) -> Iterable[AccountEvent]:
 def news_of(conversation: ConversationId, taken: Taken) -> AccountEvent:
     """Return what a commit brings."""
     message = Message.of(taken)
-    match taken.content:
-        case Edit(edited, body):
+    match taken.content, taken.reaction:
+        case Edit(edited, ""), Text(emoji, react_to=CommitId() as to):
+            return MessageUnreacted(conversation, message, to, edited, emoji)
+        case Edit(edited, body), _:
             return MessageEdited(conversation, message, edited, body)
-        case Text(body, react_to=CommitId() as to):
+        case Text(body, react_to=CommitId() as to), _:
             return MessageReacted(conversation, message, to, body)
         case _:
             return MessageTaken(conversation, message)
@@ -201,7 +222,7 @@ def news_to_json(event: AccountEvent) -> dict[str, Any]:
     """Return an event as an object, with its name in lower case as "event"."""
     fields: dict[str, Any] = {"event": snake(type(event).__name__)}
     match event:
-        case MessageTaken() | MessageEdited() | MessageReacted():
+        case MessageTaken() | MessageEdited() | MessageReacted() | MessageUnreacted():
             fields |= {**plain(event), "message": message_to_json(event.message)}
         case RequestArrived(request):
             fields |= {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shoal.core import CommitId, ConversationId
     from shoal.node.driver.talking import Talking
     from shoal.swarm import Conversation, Taken
-    from shoal.swarm.driver import Hit, IndexLedger, Shown
+    from shoal.swarm.driver import Hit, IndexLedger, Reaction, Shown
 
 EXPORT_PAGE: Final = 500  # ours: messages of one look into the repository
 
@@ -63,6 +63,19 @@ class Reading:
         while found := await self._talking.read(self._id, look):
             for each in found:
                 yield each
+
+    async def reactions(self, message: CommitId) -> tuple[Reaction, ...]:
+        """Return the reactions to a message that count, the first one first.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+        """
+        _, ledger = await self._ready()
+        index = self._talking.index
+        found: tuple[Reaction, ...] = await self._talking.read(
+            self._id, lambda: shown(ledger, index, [message])[message].reactions
+        )
+        return found
 
     async def unread(self) -> int:
         """Return how many messages of others are new to us.

@@ -38,10 +38,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """Somebody's reaction to a message."""
+    """Somebody's reaction to a message.
+
+    Attributes:
+        id: the id of its commit.
+    """
 
     author: AccountId
     emoji: str
+    id: CommitId
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +180,7 @@ def _shown(database: sqlite3.Connection, number: int, index: Index, message: Com
     body, now = ("", None) if row is None else row
     text = body if now is None else now
     reactions = database.execute(
-        "SELECT standing, shown FROM node WHERE conversation = ? AND target = ? AND kind = ?"
+        "SELECT standing, shown, id FROM node WHERE conversation = ? AND target = ? AND kind = ?"
         " AND place IS NOT NULL AND shown <> '' ORDER BY place",
         (number, message, int(Kind.REACTION)),
     ).fetchall()
@@ -183,5 +188,8 @@ def _shown(database: sqlite3.Connection, number: int, index: Index, message: Com
         message,
         text,
         text != body,
-        tuple(Reaction(index.standing(by).account, emoji) for by, emoji in reactions),
+        tuple(
+            Reaction(index.standing(by).account, emoji, CommitId(name))
+            for by, emoji, name in reactions
+        ),
     )

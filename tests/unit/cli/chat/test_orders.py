@@ -22,6 +22,7 @@ from shoal.cli.chat.orders import COMMANDS, Order, OrderError, help_lines, read_
         ("/delete #a3f9", Order("delete", "#a3f9")),
         ("/react :heart:", Order("react", rest="❤️")),
         ("/react 🐟", Order("react", rest="🐟")),
+        ("/unreact #00ff heart", Order("unreact", "#00ff", "❤️")),
         ("/send my file.txt", Order("send", rest="my file.txt")),
         ("/invite #1", Order("invite", rest="#1")),
     ],

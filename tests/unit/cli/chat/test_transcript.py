@@ -74,6 +74,29 @@ def test_edits_and_reactions_are_shown_at_their_message() -> None:
     assert "0001" * 10 in transcript
 
 
+def test_reactions_that_are_taken_back_are_gone() -> None:
+    """As news or in an older page, before or after what they are about; only by their author."""
+    transcript = Transcript()
+    about = {"react_to": "0001" * 10}
+    transcript.add_page([text("0001", "hello"), text("0002", "👍", SHE, **about)])
+    (entry,) = transcript.entries
+    assert transcript.take(edit("0003", "0002", "", ME)) is None
+    assert transcript.latest_reacted("👍", SHE) is entry
+    assert transcript.take(edit("0004", "0002", "", SHE)) is entry
+    assert (entry.reactions, transcript.latest_reacted("👍", SHE)) == ({}, None)
+    assert transcript.take(edit("0004", "0002", "", SHE)) is None
+    assert transcript.has("0004" * 10)
+    transcript.take(text("0005", "♥", ME, **about))
+    assert transcript.take(edit("0006", "0005", "🐟", ME)) is entry
+    assert entry.reactions == {"🐟": [ME]}
+
+    transcript = Transcript()
+    assert transcript.add_page([edit("0003", "0002", "", ME), edit("0004", "0002", "", SHE)]) == []
+    assert transcript.add_page([text("0002", "👍", SHE, **about), text("0005", "♥", **about)]) == []
+    (entry,) = transcript.add_page([text("0001", "hello")])
+    assert entry.reactions == {"♥": [ME]}
+
+
 def test_an_older_edit_does_not_undo_a_newer_one() -> None:
     """A page of history may hold an edit of a message that is edited already."""
     transcript = Transcript()

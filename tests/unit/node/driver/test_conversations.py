@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from shoal.core import ConversationId
+from shoal.core import CommitId, ConversationId
 from shoal.identity.driver.files import TEMPORARY
 from shoal.node.driver import talking
 from shoal.node.driver.api.client import LocalClient
@@ -22,6 +22,7 @@ from shoal.swarm.errors import (
     CloneFailedError,
     ConversationDamagedError,
     NoSuchConversationError,
+    NotReactedError,
     SwarmFaultError,
 )
 from shoal.swarm.records import ConversationInfo
@@ -78,6 +79,30 @@ async def test_contacts_talk(both: Pair) -> None:
     assert (await messages(ours, 3))[1] == reply
     edited = await ours.edit(hello.id, "good day")
     assert (await messages(theirs, 4))[3] == edited
+
+
+async def test_reactions_are_taken_back(both: Pair) -> None:
+    """Ours, all that are the same, and nobody else's; it can be told when there is none."""
+    (_, alice), (_, bob) = both
+    ours, theirs = await become_contacts(alice, bob)
+    hello = await ours.send("hello")
+    await messages(theirs, 1)
+    for conversation, emoji in ((theirs, "👍"), (theirs, "👍"), (theirs, "♥"), (ours, "👍")):
+        await conversation.react(hello.id, emoji)
+    await messages(ours, 5)
+    first, second = await theirs.unreact(hello.id, "👍")
+    assert {type(each.content) for each in (first, second)} == {Edit}
+    await messages(ours, 7)
+    (entry,) = [each for each in await ours.entries() if each.message == hello]
+    kept = {(each.author, each.emoji) for each in entry.reactions}
+    assert kept == {(bob.id, "♥"), (alice.id, "👍")}
+    for conversation, message, emoji in (
+        (theirs, hello.id, "👍"),  # it was taken back
+        (ours, hello.id, "♥"),  # it is not ours
+        (ours, ours.id, "♥"),  # there is no such message
+    ):
+        with pytest.raises(NotReactedError):
+            await conversation.unreact(CommitId(message), emoji)
 
 
 async def test_a_full_queue_is_written_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,11 @@ from shoal.node import (
     MessageEdited,
     MessageReacted,
     MessageTaken,
+    MessageUnreacted,
 )
 from shoal.node.driver.api.client import SocketClient
 from shoal.node.driver.bus import QUEUE_MAX, EventBus
-from shoal.node.driver.news import conversation_of, news_to_json
+from shoal.node.driver.news import AccountEvent, conversation_of, news_to_json
 from shoal.node.events import AccountAdded, ConversationEvent
 from shoal.swarm.effects import Composing, MembersChanged, RequestArrived, RequestGone
 from shoal.swarm.records import ConversationRequest
@@ -44,10 +45,10 @@ async def read(events: AccountEvents, count: int) -> list[object]:
 
 
 async def test_what_is_said_is_taken_apart(both: Pair) -> None:
-    """A text, its edit, a reaction and typing, each as a class of its own, here and there."""
+    """A text, its edit, a reaction, one taken back, typing: each as a class, here and there."""
     (_, alice), (_, bob) = both
     ours, theirs = await become_contacts(alice, bob)
-    said = (MessageTaken, MessageEdited, MessageReacted)
+    said = (MessageTaken, MessageEdited, MessageReacted, MessageUnreacted)
     with (
         alice.events(*said, conversation=ours) as here,
         bob.events(*said, conversation=str(theirs.id)) as there,
@@ -56,13 +57,18 @@ async def test_what_is_said_is_taken_apart(both: Pair) -> None:
         hello = await ours.send("helo")
         edit = await ours.edit(hello.id, "hello")
         love = await ours.react(hello.id, "♥")
-        expected = [
+        (none,) = await ours.unreact(hello.id, "♥")
+        expected: list[AccountEvent] = [
             MessageTaken(ours.id, hello),
             MessageEdited(ours.id, edit, hello.id, "hello"),
             MessageReacted(ours.id, love, hello.id, "♥"),
+            MessageUnreacted(ours.id, none, hello.id, love.id, "♥"),
         ]
-        assert await read(here, 3) == expected
-        assert await read(there, 3) == expected
+        assert await read(here, 4) == expected
+        assert await read(there, 4) == expected
+        told = news_to_json(expected[-1])
+        assert (told["event"], told["to"]) == ("message_unreacted", str(hello.id))
+        assert (told["reaction"], told["message"]["kind"]) == (str(love.id), "edit")
         heard = asyncio.get_running_loop().create_task(read(typing, 1))
         while not heard.done():  # a notice that finds nobody is dropped
             await ours.set_composing()

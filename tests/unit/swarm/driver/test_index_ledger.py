@@ -19,7 +19,7 @@ from shoal.swarm import Conversation, MemoryStore, ObjectKind
 from shoal.swarm.contents import Edit, FileOffer, Text
 from shoal.swarm.driver import DiskStore, FirstStore, Index, IndexLedger
 from shoal.swarm.driver.index_questions import page, search, shown, unread
-from shoal.swarm.errors import ObjectMissingError, RepositoryError
+from shoal.swarm.errors import InvalidCommitError, ObjectMissingError, RepositoryError
 from tests.unit.swarm.people import ALICE, BOB, WALL_NOW, add, copy_objects, said, who
 
 if TYPE_CHECKING:
@@ -212,6 +212,14 @@ def test_what_people_see(desk: Desk) -> None:
     assert shown(ledger, index, [third])[third].is_deleted
     found = shown(ledger, index, [offered])[offered]
     assert [(each.author, each.emoji) for each in found.reactions] == [(who(BOB).account, "👍")]
+    reaction = found.reactions[0].id
+    with pytest.raises(InvalidCommitError, match="somebody else's"):
+        alice.say(Edit(reaction, ""), WALL_NOW + 8)
+    bob.say(Text("♥", react_to=offered), WALL_NOW + 7)
+    bob.say(Edit(reaction, ""), WALL_NOW + 7)
+    give(bob, alice)
+    (found,) = shown(ledger, index, [offered]).values()
+    assert [each.emoji for each in found.reactions] == ["♥"]
     assert [hit.id for hit in search(index, "picture", 5, alice.id)] == [offered]
     assert search(index, "picture", 5, ConversationId(bytes(20))) == ()
 

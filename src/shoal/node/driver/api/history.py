@@ -30,7 +30,8 @@ def describe_entry(own: Account, entry: Entry) -> dict[str, Any]:
         "is_edited": entry.is_edited,
         "is_deleted": entry.is_deleted,
         "reactions": [
-            {"author": str(each.author), "emoji": each.emoji} for each in entry.reactions
+            {"author": str(each.author), "emoji": each.emoji, "id": str(each.id)}
+            for each in entry.reactions
         ],
     }
 

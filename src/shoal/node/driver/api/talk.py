@@ -72,6 +72,15 @@ async def conversation_react(
     return message_to_json(await found.react(about, emoji))
 
 
+@method("conversation.unreact")
+async def conversation_unreact(
+    node: Node, account: str, conversation: str, message: str, emoji: str
+) -> list[dict[str, Any]]:
+    """Take a reaction of ours to a message back."""
+    found, about = await _message(node.accounts[account], conversation, message)
+    return [message_to_json(each) for each in await found.unreact(about, emoji)]
+
+
 @method("conversation.set_displayed")
 async def conversation_set_displayed(
     node: Node, account: str, conversation: str, message: str

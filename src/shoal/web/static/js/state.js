@@ -188,6 +188,7 @@ function happened(event) {
     // falls through
     case "message_edited":
     case "message_reacted":
+    case "message_unreacted":
       stoppedTyping(event.conversation, event.message.author);
       soon(`latest ${event.conversation}`, async () => {
         await Promise.all([readConversations(), readLast(event.conversation)]);
