@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Literal
 
@@ -288,6 +289,14 @@ async def look_around(ada: Person) -> None:
     await page.get_by_label("Colours").select_option("dark")
     await page.get_by_label("Language").select_option("de")
     await expect(page.get_by_role("heading", name="Einstellungen")).to_be_visible()
+    # What its account listens to is searched for as long as the account is there.
+    await expect(page.get_by_role("list", name="Searches").first).to_be_visible()
+    dht = page.get_by_role("region", name="DHT, network")
+    await expect(dht).to_contain_text(
+        re.compile(r"[0-9a-f]{8}…\s*listen · IPv4 · \d+ of \d+ nodes answered")
+    )
+    await expect(page.get_by_role("img", name=re.compile("lines to [0-9]+ keys"))).to_be_visible()
+    assert await page.locator(".ring .sought:not(.past)").count()
     await ada.photograph("6-settings")
     assert await ada.barriers() == []
 

@@ -123,6 +123,7 @@ def _send(
 ) -> None:
     context = search.side.context
     context.count_request(("get", "put", "refresh")[purpose])
+    search.run.note_asked(near)
     if near.writing is None:
         near.writing = {}
     writer = _Writer(search, operation, near)
@@ -144,6 +145,7 @@ class _Writer:
     def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
         """Go on from a probe to writing; or note that the value is kept."""
         self._forget(request)
+        self.search.run.note_answered(self.near)
         near, operation = self.near, self.operation
         if request.purpose == PROBE:
             rows = reply.fields.rows() if reply.fields is not None else ()
@@ -165,6 +167,7 @@ class _Writer:
     def on_refusal(self, request: Request, error: wire.Error, now: float) -> None:
         """A wrong token: get a new one. An unknown value: store it again."""
         self._forget(request)
+        self.search.run.note_answered(self.near)
         near, operation = self.near, self.operation
         if error.code == WRONG_TOKEN:
             near.node.token = None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shoal.core.records import dataclass
+from shoal.dht.runs import REPORTS_MAX
 
 if TYPE_CHECKING:
     from shoal.core import Entropy, InfoHash
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from shoal.dht.operations import ListenGroup, PutOperation
     from shoal.dht.query import Query
     from shoal.dht.requests import RequestEngine
+    from shoal.dht.runs import Run
     from shoal.dht.storage import Storage
     from shoal.dht.types import TypeRegistry
 
@@ -52,6 +56,7 @@ class Context:
     groups: dict[InfoHash, dict[Query, ListenGroup]]
     puts: dict[tuple[InfoHash, int], PutOperation]
     wakeups: Deadlines[Sleeper]
+    ended_runs: deque[Run] = field(default_factory=partial(deque, maxlen=REPORTS_MAX))
 
     def count_request(self, name: str) -> None:
         """Note that a request of that name was made."""

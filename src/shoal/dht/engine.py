@@ -26,6 +26,7 @@ from shoal.dht.operations import GetOperation, ListenGroup, PutOperation
 from shoal.dht.query import Query, Where
 from shoal.dht.receiver import Receiver
 from shoal.dht.requests import Pinger, RequestEngine
+from shoal.dht.runs import SearchReport, SearchState, reports
 from shoal.dht.search import FIND, Search
 from shoal.dht.side import NodeCounts, Side, is_martian
 from shoal.dht.storage import Storage, StoredValue
@@ -245,6 +246,7 @@ class DhtEngine:
                 search = side.searches.get(operation.key)
                 if search is not None and operation in search.gets:
                     search.gets.remove(operation)
+                    search.rest(SearchState.STOPPED, now)
         group = self._listens.pop(op, None)
         if group is not None:
             group.leave(op, now)
@@ -353,6 +355,11 @@ class DhtEngine:
         """Return the searches of a family, for display."""
         side = self._sides.get(family)
         return [] if side is None else list(side.searches.values())
+
+    def search_reports(self, now: float) -> list[SearchReport]:
+        """Tell of searches that are under way, and of those of the last minute, for display."""
+        searches = [one for side in self._sides.values() for one in side.searches.values()]
+        return reports(searches, self._context.ended_runs, now)
 
     @property
     def storage(self) -> Storage:
@@ -516,6 +523,7 @@ class DhtEngine:
             search = side.searches.get(operation.key)
             if search is not None:
                 search.remove_put(operation.value.id)
+                search.rest(SearchState.STOPPED, now)
 
     def _end_ping(self, op: int, *, ok: bool) -> None:
         if self._pings.pop(op, None) is not None:
@@ -532,6 +540,7 @@ class DhtEngine:
             search = side.searches.get(group.key)
             if search is not None:
                 search.remove_listening(group.query, now)
+                search.rest(SearchState.STOPPED, now)
         del groups[group.query]
         if not groups:
             del self._context.groups[group.key]

@@ -58,6 +58,7 @@ class Subscription:
         """The node acknowledged; a token in the acknowledgement was noted before."""
         self.request = None
         self.is_open = True
+        self.listening.search.run.note_answered(self.near)
         self.near.node.auth_errors = 0
         self.renewal_at = now + self.listening.renewal
         if reply.values:
@@ -68,6 +69,7 @@ class Subscription:
         """A wrong token: get a new one, then subscribe afresh."""
         self.request = None
         self.is_open = False
+        self.listening.search.run.note_answered(self.near)
         self.renewal_at = -inf
         if error.code == WRONG_TOKEN:
             node = self.near.node
@@ -169,6 +171,7 @@ class Listening:
             VERSION,
         )
         context.count_request("listen")
+        self.search.run.note_asked(near)
         subscription.request = context.requests.ask(near.node, message, subscription, 0, None, now)
 
     def _forget_overdue(self, now: float) -> None:

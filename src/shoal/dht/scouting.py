@@ -86,4 +86,5 @@ class Scouting:
         self._asked.add(node.id)
         context.count_request("find")
         message = wire.Find(node.take_tid(), context.own_id, search.key, search.side.want())
-        self._open.append(context.requests.ask(node, message, search, SCOUT, None, now))
+        search.run.asked += 1
+        self._open.append(context.requests.ask(node, message, search, SCOUT, search.run, now))

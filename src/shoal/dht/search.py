@@ -26,6 +26,7 @@ from shoal.dht import wire
 from shoal.dht.announcing import announce, next_announcement
 from shoal.dht.listening import Listening
 from shoal.dht.query import Condition, Field, Query
+from shoal.dht.runs import Purpose, Run, SearchState
 from shoal.dht.scouting import SCOUT, Scouting, is_astray
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ FIND, GET, PAGE = range(3)  # purposes of requests
 class SearchNode:
     """A node in one search, and how far it has been used."""
 
-    __slots__ = ("acks", "asking", "distance", "node", "pages", "probes",
+    __slots__ = ("acks", "answered_in", "asked_in", "asking", "distance", "node", "pages", "probes",
                  "replied_at", "slow", "writing")  # fmt: skip
 
     def __init__(self, node: Node, distance: int) -> None:
@@ -70,6 +71,8 @@ class SearchNode:
         self.writing: dict[int, Request] | None = None  # puts, refreshes and probes by value id
         self.acks: dict[int, float] | None = None  # when each value kept there wants a reminder
         self.probes: dict[int, int | None] | None = None  # seq that a probe found; None: absent
+        self.asked_in: Run | None = None  # the last run that asked it
+        self.answered_in: Run | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -93,7 +96,7 @@ class Search:
 
     __slots__ = ("_distances", "_retry_wait", "_scouting", "_wake_at", "gets", "heard",
                  "is_expired", "is_gone", "is_locating", "key", "listenings", "nodes", "number",
-                 "puts", "refilled_at", "side", "used_at")  # fmt: skip
+                 "puts", "refilled_at", "run", "side", "used_at")  # fmt: skip
 
     is_over = False  # it always wants to be woken
 
@@ -117,6 +120,7 @@ class Search:
         self._retry_wait = RETRY_FIRST
         self._wake_at = inf
         self._scouting: Scouting | None = None
+        self.run = Run(key, side.family, now)
 
     @property
     def is_attached(self) -> bool:
@@ -192,12 +196,12 @@ class Search:
     def add_get(self, operation: GetOperation, now: float) -> None:
         """Work on a get or query."""
         self.gets.append(operation)
-        self._use(now)
+        self._use(Purpose.GET, now)
 
     def locate(self, now: float) -> None:
         """Find the nodes around the key, for the routing table's sake."""
         self.is_locating = True
-        self._use(now)
+        self._use(Purpose.FIND, now)
 
     def add_put(self, operation: PutOperation, now: float) -> None:
         """Announce a value."""
@@ -209,14 +213,14 @@ class Search:
             near.forget_value(value_id)
             if near.writing and (request := near.writing.pop(value_id, None)) is not None:
                 self.side.context.requests.drop(request, now)
-        self._use(now)
+        self._use(Purpose.PUT, now)
 
     def add_listening(self, query: Query, now: float) -> None:
         """Keep subscriptions for *query* at the closest nodes."""
         if query not in self.listenings:
             self.listenings[query] = Listening(query, self)
             self.side.make_lasting(self)
-        self._use(now)
+        self._use(Purpose.LISTEN, now)
 
     def remove_put(self, value_id: int) -> None:
         """Announce that value no more."""
@@ -241,7 +245,16 @@ class Search:
         if not self.listenings and not any(put.is_permanent for put in self.puts.values()):
             self.side.make_passing(self)
 
-    def _use(self, now: float) -> None:
+    def rest(self, state: SearchState, now: float) -> None:
+        """If nothing is wanted any more, this run has ended like that."""
+        if self.run.ended is None and not self.is_attached:
+            self.run.end(state, now)
+            self.side.context.ended_runs.append(self.run)
+
+    def _use(self, purpose: Purpose, now: float) -> None:
+        if self.run.ended is not None:
+            self.run = Run(self.key, self.side.family, now)
+        self.run.serve(purpose)
         self.used_at = now
         if now - self.refilled_at > 1.0 or len(self.nodes) < WIDTH:
             self.refill(now)
@@ -253,6 +266,7 @@ class Search:
         """Do whatever the present state of the nodes allows."""
         if not (self.gets or self.puts or self.listenings or self.is_locating):
             self.heard.clear()
+            self.rest(SearchState.DONE, now)
             return
         front = self.front()
         if not front:
@@ -266,9 +280,11 @@ class Search:
             self._write(front, now)
             if level == len(front) and self.is_locating:
                 self.is_locating = False
+                self.rest(SearchState.DONE, now)
                 self.side.located(self.key, now)
             if not self.is_attached:
                 self.heard.clear()
+                self.rest(SearchState.DONE, now)
                 return
         self._ask_on(front, level, now)
         if self.puts or self.listenings:
@@ -385,6 +401,7 @@ class Search:
         request = self.side.context.requests.ask(
             near.node, message, self, purpose, (near, operation), now
         )
+        self.run.note_asked(near)
         if near.asking is None:
             near.asking = {}
         near.asking[operation] = request
@@ -429,6 +446,7 @@ class Search:
         if self.puts or self.listenings:
             self.wake_at(now + self._retry_wait, now)
             self._retry_wait = min(2 * self._retry_wait, RETRY_MAX)
+        self.rest(SearchState.FAILED, now)
         if were_there_any:
             self.side.search_expired(now)
 
@@ -443,6 +461,8 @@ class Search:
     def on_answer(self, request: Request, reply: wire.Reply, now: float) -> None:
         """Learn from an answer, then go on."""
         if request.purpose == SCOUT:
+            run: Run = request.context  # type: ignore[assignment]  # scouting.py says so
+            run.take_answer(request.node.number ^ self.number)
             self._end_scout(request, now)
             return
         near, operation = _asked(request)
@@ -451,6 +471,7 @@ class Search:
             self._count_page(near, operation)
         else:
             near.replied_at = now
+            self.run.note_answered(near)
             self._retry_wait = RETRY_FIRST
             if near.asking:
                 near.asking.pop(operation, None)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from shoal.crypto.identity import Identity
     from shoal.dht.discovery import ServiceDiscovered
+    from shoal.dht.runs import SearchReport
     from shoal.dht.types import TypeRegistry
 
 _log = logging.getLogger(__name__)
@@ -317,6 +318,14 @@ class NodeLifecycle:
         """Return the good nodes that we know, those nearest to us first."""
         runtime = self._opened()
         return runtime.engine.export_nodes(runtime.now)
+
+    def searches(self) -> list[SearchReport]:
+        """Return the searches that are under way, then those that ended within the last minute.
+
+        The newest come first, and there are 64 at most. Behind a proxy there are none: it searches.
+        """
+        runtime = self._opened()
+        return runtime.engine.search_reports(runtime.now)
 
     def insert_node(self, node_id: InfoHash, addr: Address) -> None:
         """Know a node that was learned of elsewhere, and ask it."""

@@ -8,6 +8,7 @@ from shoal.node.driver.api.registry import METHODS
 
 if TYPE_CHECKING:
     from shoal.dht import DhtNode
+    from shoal.dht.runs import SearchReport
     from shoal.node.driver.node import Node
 
 method = METHODS.method
@@ -16,7 +17,7 @@ NODES_MAX: Final = 2_000  # ours: of one DHT node, in one answer
 
 
 def describe(dht: DhtNode) -> dict[str, Any]:
-    """Return a DHT node, whom it knows, and what went through it."""
+    """Return a DHT node, whom it knows, what it searches for, and what went through it."""
     udp = dht.stats().udp
     return {
         "node_id": str(dht.node_id),
@@ -26,11 +27,25 @@ def describe(dht: DhtNode) -> dict[str, Any]:
         "nodes": [
             {"id": str(node_id), "addr": str(addr)} for node_id, addr in dht.nodes()[:NODES_MAX]
         ],
+        "searches": [_search(each) for each in dht.searches()],
         "traffic": {"received": udp.received, "sent": udp.sent},
+    }
+
+
+def _search(report: SearchReport) -> dict[str, Any]:
+    return {
+        "key": str(report.key),
+        "family": report.family.name.lower(),
+        "purposes": [each.value for each in report.purposes],
+        "state": report.state.value,
+        "asked": report.asked,
+        "answered": report.answered,
+        "nearest": report.nearest,
+        "seconds": round(report.seconds, 3),
     }
 
 
 @method("node.map", is_local=True)
 async def node_map(node: Node) -> list[dict[str, Any]]:
-    """List the DHT nodes of this node, with whom each knows and how much it has heard and said."""
+    """List the DHT nodes of this node: whom each knows, what it searches for, its traffic."""
     return [describe(each) for each in node.dht_nodes]

@@ -52,6 +52,13 @@ export function moment(wall) {
   return new Intl.DateTimeFormat(place(), isToday ? { timeStyle: "short" } : { day: "numeric", month: "short" }).format(then);
 }
 
+// How long something took: seconds, minutes or hours.
+export function lasted(seconds) {
+  const [unit, length] = [["hour", 3600], ["minute", 60], ["second", 1]].find(([, each]) => seconds >= each) ?? ["second", 1];
+  const style = { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: unit === "second" ? 1 : 0 };
+  return new Intl.NumberFormat(place(), style).format(seconds / length);
+}
+
 export function size(bytes) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));

@@ -1,12 +1,13 @@
-// The network: the ring of the DHT, connections with the ways they took, attempts.
+// The network: the ring of the DHT, searches in it, connections with the ways they took, attempts.
 import { useEffect, useState } from "preact/hooks";
 import { api } from "./api.js";
 import { html } from "./html.js";
-import { t } from "./i18n.js";
+import { lasted, t } from "./i18n.js";
 import { Ring } from "./ring.js";
 import { account, ask, attempt, nameOf } from "./state.js";
 
 const EVERY = 3000; // milliseconds between two looks
+const SEARCHES_SHOWN = 8; // the others are a click away
 
 export function Network() {
   const [seen, setSeen] = useState(null);
@@ -51,7 +52,7 @@ export function Network() {
 const Dht = ({ dht }) => html`<section aria-labelledby=${`dht-${dht.node_id}`}>
   <h2 id=${`dht-${dht.node_id}`}>${t("dht", { network: dht.network })}</h2>
   <div class="dht">
-    <${Ring} own=${dht.node_id} nodes=${dht.nodes} />
+    <${Ring} own=${dht.node_id} nodes=${dht.nodes} searches=${dht.searches} />
     <dl>
       <dt>${t("dht.status")}</dt>
       <dd><span class=${`badge ${dht.status}`}>${t(`dht.${dht.status}`)}</span></dd>
@@ -62,7 +63,42 @@ const Dht = ({ dht }) => html`<section aria-labelledby=${`dht-${dht.node_id}`}>
       ${Object.entries(dht.traffic).map(([name, count]) => html`<dt>${t(`traffic.${name}`)}</dt><dd>${count}</dd>`)}
     </dl>
   </div>
+  <${Searches} id=${`searches-${dht.node_id}`} searches=${dht.searches} />
 </section>`;
+
+// What the node looks for: what is under way comes first, then what ended within the last minute.
+function Searches({ id, searches }) {
+  const rows = (some) => html`<ul class="rows" aria-labelledby=${id}>
+    ${some.map((each, index) => html`<${Search} key=${index} search=${each} />`)}
+  </ul>`;
+  const others = searches.slice(SEARCHES_SHOWN);
+  return html`<h3 id=${id}>${t("searches")}</h3>
+    ${searches.length === 0 && html`<p class="empty">${t("searches.none")}</p>`}
+    ${searches.length > 0 && rows(searches.slice(0, SEARCHES_SHOWN))}
+    ${others.length > 0 &&
+    html`<details>
+      <summary>${t("searches.more", { count: others.length })}</summary>
+      ${rows(others)}
+    </details>`}`;
+}
+
+function Search({ search }) {
+  const { asked, answered, nearest, seconds } = search;
+  const facts = [
+    search.purposes.map((each) => t(`search.${each}`)).join(", "),
+    { ipv4: "IPv4", ipv6: "IPv6" }[search.family],
+    t("search.answered", { asked, answered }),
+    nearest !== null && t("search.nearest", { count: nearest }),
+    lasted(seconds),
+  ];
+  return html`<li>
+    <span class="who">
+      <code title=${search.key}>${search.key.slice(0, 8)}…</code>
+      <span class="hint">${facts.filter(Boolean).join(" · ")}</span>
+    </span>
+    <span class=${`badge search-${search.state}`}>${t(`search.${search.state}`)}</span>
+  </li>`;
+}
 
 const Connection = ({ connection }) => html`<li>
   <span class="who">

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal.core import InfoHash
 from shoal.node.driver.api.client import LocalClient
 from tests.unit.node.driver.conftest import eventually
 
@@ -23,3 +24,29 @@ async def test_each_dht_node_tells_whom_it_knows(
     assert told["nodes"] == [{"id": str(other.node_id), "addr": f"127.0.0.1:{other.port}"}]
     assert told["port"] == first.dht_nodes[0].port
     assert min(told["traffic"].values()) > 0
+
+
+async def test_each_dht_node_tells_what_it_searches_for(
+    both: tuple[tuple[Node, Account], tuple[Node, Account]],
+) -> None:
+    """What its account listens to, and whom somebody looked up within the last minute."""
+    (node, _), (second, _) = both
+    key = InfoHash.from_text("whom somebody looks up")
+    dht = node.dht_nodes[0]
+    await dht.wait_connected()
+    assert await dht.get(key) == []
+    (told,) = await LocalClient(node).call("node.map")
+    (looked_up,) = [each for each in told["searches"] if each["key"] == str(key)]
+    assert looked_up.pop("seconds") >= 0
+    distance = int.from_bytes(key) ^ int.from_bytes(second.dht_nodes[0].node_id)
+    assert looked_up == {
+        "key": str(key),
+        "family": "ipv4",
+        "purposes": ["get"],
+        "state": "done",
+        "asked": 1,
+        "answered": 1,
+        "nearest": distance.bit_length(),
+    }
+    assert any("listen" in each["purposes"] for each in told["searches"])
+    assert len(told["searches"]) == len(dht.searches())
