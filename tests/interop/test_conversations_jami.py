@@ -82,9 +82,11 @@ def talk(speaker: Talk, others: Sequence[Talk], subject: str) -> None:
         other.wait_text(f"👍 {subject}", first)
         other.wait_text(f"{subject}: said in error")
     speaker.edit(second, "")
+    speaker.unreact(first, f"👍 {subject}")
     speaker.type()
     for other in others:
         other.wait_deleted(second)
+        other.wait_unreacted(first, f"👍 {subject}")
 
 
 def let_time_pass() -> None:

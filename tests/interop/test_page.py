@@ -185,6 +185,21 @@ async def change_what_was_said(ada: Person, bob: Person) -> None:
     await choose(ada, "Hello Ada", "React")
     await message(ada, "Hello Ada").get_by_role("button", name="React with 👍").click()
     await expect(message(bob, "Hello Ada").get_by_text("👍").first).to_be_visible()
+    button = message(ada, "Hello Ada").locator(".reactions").get_by_role("button")
+    await expect(button).to_have_attribute("aria-pressed", "true")
+    theirs = message(bob, "Hello Ada").locator(".reactions").get_by_role("button")
+    await expect(theirs).to_have_attribute("aria-pressed", "false")
+    await theirs.click()
+    await expect(button).to_contain_text("2")
+    await theirs.click()
+    await expect(theirs).to_have_attribute("aria-pressed", "false")
+    await expect(button).not_to_contain_text("2")
+    await button.click()
+    await expect(theirs).to_have_count(0)
+    again = message(ada, "Hello Ada").get_by_role("button", name="React with 👍")
+    await expect(again).to_have_attribute("aria-pressed", "false")
+    await again.click()
+    await expect(theirs).to_contain_text("👍")
     await choose(ada, "Hello Ada", "Reply")
     await ada.page.get_by_label("Message", exact=True).fill("An answer")
     await ada.page.keyboard.press("Enter")
@@ -278,6 +293,14 @@ async def look_around(ada: Person) -> None:
     page = ada.page
     await page.get_by_role("link", name="Network").click()
     await expect(page.get_by_role("img", name="Ring of the DHT with 2 nodes")).to_be_visible()
+    # What its account listens to is searched for as long as the account is there.
+    await expect(page.get_by_role("list", name="Searches").first).to_be_visible()
+    dht = page.get_by_role("region", name="DHT, network")
+    await expect(dht).to_contain_text(
+        re.compile(r"[0-9a-f]{8}…\s*listen · IPv4 · \d+ of \d+ nodes answered")
+    )
+    await expect(page.get_by_role("img", name=re.compile("lines to [0-9]+ keys"))).to_be_visible()
+    assert await page.locator(".ring .sought:not(.past)").count()
     connections = page.get_by_role("region", name="Connections")
     await expect(connections.get_by_text("local network").first).to_be_visible()
     await ada.photograph("5-network")
@@ -289,14 +312,6 @@ async def look_around(ada: Person) -> None:
     await page.get_by_label("Colours").select_option("dark")
     await page.get_by_label("Language").select_option("de")
     await expect(page.get_by_role("heading", name="Einstellungen")).to_be_visible()
-    # What its account listens to is searched for as long as the account is there.
-    await expect(page.get_by_role("list", name="Searches").first).to_be_visible()
-    dht = page.get_by_role("region", name="DHT, network")
-    await expect(dht).to_contain_text(
-        re.compile(r"[0-9a-f]{8}…\s*listen · IPv4 · \d+ of \d+ nodes answered")
-    )
-    await expect(page.get_by_role("img", name=re.compile("lines to [0-9]+ keys"))).to_be_visible()
-    assert await page.locator(".ring .sought:not(.past)").count()
     await ada.photograph("6-settings")
     assert await ada.barriers() == []
 

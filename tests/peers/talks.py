@@ -65,6 +65,10 @@ class Talk(Protocol):
         """React to a message."""
         ...
 
+    def unreact(self, message: str, emoji: str) -> None:
+        """Take a reaction back."""
+        ...
+
     def show(self, message: str) -> None:
         """Tell the others that all up to a message was seen."""
         ...
@@ -79,6 +83,10 @@ class Talk(Protocol):
 
     def wait_deleted(self, message: str) -> None:
         """Wait until its user was shown that a message was taken back."""
+        ...
+
+    def wait_unreacted(self, message: str, emoji: str) -> None:
+        """Wait until its user was shown that a reaction, which it was shown, was taken back."""
         ...
 
     def wait_shown(self, uri: str, message: str) -> None:
@@ -150,6 +158,10 @@ class ShoalTalk:
         """React to a message."""
         self.host.run(self.conversation.react(CommitId.from_hex(message), emoji))
 
+    def unreact(self, message: str, emoji: str) -> None:
+        """Take a reaction back."""
+        self.host.run(self.conversation.unreact(CommitId.from_hex(message), emoji))
+
     def show(self, message: str) -> None:
         """Tell the others that all up to a message was seen."""
         self.host.run(self.conversation.set_displayed(CommitId.from_hex(message)))
@@ -211,6 +223,21 @@ class ShoalTalk:
     def wait_deleted(self, message: str) -> None:
         """Wait until a message was taken back."""
         self.wait_text("", message)
+
+    def wait_unreacted(self, message: str, emoji: str) -> None:
+        """Wait until a reaction to a message counts no more."""
+
+        def are_there() -> bool:
+            entries = self.host.run(self.conversation.entries(10_000))
+            (about,) = (each for each in entries if str(each.message.id) == message)
+            return any(each.emoji == emoji for each in about.reactions)
+
+        until(
+            lambda: not are_there(),
+            f"{emoji} taken back at {self.host.namespace.host}",
+            PATIENCE,
+            pause=_PAUSE,
+        )
 
     def wait_shown(self, uri: str, message: str) -> None:
         """Wait until it is known here that *uri* has seen a message."""
@@ -300,6 +327,10 @@ class JamiTalk:
         """React to a message."""
         self._send(emoji, message, _REACT)
 
+    def unreact(self, message: str, emoji: str) -> None:
+        """Take a reaction back: edit it to nothing, as Jami's clients do."""
+        self._send("", self._reaction(message, emoji), _EDIT)
+
     def show(self, message: str) -> None:
         """Tell the others that all up to a message was seen."""
         self._call("setMessageDisplayed", f"swarm:{self.id}", message, _DISPLAYED)
@@ -321,6 +352,19 @@ class JamiTalk:
             _MESSAGE_SIGNALS,
             f"{message} deleted",
             lambda said: '"body": ""' in said and message in said,
+        )
+
+    def wait_unreacted(self, message: str, emoji: str) -> None:
+        """Wait until its user was shown that a reaction was taken back.
+
+        2026 says so; 13.7 has no signal of reactions, and passes the edit on to its clients.
+        """
+        reaction = self._reaction(message, emoji)
+        if self.account.daemon.kind == OLD:
+            self.wait_deleted(reaction)
+            return
+        self._wait_signal(
+            ("reactionRemoved",), f"{emoji} taken back", lambda said: reaction in said
         )
 
     def wait_shown(self, uri: str, message: str) -> None:
@@ -414,6 +458,18 @@ class JamiTalk:
             return None
 
         return until(find, f"{text!r} said by {self._name}", PATIENCE)
+
+    def _reaction(self, message: str, emoji: str) -> str:
+        """Return the id of a reaction, as soon as it is known."""
+
+        def find() -> str | None:
+            for signal in self._signals(("messageReceived", "reactionAdded")):
+                said = signal.body[-1]
+                if (said.get("react-to"), said.get("body")) == (message, emoji):
+                    return str(said["id"])
+            return None
+
+        return until(find, f"{emoji} about {message} at {self._name}", PATIENCE, pause=_PAUSE)
 
     def _signals(self, names: tuple[str, ...], after: int = 0) -> list[Signal]:
         """Signals about this conversation at this account."""

@@ -53,9 +53,27 @@ function Reactions({ entry }) {
   return html`<ul class="reactions" aria-label=${t("reactions")}>
     ${[...by].map(
       ([emoji, those]) =>
-        html`<li title=${those.map((each) => nameOf(each.author)).join(", ")}>${emoji} ${those.length > 1 && those.length}</li>`,
+        html`<li><${Reaction} ...${{ entry, emoji }} title=${those.map((each) => nameOf(each.author)).join(", ")}>
+          ${emoji} ${those.length > 1 && those.length}
+        <//></li>`,
     )}
   </ul>`;
+}
+
+// Says whether we react like that; pressed, we do, and pressed again we do not.
+function Reaction({ entry, emoji, children, ...attributes }) {
+  const isOurs = entry.reactions.some((each) => each.emoji === emoji && each.author === account.value.id);
+  const about = { conversation: openId.value, message: entry.id, emoji };
+  const press = () => ask(isOurs ? "conversation.unreact" : "conversation.react", about);
+  return html`<${Act}
+    class="small"
+    aria-pressed=${String(isOurs)}
+    disabled=${entry.is_deleted && !isOurs}
+    onPress=${press}
+    ...${attributes}
+  >
+    ${children}
+  <//>`;
 }
 
 const MARKS = { sending: "…", sent: "✓", delivered: "✓✓", displayed: "✓✓" };
@@ -71,7 +89,6 @@ function Receipt({ entry }) {
 function Actions({ entry, isOurs, onReply, onEdit }) {
   const [isShown, setShown] = useState(false);
   const about = { conversation: openId.value, message: entry.id };
-  const react = (emoji) => () => ask("conversation.react", { ...about, emoji });
   const remove = async () => {
     if (confirm(t("delete.sure"))) await ask("conversation.delete", about);
   };
@@ -79,7 +96,7 @@ function Actions({ entry, isOurs, onReply, onEdit }) {
     <button type="button" class="small" onClick=${() => onReply(entry)}>${t("reply")}</button>
     <details class="emoji">
       <summary>${t("react")}</summary>
-      ${EMOJI.map((each) => html`<${Act} class="small" aria-label=${t("react.with", { emoji: each })} onPress=${react(each)}>${each}<//>`)}
+      ${EMOJI.map((each) => html`<${Reaction} ...${{ entry, emoji: each }} aria-label=${t("react.with", { emoji: each })}>${each}<//>`)}
     </details>
     ${isOurs && entry.kind === "text" && html`<button type="button" class="small" onClick=${() => onEdit(entry)}>${t("edit")}</button>`}
     ${isOurs && html`<button type="button" class="small" onClick=${() => setShown(true)}>${t("journey.show")}</button>`}
