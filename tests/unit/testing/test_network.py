@@ -26,6 +26,8 @@ def test_people_talk(shoal_network: LoopbackNetwork, tmp_path: Path) -> None:
     heard = theirs.expect("hello", by=alice)
     theirs.react(heard, "👋")
     talk.expect_reaction("👋")
+    theirs.unreact(heard, "👋")
+    talk.expect_edit("")
     theirs.say("good day", reply_to=heard)
     assert talk.expect(re.compile("good")).author == bob.id
     talk.edit(hello, "hello!")
