@@ -43,6 +43,7 @@ def test_what_changes_something_is_not_taken_for_reading() -> None:
     """The verbs that read are listed; all others write."""
     for name in ("account.remove", "conversation.send", "contact.add", "device.revoke", "connect"):
         assert scope_of(name).endswith(":write")
+    assert scope_of("conversation.unreact") == "conversations:write"
     for name in ("account.list", "conversation.messages", "node.events", "name.lookup"):
         assert scope_of(name).endswith(":read")
 

@@ -9,7 +9,7 @@ import pytest
 
 from shoal.core import CommitId
 from shoal.node.driver.api.client import LocalClient
-from shoal.swarm.errors import ObjectMissingError
+from shoal.swarm.errors import NotReactedError, ObjectMissingError
 from tests.unit.node.driver.conftest import PATIENCE
 from tests.unit.node.driver.test_conversations import become_contacts, messages
 
@@ -76,6 +76,12 @@ async def test_histories(both: Pair) -> None:
     ]
     entries = await api.call("conversation.entries", **about, count=1)
     assert [each["text"] for each in entries] == ["one more"]
+    (reaction,) = (await api.call("conversation.entries", **about))[-4]["reactions"]
+    like_that = {**about, "message": str(hello.id), "emoji": "👍"}
+    (taken_back,) = await api.call("conversation.unreact", **like_that)
+    assert (taken_back["kind"], taken_back["edited"]) == ("edit", reaction["id"])
+    with pytest.raises(NotReactedError):
+        await api.call("conversation.unreact", **like_that)
     assert await api.call("conversation.reindex", account=str(bob.id)) == [
         {"conversation": str(theirs.id)}
     ]
