@@ -127,6 +127,18 @@ def test_lasting_ones_are_told_of_for_as_long_as_they_last() -> None:
     )
 
 
+def test_listens_count_whom_they_subscribed_at() -> None:
+    """Right after a put nobody has to be asked: the four closest nodes are known."""
+    world = World(12)
+    reader = world.peers[3]
+    assert reader.put(Value(b"x", id=1)).ok
+    reader.listen()
+    world.run(5.0)
+    found = reader.engine.search_reports(world.network.now)
+    (report,) = [one for one in found if one.key == KEY and one.purposes == (Purpose.LISTEN,)]
+    assert (report.state, report.asked, report.answered) == (SearchState.LASTING, 4, 4)
+
+
 def test_the_search_for_our_own_place_is_told_of() -> None:
     """A node looks around itself when it has joined."""
     world = World(2)
