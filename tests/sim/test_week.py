@@ -155,6 +155,9 @@ class Week:
             each.events.clear()
 
 
+SWAYING: Final = 2_000  # objects: what is stored comes and goes; five days of leaks were far more
+
+
 @pytest.mark.timeout(400)
 def test_a_week_under_load_is_flat() -> None:
     """After two days nothing grows any more, each part is bounded, and the node still serves."""
@@ -175,7 +178,7 @@ def test_a_week_under_load_is_flat() -> None:
     assert highest["nodes"] <= 1000
     assert highest["searches"] <= 64
     assert 1 <= highest["subscriptions"] <= 100
-    assert week.objects() < 1.05 * settled
+    assert week.objects() < settled + SWAYING
     assert week.watched.stats.malformed > 3000
     assert sum(visitor.served for visitor in week.visitors) > 3 * served
     assert week.watched.status[0].value == "connected"
