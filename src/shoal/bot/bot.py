@@ -168,7 +168,7 @@ class Bot:
                 raise HandlerError(f"there is a task {called} already")
             self._tasks[called] = handler
             # `later` finds the name at the function that it is given; its type has no such thing.
-            handler.__shoal_task__ = called  # type: ignore[attr-defined]
+            handler.__shoal_task__ = called  # type: ignore[attr-defined]  # a mark
             return handler
 
         return register

@@ -274,6 +274,7 @@ class Talk:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_TIME):
                 # It comes by an event or with a page: there is nothing else to wait for.
+                # The transcript is written by another task, and has no event for it.
                 while self.last_said and not self.transcript.has(self.last_said):  # noqa: ASYNC110
                     await asyncio.sleep(LOOK)
 
