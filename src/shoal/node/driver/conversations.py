@@ -153,17 +153,23 @@ class Conversation(ConversationState):
         return result
 
     async def entries(
-        self, count: int = 50, *, before: CommitId | None = None
+        self,
+        count: int = 50,
+        *,
+        before: CommitId | None = None,
+        after: CommitId | None = None,
+        around: CommitId | None = None,
     ) -> tuple[Entry, ...]:
-        """Return the latest *count* messages as people see them, or those before one.
+        """Return the latest *count* messages as people see them, or those next to one.
 
-        The oldest comes first. Edits are applied, reactions stand beside what they are about.
+        The oldest comes first. Edits are applied, reactions stand beside what they are about. Of
+        *before*, *after* and *around* one is given, or none; only *around* has that message itself.
 
         Raises:
             NoSuchConversationError: we are not in it any more.
-            ObjectMissingError: there is no message *before*.
+            ObjectMissingError: there is no such message.
         """
-        found = await Reading(self._talking, self.id).entries(count, before)
+        found = await Reading(self._talking, self.id).entries(count, before, after, around)
         return tuple(Entry.of(taken, shown) for taken, shown in found)
 
     async def export(self) -> AsyncIterator[Entry]:

@@ -6,7 +6,15 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from shoal.swarm.driver import after, page, search, shown, unread
+from shoal.swarm.driver import (
+    page,
+    page_after,
+    page_around,
+    said_after,
+    search,
+    shown,
+    unread,
+)
 from shoal.swarm.errors import ObjectMissingError
 
 if TYPE_CHECKING:
@@ -27,20 +35,34 @@ class Reading:
         self._talking = talking
         self._id = identifier
 
-    async def entries(self, count: int, before: CommitId | None) -> list[tuple[Taken, Shown]]:
-        """Return what people see, the oldest first.
+    async def entries(
+        self,
+        count: int,
+        before: CommitId | None = None,
+        after: CommitId | None = None,
+        around: CommitId | None = None,
+    ) -> list[tuple[Taken, Shown]]:
+        """Return what people see, the oldest first: the latest, or one of three other parts.
 
         Raises:
             NoSuchConversationError: we are not in it any more.
-            ObjectMissingError: there is no message *before*.
+            ObjectMissingError: there is no such message.
         """
         history, ledger = await self._ready()
 
-        def look() -> list[tuple[Taken, Shown]]:
+        def names() -> list[CommitId] | None:
+            if around is not None:
+                return page_around(ledger, count, around)
+            if after is not None:
+                return page_after(ledger, count, after)
             found = page(ledger, count, before)
+            return None if found is None else found[::-1]
+
+        def look() -> list[tuple[Taken, Shown]]:
+            found = names()
             if found is None:
-                raise ObjectMissingError(before or b"")
-            return self._look(history, ledger, found[::-1])
+                raise ObjectMissingError(around or after or before or b"")
+            return self._look(history, ledger, found)
 
         result: list[tuple[Taken, Shown]] = await self._talking.read(self._id, look)
         return result
@@ -56,7 +78,7 @@ class Reading:
 
         def look() -> list[tuple[Taken, Shown]]:
             nonlocal place
-            rows = after(ledger, EXPORT_PAGE, place)
+            rows = said_after(ledger, EXPORT_PAGE, place)
             place = rows[-1][0] if rows else place
             return self._look(history, ledger, [name for _, name in rows])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.core import AccountId, CommitId, ConversationId
 from shoal.core.records import dataclass
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from shoal.swarm.driver.index import Index
     from shoal.swarm.driver.index_ledger import IndexLedger
+
+_PLACE_MAX: Final = 2**62  # above all
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +138,47 @@ def page(ledger: IndexLedger, count: int, before: CommitId | None = None) -> lis
 
     None if *before* is not in the conversation.
     """
-    top = None if before is None else ledger.place(before)
-    if before is not None and top is None:
+    top = _PLACE_MAX if before is None else ledger.place(before)
+    return None if top is None else _older(ledger, top, count)
+
+
+def page_after(ledger: IndexLedger, count: int, message: CommitId) -> list[CommitId] | None:
+    """Return what people see below a message, the oldest first; None if it is not there."""
+    place = ledger.place(message)
+    return None if place is None else _newer(ledger, place, count)
+
+
+def page_around(ledger: IndexLedger, count: int, message: CommitId) -> list[CommitId] | None:
+    """Return what people see above and below a message, and itself, the oldest first.
+
+    None if it is not in the conversation.
+    """
+    place = ledger.place(message)
+    if place is None:
         return None
+    newer = _newer(ledger, place, count // 2)
+    return _older(ledger, place + 1, count - len(newer))[::-1] + newer
+
+
+def _older(ledger: IndexLedger, top: int, count: int) -> list[CommitId]:
+    return _seen(ledger, "place < ? ORDER BY place DESC", top, count)
+
+
+def _newer(ledger: IndexLedger, place: int, count: int) -> list[CommitId]:
+    return _seen(ledger, "place > ? ORDER BY place", place, count)
+
+
+def _seen(ledger: IndexLedger, where: str, place: int, count: int) -> list[CommitId]:
     rows = ledger.ask(
         lambda database: database.execute(
-            "SELECT id FROM node WHERE conversation = ? AND place < ? AND kind IN (?, ?)"
-            " ORDER BY place DESC LIMIT ?",
-            (
-                *(ledger.number, 2**62 if top is None else top),
-                *(int(Kind.MESSAGE), int(Kind.EVENT), count),
-            ),
+            f"SELECT id FROM node WHERE conversation = ? AND kind IN (?, ?) AND {where} LIMIT ?",  # noqa: S608 - our own SQL
+            (ledger.number, int(Kind.MESSAGE), int(Kind.EVENT), place, count),
         ).fetchall()
     )
     return [CommitId(name) for (name,) in rows]
 
 
-def after(ledger: IndexLedger, count: int, place: int) -> list[tuple[int, CommitId]]:
+def said_after(ledger: IndexLedger, count: int, place: int) -> list[tuple[int, CommitId]]:
     """Return all that was said after a place in the line, the oldest first, and where each is."""
     rows = ledger.ask(
         lambda database: database.execute(

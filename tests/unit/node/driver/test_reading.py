@@ -29,6 +29,31 @@ async def unread_are(conversation: Conversation, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_parts_of_a_history(both: Pair) -> None:
+    """What stands before, after and around a message."""
+    (first, alice), (_, bob) = both
+    ours, _ = await become_contacts(alice, bob)
+    said = [(await ours.send(f"number {number}")).id for number in range(5)]
+    api = LocalClient(first)
+    about = {"account": str(alice.id), "conversation": str(ours.id)}
+    for count, part, wanted in [
+        (2, {"before": said[3]}, said[1:3]),
+        (2, {"after": said[1]}, said[2:4]),
+        (3, {"around": said[2]}, said[1:4]),
+        (4, {"around": said[4]}, said[1:]),
+        (2, {}, said[3:]),
+    ]:
+        assert [each.message.id for each in await ours.entries(count, **part)] == wanted
+        by_name = {name: str(message) for name, message in part.items()}
+        found = await api.call("conversation.entries", **about, count=count, **by_name)
+        assert [each["id"] for each in found] == list(map(str, wanted))
+    nobody = CommitId(bytes(20))
+    with pytest.raises(ObjectMissingError):
+        await ours.entries(after=nobody)
+    with pytest.raises(ObjectMissingError):
+        await ours.entries(around=nobody)
+
+
 async def test_histories(both: Pair) -> None:
     """What the one says the other finds, counts and exports, edits applied."""
     (_, alice), (second, bob) = both

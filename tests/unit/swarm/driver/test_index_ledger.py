@@ -18,7 +18,14 @@ from shoal.core import CommitId, ConversationId
 from shoal.swarm import Conversation, MemoryStore, ObjectKind
 from shoal.swarm.contents import Edit, FileOffer, Text
 from shoal.swarm.driver import DiskStore, FirstStore, Index, IndexLedger
-from shoal.swarm.driver.index_questions import page, search, shown, unread
+from shoal.swarm.driver.index_questions import (
+    page,
+    page_after,
+    page_around,
+    search,
+    shown,
+    unread,
+)
 from shoal.swarm.errors import InvalidCommitError, ObjectMissingError, RepositoryError
 from tests.unit.swarm.people import ALICE, BOB, WALL_NOW, add, copy_objects, said, who
 
@@ -209,6 +216,16 @@ def test_what_people_see(desk: Desk) -> None:
     assert pages[0] == offered
     assert (page(ledger, 100, pages[-1]) or [])[0] == said(bob)[4]
     assert page(ledger, 1, CommitId(bytes(20))) is None
+    line = (page(ledger, 100) or [])[::-1]
+    for place, name in enumerate(line):
+        assert page_after(ledger, 3, name) == line[place + 1 :][:3]
+        around = page_around(ledger, 4, name) or []
+        assert name in around
+        first = line.index(around[0])
+        assert line[first : first + len(around)] == around
+        assert len(around) == min(4, place + 1 + min(2, len(line) - place - 1))
+    assert page_after(ledger, 1, CommitId(bytes(20))) is None
+    assert page_around(ledger, 1, CommitId(bytes(20))) is None
     assert shown(ledger, index, [third])[third].is_deleted
     found = shown(ledger, index, [offered])[offered]
     assert [(each.author, each.emoji) for each in found.reactions] == [(who(BOB).account, "👍")]

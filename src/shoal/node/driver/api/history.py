@@ -76,13 +76,25 @@ async def conversation_unread(
 
 @method("conversation.entries", is_local=True)
 async def conversation_entries(
-    node: Node, account: str, conversation: str, count: int = 50, before: str = ""
+    node: Node,
+    account: str,
+    conversation: str,
+    count: int = 50,
+    before: str = "",
+    after: str = "",
+    around: str = "",
 ) -> list[dict[str, Any]]:
-    """Return messages as people see them: edits applied, reactions beside; oldest first."""
+    """Return messages as people see them: edits applied, reactions beside; oldest first.
+
+    The latest, or those before, after or around one of them.
+    """
     own = node.accounts[account]
     found = await find_conversation(own, conversation)
-    limit = CommitId.from_hex(before) if before else None
-    entries = await found.entries(max(0, min(count, FOUND_MAX)), before=limit)
+    limits = {"before": before, "after": after, "around": around}
+    entries = await found.entries(
+        max(0, min(count, FOUND_MAX)),
+        **{name: CommitId.from_hex(limit) for name, limit in limits.items() if limit},
+    )
     return [describe_entry(own, each) for each in entries]
 
 
