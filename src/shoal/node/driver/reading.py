@@ -142,9 +142,12 @@ async def search_all(
     Raises:
         RepositoryError: the index cannot be read.
     """
+    generation, doubtful = talking.index.generation, _lost(talking)
     found = await asyncio.to_thread(search, talking.index, text, count, conversation)
-    if lost := _lost(talking):  # it was damaged, and is made anew
-        for each, ledger in lost:
+    if talking.index.generation != generation:  # it was damaged, and may be whole again by now
+        doubtful = _all(talking)
+    if doubtful := doubtful or _lost(talking):
+        for each, ledger in doubtful:  # one at a time, in its thread: it is made anew, if it must
             await talking.read(each, partial(ledger.line, None))
         found = await asyncio.to_thread(search, talking.index, text, count, conversation)
     return _of_ours(talking, found)
@@ -157,5 +160,9 @@ def _of_ours(talking: Talking, found: tuple[Hit, ...]) -> tuple[Hit, ...]:
 
 def _lost(talking: Talking) -> list[tuple[ConversationId, IndexLedger]]:
     """Return the conversations that the index has lost."""
+    return [(each, ledger) for each, ledger in _all(talking) if ledger.is_lost]
+
+
+def _all(talking: Talking) -> list[tuple[ConversationId, IndexLedger]]:
     ready = [each for each, session in talking.engine.sessions.items() if session.is_ready]
-    return [(each, ledger) for each in ready if (ledger := talking.ledger(each)).is_lost]
+    return [(each, talking.ledger(each)) for each in ready]
