@@ -7,11 +7,13 @@ import { ask, attempt } from "./state.js";
 
 const TYPING_EVERY = 6000; // milliseconds between two signs of typing
 
-export function Composer({ id, reply, edited, onDone, onEditLast }) {
+const drafts = new Map(); // by conversation: what was written, and not sent yet
+
+export function Composer({ id, reply, edited, onDone, onSaid, onEditLast }) {
   const box = useRef(null);
   const told = useRef(0);
   useEffect(() => {
-    if (edited) box.current.value = edited.text;
+    box.current.value = edited ? edited.text : (drafts.get(id) ?? "");
     if (reply || edited) box.current.focus();
     grow(box.current);
   }, [reply, edited]);
@@ -27,19 +29,27 @@ export function Composer({ id, reply, edited, onDone, onEditLast }) {
     ask("conversation.set_composing", { conversation: id, is_active: isActive }).catch(() => {});
   };
 
+  const put = (text) => {
+    box.current.value = text;
+    if (!edited) drafts.set(id, text);
+    grow(box.current);
+  };
+
   const send = async () => {
     const text = box.current.value.trim();
     if (!text) return;
-    box.current.value = "";
-    grow(box.current);
+    put("");
     told.current = 0;
     const sent = await attempt(() =>
       edited
         ? ask("conversation.edit", { conversation: id, message: edited.id, text })
         : ask("conversation.send", { to: id, text, ...(reply && { reply_to: reply.id }) }),
     );
-    if (sent) onDone();
-    else box.current.value = text;
+    if (!sent) put(text);
+    else {
+      onDone();
+      if (!edited) onSaid();
+    }
   };
 
   const press = (event) => {
@@ -47,7 +57,6 @@ export function Composer({ id, reply, edited, onDone, onEditLast }) {
       event.preventDefault();
       send();
     } else if (event.key === "Escape") {
-      if (edited) box.current.value = "";
       onDone();
     } else if (event.key === "ArrowUp" && !box.current.value) {
       event.preventDefault();
@@ -90,7 +99,7 @@ export function Composer({ id, reply, edited, onDone, onEditLast }) {
       placeholder=${t("message")}
       onKeyDown=${press}
       onInput=${(event) => {
-        grow(event.currentTarget);
+        put(event.currentTarget.value);
         tell(Boolean(event.currentTarget.value));
       }}
       onBlur=${() => tell(false)}

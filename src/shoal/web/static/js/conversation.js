@@ -7,7 +7,7 @@ import { html } from "./html.js";
 import { t } from "./i18n.js";
 import { MessageView } from "./message.js";
 import { Act, Face } from "./parts.js";
-import { route } from "./route.js";
+import { go, route, to } from "./route.js";
 import {
   account,
   attempt,
@@ -15,29 +15,38 @@ import {
   nameOf,
   open,
   openId,
+  readAround,
   readLatest,
+  readNewer,
   readOlder,
   readWishes,
   seen,
+  toLatest,
   typing,
   wishes,
 } from "./state.js";
 
 export function Conversation() {
   const id = openId.value;
+  const wanted = route.value[2];
+  const hasNewer = entries.value[id]?.hasNewer ?? false;
   const [reply, setReply] = useState(null);
   const [edited, setEdited] = useState(null);
   useEffect(() => {
     setReply(null);
     setEdited(null);
     attempt(async () => {
-      await readLatest(id);
+      if (!wanted) await readLatest(id);
       if (open.value?.is_ready) await readWishes(id);
     });
     const look = () => attempt(() => seen(id));
     addEventListener("focus", look);
     return () => removeEventListener("focus", look);
   }, [id, open.value?.is_ready]);
+  useEffect(() => {
+    if (wanted) attempt(() => readAround(id, wanted));
+    else if (hasNewer) attempt(() => toLatest(id));
+  }, [id, wanted, open.value?.is_ready]);
   if (!open.value) return html`<main id="main"><p class="empty">${t("conversation.gone")}</p></main>`;
   const ours = entries.value[id]?.list.filter((each) => each.author === account.value.id && isText(each)) ?? [];
   const drop = (event) => {
@@ -57,6 +66,7 @@ export function Conversation() {
         setReply(null);
         setEdited(null);
       }}
+      onSaid=${() => wanted && go("conversation", id)}
     />
   </main>`;
 }
@@ -97,24 +107,25 @@ const isNews = (entry, index, list) =>
 const isSaid = (entry) => entry?.kind === "text" || entry?.kind === "file_offer";
 
 function Messages({ id, onReply, onEdit }) {
-  const { list, hasMore } = entries.value[id] ?? { list: [], hasMore: false };
+  const { list, hasMore, hasNewer } = entries.value[id] ?? { list: [] };
   const box = useRef(null);
-  const place = useRef({ isAtEnd: true, height: 0, first: "" });
-  const last = list.at(-1)?.id;
+  const place = useRef({ isAtEnd: true, height: 0, first: "", last: "" });
+  const last = list.at(-1);
   const wanted = route.value[2];
   useLayoutEffect(() => {
     const { isAtEnd, height, first } = place.current;
-    if (isAtEnd) box.current.scrollTop = box.current.scrollHeight;
+    const isSaid = last && last.id !== place.current.last && last.author === account.value.id;
+    if (isAtEnd || isSaid) box.current.scrollTop = box.current.scrollHeight;
     else if (first !== list[0]?.id) box.current.scrollTop += box.current.scrollHeight - height;
-    place.current = { ...place.current, height: box.current.scrollHeight, first: list[0]?.id };
+    place.current = { ...place.current, height: box.current.scrollHeight, first: list[0]?.id, last: last?.id };
   });
   useEffect(() => {
     place.current.isAtEnd = !wanted;
     if (wanted) document.getElementById(`message-${wanted}`)?.scrollIntoView({ block: "center" });
-  }, [id, wanted, list.length > 0]);
+  }, [id, wanted, list.some((each) => each.id === wanted)]);
   const scrolled = () => {
     const { scrollTop, scrollHeight, clientHeight } = box.current;
-    place.current.isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
+    place.current.isAtEnd = !hasNewer && scrollHeight - scrollTop - clientHeight < 40;
     place.current.height = scrollHeight;
   };
   const isGroup = open.value.mode !== "one_to_one";
@@ -126,7 +137,7 @@ function Messages({ id, onReply, onEdit }) {
     tabindex="0"
     ref=${box}
     onScroll=${scrolled}
-    data-last=${last}
+    data-last=${last?.id}
   >
     ${hasMore && html`<${Act} class="older" onPress=${() => readOlder(id)}>${t("older")}<//>`}
     ${list.filter(isNews).map(
@@ -141,6 +152,11 @@ function Messages({ id, onReply, onEdit }) {
           onEdit=${onEdit}
         />`,
     )}
+    ${hasNewer &&
+    html`<p class="newer">
+      <${Act} onPress=${() => readNewer(id)}>${t("newer")}<//>
+      <a href=${to("conversation", id)}>${t("latest")}</a>
+    </p>`}
     <${Typing} id=${id} />
   </div>`;
 }

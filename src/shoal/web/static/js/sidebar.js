@@ -1,8 +1,8 @@
 // The list on the left: who we are, conversations, search, ways to the other pages.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { isConnected } from "./api.js";
 import { html } from "./html.js";
-import { clock, moment, t } from "./i18n.js";
+import { moment, t } from "./i18n.js";
 import { noteOf } from "./message.js";
 import { Avatar, Face } from "./parts.js";
 import { route, to } from "./route.js";
@@ -12,6 +12,7 @@ import {
   ask,
   attempt,
   choose,
+  conversations,
   invitations,
   latest,
   nameOf,
@@ -67,31 +68,53 @@ function Me() {
 }
 
 function Search({ setFound }) {
-  const search = (event) => {
-    const text = event.currentTarget.value.trim();
-    if (!text) setFound(null);
-    else attempt(async () => setFound(await ask("conversation.search", { text })));
-  };
-  return html`<input
-    type="search"
-    class="search"
-    placeholder=${t("search")}
-    aria-label=${t("search.messages")}
-    onInput=${search}
-  />`;
+  const [text, setText] = useState("");
+  const [isHere, setHere] = useState(false);
+  const where = isHere ? openId.value : "";
+  useEffect(() => {
+    if (!text) {
+      setFound(null);
+      return undefined;
+    }
+    let isWanted = true; // until something else is looked for
+    attempt(async () => {
+      const found = await ask("conversation.search", { text, ...(where && { conversation: where }) });
+      if (isWanted) setFound(found);
+    });
+    return () => {
+      isWanted = false;
+    };
+  }, [text, where]);
+  return html`<search class="search">
+    <input
+      type="search"
+      placeholder=${t("search")}
+      aria-label=${t("search.messages")}
+      onInput=${(event) => setText(event.currentTarget.value.trim())}
+    />
+    ${text &&
+    openId.value &&
+    html`<label class="check">
+      <input type="checkbox" checked=${isHere} onChange=${(event) => setHere(event.currentTarget.checked)} />
+      ${t("search.here")}
+    </label>`}
+  </search>`;
 }
 
 const Found = ({ found }) => html`<ul class="list" aria-label=${t("found")}>
   ${found.length === 0 && html`<li class="empty" role="status">${t("found.nothing")}</li>`}
-  ${found.map(
-    (each) =>
-      html`<li>
-        <a href=${to("conversation", each.conversation, each.id)}>
-          <span class="line"><strong>${each.author_name}</strong><time>${clock(each.wall_time)}</time></span>
-          <span class="preview">${each.text}</span>
-        </a>
-      </li>`,
-  )}
+  ${found.map((each) => {
+    const title = conversations.value.find(({ id }) => id === each.conversation)?.title ?? "";
+    return html`<li>
+      <a href=${to("conversation", each.conversation, each.id)}>
+        <span class="line">
+          <span class="title"><strong>${each.author_name}</strong>${title !== each.author_name && ` · ${title}`}</span>
+          <time>${moment(each.wall_time)}</time>
+        </span>
+        <span class="preview">${each.text}</span>
+      </a>
+    </li>`;
+  })}
 </ul>`;
 
 // What was said last, in a few words.

@@ -23,7 +23,7 @@ export const requests = signal([]); // who asks to become a contact
 export const invitations = signal([]); // to groups
 export const unread = signal({}); // by conversation
 export const people = signal({}); // by id
-export const entries = signal({}); // by conversation: { list, hasMore }
+export const entries = signal({}); // by conversation: { list, hasMore, hasNewer }
 export const typing = signal({}); // by conversation: { account: until }
 export const statuses = signal({}); // by message of ours: how far it has come with all
 export const transfers = signal({}); // by message
@@ -122,18 +122,52 @@ export async function readWishes(id) {
   wishes.value = { ...wishes.value, [id]: { ...found, title: profile.name } };
 }
 
-// The latest messages; those that were read before stay.
+const isReady = (id) => conversations.value.find((each) => each.id === id)?.is_ready;
+
+const keep = (id, part) => {
+  entries.value = { ...entries.value, [id]: part };
+};
+
+// The latest messages; those that were read before stay, also where they are older ones alone.
 export async function readLatest(id) {
-  if (!conversations.value.find((each) => each.id === id)?.is_ready) return;
-  const known = entries.value[id];
-  const latest = await ask("conversation.entries", { conversation: id, count: PAGE });
-  const first = latest[0]?.id;
-  const at = known?.list.findIndex((each) => each.id === first) ?? -1;
-  const older = at > 0 ? known.list.slice(0, at) : [];
-  const hasMore = at >= 0 ? known.hasMore : latest.length === PAGE;
-  entries.value = { ...entries.value, [id]: { list: [...older, ...latest], hasMore } };
+  if (!isReady(id)) return;
+  if (entries.value[id]?.hasNewer) await readAgain(id);
+  else merge(id, await ask("conversation.entries", { conversation: id, count: PAGE }));
   await readStatuses(id);
   if (document.hasFocus() && openId.value === id) await seen(id);
+}
+
+function merge(id, latest) {
+  const known = entries.value[id];
+  if (known?.hasNewer) return; // older ones are shown by now
+  const at = known?.list.findIndex((each) => each.id === latest[0]?.id) ?? -1;
+  const older = at > 0 ? known.list.slice(0, at) : [];
+  keep(id, { list: [...older, ...latest], hasMore: at >= 0 ? known.hasMore : latest.length === PAGE });
+}
+
+// The latest messages, and those alone.
+export async function toLatest(id) {
+  keep(id, undefined);
+  await readLatest(id);
+}
+
+// An older message, with what was said before and after it, unless it is there.
+export async function readAround(id, message) {
+  if (!isReady(id) || entries.value[id]?.list.some((each) => each.id === message)) return;
+  const list = await ask("conversation.entries", { conversation: id, count: PAGE, around: message });
+  if (route.value[2] !== message) return; // nobody wants to see it any more
+  keep(id, { list, hasMore: true, hasNewer: true });
+  await readStatuses(id);
+}
+
+// What stands there of older messages, as it is now.
+async function readAgain(id) {
+  const { list } = entries.value[id];
+  const middle = list[Math.floor(list.length / 2)].id;
+  const fresh = await ask("conversation.entries", { conversation: id, count: list.length, around: middle });
+  const known = entries.value[id];
+  const now = new Map(fresh.map((each) => [each.id, each]));
+  if (known) keep(id, { ...known, list: known.list.map((each) => now.get(each.id) ?? each) });
 }
 
 // How far our latest messages have come.
@@ -144,18 +178,29 @@ export async function readStatuses(id) {
 }
 
 export async function readOlder(id) {
+  const [first] = entries.value[id]?.list ?? [];
+  if (!first) return;
+  const older = await ask("conversation.entries", { conversation: id, count: PAGE, before: first.id });
   const known = entries.value[id];
-  if (!known?.hasMore || !known.list.length) return;
-  const before = known.list[0].id;
-  const older = await ask("conversation.entries", { conversation: id, count: PAGE, before });
-  const hasMore = older.length === PAGE;
-  entries.value = { ...entries.value, [id]: { list: [...older, ...known.list], hasMore } };
+  if (known?.list[0]?.id !== first.id) return; // something else is shown by now
+  keep(id, { ...known, list: [...older, ...known.list], hasMore: older.length === PAGE });
+}
+
+export async function readNewer(id) {
+  const last = entries.value[id]?.list.at(-1);
+  if (!last) return;
+  const newer = await ask("conversation.entries", { conversation: id, count: PAGE, after: last.id });
+  const known = entries.value[id];
+  if (known?.list.at(-1)?.id !== last.id) return;
+  keep(id, { ...known, list: [...known.list, ...newer], hasNewer: newer.length === PAGE });
+  if (newer.length < PAGE) await readLatest(id);
 }
 
 // Tell the others that we have seen all there is.
 export async function seen(id) {
-  const last = entries.value[id]?.list.at(-1);
-  if (!last || !unread.value[id]) return;
+  const { list, hasNewer } = entries.value[id] ?? {};
+  const last = list?.at(-1);
+  if (!last || hasNewer || !unread.value[id]) return;
   unread.value = { ...unread.value, [id]: 0 };
   await ask("conversation.set_displayed", { conversation: id, message: last.id });
 }
