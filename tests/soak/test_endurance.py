@@ -1,6 +1,7 @@
 """A Shoal node that works for hours among real peers: still trusted, no larger than at the start.
 
-`SHOAL_SOAK_HOURS` sets how long, one hour by default.
+`SHOAL_SOAK_HOURS` sets how long, one hour by default; with `SHOAL_SOAK_SPEED` the peers' clocks run
+so many times as fast, and these are hours by their clocks.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from tests.peers.peer import key_of, shown
-from tests.peers.pool import DHTNODE, OPENDHT, SHOAL, connected
+from tests.peers.pool import DHTNODE, KINDS, OPENDHT, SHOAL, connected
 from tests.peers.shoal import ShoalPeer
+from tests.peers.wire_peer import plain_value
 from tests.peers.worker_peer import WorkerPeer
+from tests.soak.fast_clock import SPEED, fast_clocks
 
 if TYPE_CHECKING:
     from tests.peers.pool import PeerPool
 
+__all__ = ["fast_clocks"]
+
 HOURS: Final = float(os.environ.get("SHOAL_SOAK_HOURS", "1"))
-ROUND: Final = 5.0  # seconds between two rounds of work
+ROUND: Final = max(5.0 / SPEED, 1.0)  # seconds between two rounds: work takes the time it takes
 
 
 def resident_bytes(pid: int) -> int:
@@ -30,8 +37,27 @@ def resident_bytes(pid: int) -> int:
     raise AssertionError("no VmRSS in the process's status")
 
 
+@pytest.mark.skipif(SPEED == 1, reason="test_values_expire measures it by true clocks")
+@pytest.mark.parametrize("kind", KINDS)
+def test_clocks_are_fast(pool: PeerPool, measured: list[str], kind: str) -> None:
+    """What makes the day short works: a value's ten minutes pass so much sooner, and no sooner."""
+    peer, wire, key = pool.start(kind), pool.wire(is_client=True), bytes.fromhex(key_of("clock"))
+    to = "127.0.0.1", peer.port
+    assert len(wire.put(to, key, [plain_value(1, b"x")])) == 1
+    start = time.monotonic()
+    while wire.ask(to, "get", {"h": key, "w": []}).values:
+        time.sleep(0.1)
+    after = time.monotonic() - start
+    measured.append(f"{kind}, clock {SPEED} times as fast: a value expired after {after:.1f} s")
+    assert 590.0 / SPEED < after < 610.0 / SPEED + 5.0
+
+
 def test_memory_is_flat_and_peers_stay(pool: PeerPool, measured: list[str]) -> None:
-    """Case 5: nobody blacklists us; values by all are found by all; memory does not grow."""
+    """Case 5: nobody blacklists us; values by all are found by all; memory does not grow.
+
+    Values that are put once are found at once, those that last as long as the test does, so that
+    their owners must refresh them at nodes whose tokens have changed since.
+    """
     node = pool.start(SHOAL, is_unlimited=False)
     assert isinstance(node, ShoalPeer)
     peers = [
@@ -42,8 +68,10 @@ def test_memory_is_flat_and_peers_stay(pool: PeerPool, measured: list[str]) -> N
     connected(*peers)
     listener = peers[2]
     assert isinstance(listener, WorkerPeer)
+    for number, peer in enumerate(peers):
+        assert peer.put(key_of(f"lasting {number}"), b"lasting", permanent=True).ok
     samples: list[int] = []
-    deadline = time.monotonic() + HOURS * 3600
+    deadline = time.monotonic() + HOURS * 3600 / SPEED
     rounds = 0
     while time.monotonic() < deadline:
         key = key_of(f"endurance {rounds}")
@@ -51,16 +79,20 @@ def test_memory_is_flat_and_peers_stay(pool: PeerPool, measured: list[str]) -> N
         data = f"value-{rounds}".encode()
         assert putter.put(key, data).ok, rounds
         assert shown(getter.get(key)) == [data], rounds
+        lasting = key_of(f"lasting {rounds // 4 % 4}")  # by each in turn, asked for by each in turn
+        assert shown(getter.get(lasting)) == [b"lasting"], rounds
         for number in range(20):  # from others, so that storage and searches turn over
             listener.begin_put(key_of(f"bulk {rounds} {number}"), os.urandom(2000))
         samples.append(resident_bytes(node.process.pid))
         rounds += 1
         time.sleep(ROUND)
-    assert all(peer.good_nodes() >= 2 for peer in peers)
+    good = [peer.good_nodes() for peer in peers]
+    assert all(count >= 2 for count in good)
     quarter = len(samples) // 4
     early, late = max(samples[quarter : 2 * quarter]), max(samples[-quarter:])
     measured.append(
-        f"{rounds} rounds in {HOURS:g} h: resident memory {samples[0] / 1e6:.1f} MB at the start,"
+        f"{rounds} rounds in {HOURS:g} h, clocks {SPEED} times as fast: {good} good nodes counted at"
+        f" the end; resident memory {samples[0] / 1e6:.1f} MB at the start,"
         f" at most {early / 1e6:.1f} MB in the second quarter, {late / 1e6:.1f} MB in the last"
     )
     assert late < 1.1 * early
