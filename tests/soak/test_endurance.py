@@ -91,7 +91,7 @@ def test_memory_is_flat_and_peers_stay(pool: PeerPool, measured: list[str]) -> N
     quarter = len(samples) // 4
     early, late = max(samples[quarter : 2 * quarter]), max(samples[-quarter:])
     measured.append(
-        f"{rounds} rounds in {HOURS:g} h, clocks {SPEED} times as fast: {good} good nodes counted at"
+        f"{rounds} rounds in {HOURS:g} h, clocks {SPEED} times as fast: {good} good nodes at"
         f" the end; resident memory {samples[0] / 1e6:.1f} MB at the start,"
         f" at most {early / 1e6:.1f} MB in the second quarter, {late / 1e6:.1f} MB in the last"
     )
