@@ -153,7 +153,16 @@ def read_content(commit: Commit) -> Content:
         return Merge()
     if merged_id(commit.message) is not None:
         raise DecodeError("a merge with one parent")
-    fields = read_fields(commit.message)
+    return read_message(commit.message)
+
+
+def read_message(message: bytes) -> Content:
+    """Return what the message of a commit says that is no merge.
+
+    Raises:
+        DecodeError: it is not JSON of the known shape.
+    """
+    fields = read_fields(message)
     kind = fields.get("type")
     if not isinstance(kind, str) or not kind:
         raise DecodeError("a message without a type")

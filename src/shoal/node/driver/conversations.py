@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from shoal.node.driver.talking import Talking
     from shoal.swarm import Content, ConversationRequest, Event, Role
     from shoal.swarm import Conversation as History
-    from shoal.swarm.driver import Hit, Reaction, Shown
+    from shoal.swarm.driver import Hit, Reaction, Said, Shown
     from shoal.transfer import Transfer
 
 
@@ -93,9 +92,9 @@ class Entry:
         return self.is_edited and not self.text
 
     @classmethod
-    def of(cls, taken: Taken, shown: Shown) -> Entry:
-        """Put together what the repository and the index have."""
-        return cls(Message.of(taken), shown.text, shown.is_edited, shown.reactions)
+    def of(cls, said: Said, shown: Shown) -> Entry:
+        """Put together how it was said, and how it is now."""
+        return cls(Message(*said), shown.text, shown.is_edited, shown.reactions)
 
 
 class Conversation(ConversationState):
@@ -141,16 +140,8 @@ class Conversation(ConversationState):
             NoSuchConversationError: we are not in it any more.
             ObjectMissingError: there is no message *before*.
         """
-        history = await self._talking.history(self.id)
-
-        def look() -> tuple[Message, ...]:
-            found = history.messages(before)
-            if before is not None:
-                next(found, None)
-            return tuple(Message.of(taken) for taken in itertools.islice(found, count))[::-1]
-
-        result: tuple[Message, ...] = await self._talking.read(self.id, look)
-        return result
+        found = await Reading(self._talking, self.id).messages(count, before)
+        return tuple(Message(*said) for said in found)
 
     async def entries(
         self,
@@ -170,7 +161,7 @@ class Conversation(ConversationState):
             ObjectMissingError: there is no such message.
         """
         found = await Reading(self._talking, self.id).entries(count, before, after, around)
-        return tuple(Entry.of(taken, shown) for taken, shown in found)
+        return tuple(Entry.of(said, shown) for said, shown in found)
 
     async def export(self) -> AsyncIterator[Entry]:
         """Yield the whole history, the oldest first, edits and reactions where they were said.
@@ -178,8 +169,8 @@ class Conversation(ConversationState):
         Raises:
             NoSuchConversationError: we are not in it any more.
         """
-        async for taken, shown in Reading(self._talking, self.id).everything():
-            yield Entry.of(taken, shown)
+        async for said, shown in Reading(self._talking, self.id).everything():
+            yield Entry.of(said, shown)
 
     async def search(self, text: str, count: int = 50) -> tuple[Hit, ...]:
         """Return the latest *count* messages that have all words of *text*, the newest first."""

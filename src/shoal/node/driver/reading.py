@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shoal.swarm.driver import (
+    Said,
+    latest,
     page,
     page_after,
     page_around,
     said_after,
     search,
+    seen,
     shown,
     unread,
 )
 from shoal.swarm.errors import ObjectMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from shoal.core import CommitId, ConversationId
     from shoal.node.driver.talking import Talking
-    from shoal.swarm import Conversation, Taken
+    from shoal.swarm import Conversation
     from shoal.swarm.driver import Hit, IndexLedger, Reaction, Shown
 
-EXPORT_PAGE: Final = 500  # ours: messages of one look into the repository
+EXPORT_PAGE: Final = 500  # ours: messages of one look into the index
 
 
 class Reading:
@@ -35,20 +39,40 @@ class Reading:
         self._talking = talking
         self._id = identifier
 
+    async def messages(self, count: int, before: CommitId | None) -> list[Said]:
+        """Return the latest messages, or those before one, the oldest first.
+
+        Raises:
+            NoSuchConversationError: we are not in it any more.
+            ObjectMissingError: there is no message *before*.
+        """
+        history, ledger = await self._ready()
+
+        def look() -> list[Said]:
+            if ledger.head != history.head:  # what came last could not be kept: the disk is full
+                return _from_repository(history, count, before)
+            found = latest(ledger, self._talking.index, count, before)
+            if found is None:
+                raise ObjectMissingError(before or b"")
+            return found[::-1]
+
+        result: list[Said] = await self._talking.read(self._id, look)
+        return result
+
     async def entries(
         self,
         count: int,
         before: CommitId | None = None,
         after: CommitId | None = None,
         around: CommitId | None = None,
-    ) -> list[tuple[Taken, Shown]]:
+    ) -> list[tuple[Said, Shown]]:
         """Return what people see, the oldest first: the latest, or one of three other parts.
 
         Raises:
             NoSuchConversationError: we are not in it any more.
             ObjectMissingError: there is no such message.
         """
-        history, ledger = await self._ready()
+        _, ledger = await self._ready()
 
         def names() -> list[CommitId] | None:
             if around is not None:
@@ -58,29 +82,29 @@ class Reading:
             found = page(ledger, count, before)
             return None if found is None else found[::-1]
 
-        def look() -> list[tuple[Taken, Shown]]:
+        def look() -> list[tuple[Said, Shown]]:
             found = names()
             if found is None:
                 raise ObjectMissingError(around or after or before or b"")
-            return self._look(history, ledger, found)
+            return seen(ledger, self._talking.index, found)
 
-        result: list[tuple[Taken, Shown]] = await self._talking.read(self._id, look)
+        result: list[tuple[Said, Shown]] = await self._talking.read(self._id, look)
         return result
 
-    async def everything(self) -> AsyncIterator[tuple[Taken, Shown]]:
+    async def everything(self) -> AsyncIterator[tuple[Said, Shown]]:
         """Yield the whole history, the oldest first, edits and reactions where they were said.
 
         Raises:
             NoSuchConversationError: we are not in it any more.
         """
-        history, ledger = await self._ready()
+        _, ledger = await self._ready()
         place = 0
 
-        def look() -> list[tuple[Taken, Shown]]:
+        def look() -> list[tuple[Said, Shown]]:
             nonlocal place
             rows = said_after(ledger, EXPORT_PAGE, place)
             place = rows[-1][0] if rows else place
-            return self._look(history, ledger, [name for _, name in rows])
+            return seen(ledger, self._talking.index, [name for _, name in rows])
 
         while found := await self._talking.read(self._id, look):
             for each in found:
@@ -126,12 +150,21 @@ class Reading:
         history = await self._talking.history(self._id)
         return history, self._talking.ledger(self._id)
 
-    def _look(
-        self, history: Conversation, ledger: IndexLedger, names: Sequence[CommitId]
-    ) -> list[tuple[Taken, Shown]]:
-        """Read messages from the repository; in the conversation's thread."""
-        now = shown(ledger, self._talking.index, names)
-        return [(history.taken(name), now[name]) for name in names]
+
+def _from_repository(history: Conversation, count: int, before: CommitId | None) -> list[Said]:
+    found = history.messages(before)
+    if before is not None:
+        next(found, None)
+    return [
+        Said(
+            each.commit.id,
+            each.standing.account,
+            each.commit.wall_time,
+            each.content,
+            each.standing.is_verified,
+        )
+        for each in itertools.islice(found, count)
+    ][::-1]
 
 
 async def search_all(

@@ -4,7 +4,8 @@ Everything in it comes from the repositories, and is written after them; so a cr
 that is behind, never ahead, and opening a conversation catches up. A file of another format, or one
 that is damaged, is deleted and made anew. One connection serves all threads, one after the other.
 
-    node       a commit that was taken: its place in the graph and in the line, what it says
+    node       a commit that was taken: its place in the graph and in the line, what it says; `said`
+               is its message where that is more than kind, target and body tell
     standing   what was found about commits; most are equal
     words      the words of the messages as they are now, edits applied
 """
@@ -31,7 +32,7 @@ R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
-FORMAT: Final = 2  # raise it when the tables, the words or the rules of validation change
+FORMAT: Final = 3  # raise it when the tables, the words or the rules of validation change
 CACHE_KIB: Final = 4_096  # ours: of SQLite, for the whole account
 ATTEMPTS: Final = 2  # the second one finds an index that was made anew
 SEARCHED: Final = 1  # the kind of commits whose words are in the index
@@ -56,11 +57,12 @@ CREATE TABLE node (
     kind INTEGER NOT NULL,
     target BLOB,
     body TEXT,
-    shown TEXT
+    shown TEXT,
+    said BLOB
 );
 CREATE UNIQUE INDEX node_by_id ON node (conversation, id);
 CREATE INDEX node_by_place ON node (conversation, place);
-CREATE INDEX node_by_target ON node (conversation, target) WHERE target IS NOT NULL;
+CREATE INDEX node_by_target ON node (conversation, target, place) WHERE target IS NOT NULL;
 CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = "{TOKENIZER}");
 PRAGMA user_version = {FORMAT};
 """

@@ -355,15 +355,17 @@ class IndexLedger:
         for commit, content, standing in fresh:
             kind, target, body = describe(content)
             shown = body if kind in (Kind.MESSAGE, Kind.REACTION) else None
+            is_told = content == told(kind, target, body)
             made = database.execute(
                 "INSERT INTO node (conversation, id, place, parents, wall_time, tree,"
-                " generation, children, standing, kind, target, body, shown)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " generation, children, standing, kind, target, body, shown, said)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(self._number, commit.id, places.get(commit.id), b"".join(commit.parents)),
                     *(commit.wall_time, commit.tree, graph[commit.id].generation),
                     *(change.children.get(commit.id, 0),),
                     *(self._index.number_of(standing), int(kind), target, body, shown),
+                    *(None if is_told else commit.message,),
                 ),
             )
             if kind is Kind.MESSAGE and body:
@@ -428,6 +430,21 @@ def describe(  # noqa: PLR0911 - one arm per content
             return Kind.MESSAGE, None, ""
         case _:
             return Kind.EVENT, None, ""
+
+
+def told(kind: Kind, target: CommitId | None, body: str) -> Content | None:
+    """Return the content that `describe` tells all of; None where there is none."""
+    match kind, target:
+        case Kind.MERGE, None:
+            return Merge()
+        case Kind.MESSAGE, None:
+            return Text(body)
+        case Kind.REACTION, CommitId():
+            return Text(body, react_to=target)
+        case Kind.EDIT, CommitId():
+            return Edit(target, body)
+        case _:
+            return None
 
 
 def _find_by(database: sqlite3.Connection, number: int | None, text: str) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shoal.core import AccountId, CommitId, ConversationId
 from shoal.core.records import dataclass
-from shoal.swarm.driver.index_ledger import Kind
+from shoal.swarm.contents import read_message
+from shoal.swarm.driver.index_ledger import BLOCK, Kind, told
+from shoal.swarm.errors import ObjectMissingError
 from shoal.swarm.words import question_of
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+    from shoal.swarm.contents import Content
     from shoal.swarm.driver.index import Index
     from shoal.swarm.driver.index_ledger import IndexLedger
 
 _PLACE_MAX: Final = 2**62  # above all
+_SAID: Final = "id, standing, wall_time, kind, target, body, said"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,24 @@ class Hit:
     author: AccountId
     wall_time: int
     text: str
+
+
+class Said(NamedTuple):
+    """A message as it was said.
+
+    Attributes:
+        id: the id of its commit.
+        author: the account that said it.
+        wall_time: seconds since 1970, by the author's clock.
+        content: what it says.
+        is_verified: whether the author is proved by a signature.
+    """
+
+    id: CommitId
+    author: AccountId
+    wall_time: int
+    content: Content
+    is_verified: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +156,55 @@ def unread(ledger: IndexLedger, index: Index, own: AccountId, displayed: CommitI
     return ledger.ask(question)
 
 
+def latest(
+    ledger: IndexLedger, index: Index, count: int, before: CommitId | None = None
+) -> list[Said] | None:
+    """Return the latest *count* messages, edits and reactions, or those before one; newest first.
+
+    None if *before* is not in the conversation.
+    """
+    place = _PLACE_MAX if before is None else ledger.place(before)
+    if place is None:
+        return None
+    found: list[Said] = []
+    while place is not None and len(found) < count:
+        size = min(BLOCK, count - len(found))
+        part, place = ledger.ask(partial(_older_said, ledger, index, place, size))
+        found += part
+    return found
+
+
+def _older_said(
+    ledger: IndexLedger, index: Index, top: int, count: int, database: sqlite3.Connection
+) -> tuple[list[Said], int | None]:
+    """Return what was said before a place in the line, and the place of the oldest of that."""
+    rows = database.execute(
+        f"SELECT {_SAID}, place FROM node WHERE conversation = ? AND place < ? AND kind <> ?"  # noqa: S608 - our own SQL
+        " ORDER BY place DESC LIMIT ?",
+        (ledger.number, top, int(Kind.MERGE), count),
+    ).fetchall()
+    return [_said(index, *row[:-1]) for row in rows], rows[-1][-1] if rows else None
+
+
+def _said(
+    index: Index,
+    name: bytes,
+    standing: int,
+    wall_time: int,
+    kind: int,
+    target: bytes | None,
+    body: str,
+    message: bytes | None,
+) -> Said:
+    by = index.standing(standing)
+    if message is not None:
+        content: Content | None = read_message(message)
+    else:
+        content = told(Kind(kind), None if target is None else CommitId(target), body)
+    assert content is not None, "what is not told of has its message kept"
+    return Said(CommitId(name), by.account, wall_time, content, by.is_verified)
+
+
 def page(ledger: IndexLedger, count: int, before: CommitId | None = None) -> list[CommitId] | None:
     """Return what people see one below the other, the newest first: no merges, edits, reactions.
 
@@ -188,6 +260,35 @@ def said_after(ledger: IndexLedger, count: int, place: int) -> list[tuple[int, C
         ).fetchall()
     )
     return [(at, CommitId(name)) for at, name in rows]
+
+
+def seen(
+    ledger: IndexLedger, index: Index, messages: Iterable[CommitId]
+) -> list[tuple[Said, Shown]]:
+    """Return messages as they were said, and as they are now.
+
+    Raises:
+        ObjectMissingError: one is not there.
+    """
+
+    def question(database: sqlite3.Connection) -> list[tuple[Said, Shown]]:
+        number = ledger.number
+        return [
+            (_one_said(database, number, index, each), _shown(database, number, index, each))
+            for each in messages
+        ]
+
+    return ledger.ask(question)
+
+
+def _one_said(database: sqlite3.Connection, number: int, index: Index, message: CommitId) -> Said:
+    row = database.execute(
+        f"SELECT {_SAID} FROM node WHERE conversation = ? AND id = ?",  # noqa: S608 - our own SQL
+        (number, message),
+    ).fetchone()
+    if row is None:
+        raise ObjectMissingError(message)
+    return _said(index, *row)
 
 
 def shown(ledger: IndexLedger, index: Index, messages: Iterable[CommitId]) -> dict[CommitId, Shown]:

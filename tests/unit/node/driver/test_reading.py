@@ -9,6 +9,8 @@ import pytest
 
 from shoal.core import CommitId
 from shoal.node.driver.api.client import LocalClient
+from shoal.swarm import Text
+from shoal.swarm.driver import IndexLedger
 from shoal.swarm.errors import NotReactedError, ObjectMissingError
 from tests.unit.node.driver.conftest import PATIENCE
 from tests.unit.node.driver.test_conversations import become_contacts, messages
@@ -112,8 +114,27 @@ async def test_histories(both: Pair) -> None:
     ]
 
 
+async def test_what_the_index_could_not_keep(both: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are all there while the disk of the index is full, in their order."""
+    (_, alice), (_, bob) = both
+    ours, _ = await become_contacts(alice, bob)
+    said = [await ours.send("one")]
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexLedger, "advance", lambda ledger, head, fresh: False)
+        said += [await ours.send("two"), await ours.send("three")]
+        assert await ours.messages(3) == tuple(said)
+        assert await ours.messages(1, before=said[1].id) == tuple(said[:1])
+        with pytest.raises(ObjectMissingError):
+            await ours.messages(before=CommitId(bytes(20)))
+    said.append(await ours.send("four"))
+    assert await ours.messages(4) == tuple(said)
+    assert await ours.messages(2, before=said[3].id) == tuple(said[1:3])
+    with pytest.raises(ObjectMissingError):
+        await ours.messages(before=CommitId(bytes(20)))
+
+
 async def test_an_index_damaged_while_the_node_runs(both: Pair) -> None:
-    """A search makes it anew."""
+    """A search makes it anew, and so does reading on."""
     (_, alice), (_, bob) = both
     ours, _ = await become_contacts(alice, bob)
     await ours.send("needle")
@@ -123,3 +144,9 @@ async def test_an_index_damaged_while_the_node_runs(both: Pair) -> None:
 
     _, found = await asyncio.gather(ours.entries(), alice.conversations.search("needle"))
     assert len(found) == 1  # whichever of the two finds the damage
+
+    before = await ours.messages()
+    index.close()
+    index.path.write_bytes(b"\0not a database" * 1_000)
+    assert await ours.messages() == before
+    assert before[-1].content == Text("needle")

@@ -16,21 +16,28 @@ from hypothesis import strategies as st
 
 from shoal.core import CommitId, ConversationId
 from shoal.swarm import Conversation, MemoryStore, ObjectKind
-from shoal.swarm.contents import Edit, FileOffer, Text
-from shoal.swarm.driver import DiskStore, FirstStore, Index, IndexLedger
+from shoal.swarm.contents import Edit, FileOffer, Merge, Text, read_message, write_content
+from shoal.swarm.driver import DiskStore, FirstStore, Index, IndexLedger, index_questions
+from shoal.swarm.driver.index_ledger import describe, told
 from shoal.swarm.driver.index_questions import (
+    Said,
+    latest,
     page,
     page_after,
     page_around,
     search,
+    seen,
     shown,
     unread,
 )
 from shoal.swarm.errors import InvalidCommitError, ObjectMissingError, RepositoryError
 from tests.unit.swarm.people import ALICE, BOB, WALL_NOW, add, copy_objects, said, who
+from tests.unit.swarm.test_contents import SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from shoal.swarm import Content, Taken
 
 
 class Desk:
@@ -129,11 +136,22 @@ def agrees(conversation: Conversation) -> None:
                 texts[taken.commit.id] = body
             case _:
                 pass
+    index = conversation_index(conversation)
+    read = latest(ledger, index, len(line))
+    assert read == [as_said(taken) for taken in plain.messages()]
+    assert [message for message, _ in seen(ledger, index, [each.id for each in read])] == read
     now = shown(ledger, conversation_index(conversation), texts)
     assert {each: now[each].text for each in texts} == texts | edits
     for word in ("one", "two", "changed"):
         hits = {hit.id for hit in search(conversation_index(conversation), word, 1_000)}
         assert hits == {each for each, text in (texts | edits).items() if word in text.split()}
+
+
+def as_said(taken: Taken) -> Said:
+    """A message of a history, as the index gives it."""
+    by = taken.standing
+    commit = taken.commit
+    return Said(commit.id, by.account, commit.wall_time, taken.content, by.is_verified)
 
 
 def conversation_index(conversation: Conversation) -> Index:
@@ -142,7 +160,10 @@ def conversation_index(conversation: Conversation) -> Index:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["say", "edit", "delete", "merge", "reopen"]), st.integers(0, 99)),
+    st.tuples(
+        st.sampled_from(["say", "reply", "react", "file", "edit", "delete", "merge", "reopen"]),
+        st.integers(0, 99),
+    ),
     max_size=10,
 )
 
@@ -163,6 +184,14 @@ def test_any_history(
             case "say":
                 speaker.say(Text(f"{('one', 'two')[number % 3 % 2]} {number}"), WALL_NOW + number)
                 own[name].append(speaker.head)
+            case "reply" if own[name]:
+                about = own[name][number % len(own[name])]
+                speaker.say(Text(f"two {number}", reply_to=about), WALL_NOW + number)
+            case "react" if own[name]:
+                about = own[name][number % len(own[name])]
+                speaker.say(Text("👍", react_to=about), WALL_NOW + number)
+            case "file":
+                speaker.say(FileOffer("1", "picture.png", number, "0" * 128), WALL_NOW + number)
             case "edit" | "delete" if own[name]:
                 body = "" if step == "delete" else f"changed {number}"
                 speaker.say(Edit(own[name][number % len(own[name])], body), WALL_NOW + number)
@@ -191,6 +220,69 @@ def copy_into(source: Conversation, target: Conversation) -> None:
     """Let *target* in memory take what *source* has."""
     copy_objects(Conversation.load(copy_of(source), who(ALICE)), target.store)  # type: ignore[arg-type]
     target.take(source.head, WALL_NOW)
+
+
+@pytest.mark.parametrize("content", [content for content, _ in SAMPLES] + [Merge()])
+def test_what_is_not_told_of_is_kept(content: Content) -> None:
+    """Of each kind either the columns say all, or the message has to be kept."""
+    is_told = told(*describe(content)) == content
+    is_plain = isinstance(content, Merge | Edit) or (
+        isinstance(content, Text) and content.reply_to is None
+    )
+    assert is_told == is_plain
+    if not is_told:
+        assert read_message(write_content(content)) == content
+
+
+def test_parts_of_what_was_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are read in blocks, on from any of them; of a stranger there are none."""
+    monkeypatch.setattr(index_questions, "BLOCK", 3)
+    alice = desk.begin()
+    for number in range(8):
+        alice.say(Text(f"number {number}"), WALL_NOW + number)
+    ledger = ledger_of(alice)
+    whole = [as_said(taken) for taken in alice.messages()]
+
+    assert latest(ledger, desk.index, 100) == whole
+    assert latest(ledger, desk.index, 0) == []
+    for count in range(1, 10):
+        assert latest(ledger, desk.index, count) == whole[:count]
+    for place, message in enumerate(whole):
+        assert latest(ledger, desk.index, 4, message.id) == whole[place + 1 :][:4]
+    stranger = CommitId(bytes(20))
+    assert latest(ledger, desk.index, 1, stranger) is None
+    with pytest.raises(ObjectMissingError):
+        seen(ledger, desk.index, [stranger])
+
+
+def test_a_page_of_a_long_history(desk: Desk) -> None:
+    """A few messages are read from it as from a short one, whatever comes before and after."""
+    alice = desk.begin()
+    alice.say(Text("first"), WALL_NOW)
+    ledger, index, first = ledger_of(alice), desk.index, alice.head
+    steps: list[int] = []
+
+    def count(question: Callable[[], object]) -> int:
+        steps.clear()
+        with index.reading() as database:
+            database.set_progress_handler(lambda: steps.append(1), 1)
+            question()
+            database.set_progress_handler(None, 1)
+        return len(steps)
+
+    questions: list[Callable[[], object]] = [
+        lambda: latest(ledger, index, 5),
+        lambda: page(ledger, 5),
+        lambda: seen(ledger, index, [first]),
+        lambda: alice.say(Edit(first, f"now {len(steps)}"), WALL_NOW),
+    ]
+    for number in range(5):
+        alice.say(Text(f"number {number}"), WALL_NOW)
+    before = [count(each) for each in questions]
+    for number in range(150):
+        alice.say(Text(f"number {number}"), WALL_NOW)
+    after = [count(each) for each in questions]
+    assert all(now < 2 * then for now, then in zip(after, before, strict=True)), (before, after)
 
 
 def test_what_people_see(desk: Desk) -> None:
