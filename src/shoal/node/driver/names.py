@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 SERVER: Final = "https://ns.jami.net"  # Jami namedirectory.cpp, DEFAULT_SERVER_HOST
 SERVER_VARIABLE: Final = "SHOAL_NAME_SERVER"
+FIRST_ASK: Final = 2.0  # seconds after a start, which has more urgent things to load; ours
 RETRY_FIRST: Final = 30.0  # seconds until a server that was away is asked again; ours
 RETRY_MAX: Final = 3600.0  # doubled each time, up to this; ours
 REGISTRATION_TIME: Final = 120.0  # seconds; ours: a server may wait for some blocks of its chain
@@ -138,7 +139,7 @@ class AccountNames:
         await self._vault.use_names(name_server=server_url(server) if server else "")
         if self._learning is not None:
             await self.close()
-            self.start()
+            self.start(0.0)
 
     async def register(
         self, name: str, *, password: str = "", server: str | None = None
@@ -234,10 +235,14 @@ class AccountNames:
 
     # The account's own name
 
-    def start(self) -> None:
-        """Learn the account's name, when its server answers; nobody waits for that."""
+    def start(self, pause: float | None = None) -> None:
+        """Learn the account's name, when its server answers; nobody waits for that.
+
+        The server is asked after *pause* seconds, FIRST_ASK if that is None.
+        """
         if self._shared.asks_own and self._learning is None:
-            self._learning = asyncio.get_running_loop().create_task(self._learn())
+            work = self._learn(FIRST_ASK if pause is None else pause)
+            self._learning = asyncio.get_running_loop().create_task(work)
 
     async def close(self) -> None:
         """Learn no longer."""
@@ -246,8 +251,9 @@ class AccountNames:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _learn(self) -> None:
+    async def _learn(self, first: float) -> None:
         """Ask until there is an answer that can be believed."""
+        await asyncio.sleep(first)
         pause = RETRY_FIRST
         while True:
             try:
