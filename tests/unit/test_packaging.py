@@ -107,6 +107,14 @@ def test_the_service_starts_a_command_that_exists() -> None:
     assert context.params["metrics"] == 9222
 
 
+def test_the_service_has_a_home() -> None:
+    """A dynamic user need not, and what looks for one fails then."""
+    unit = (ROOT / "packaging/shoal-dht.service").read_text()
+    state = re.search("^StateDirectory=(.+)$", unit, re.MULTILINE)
+    assert state is not None
+    assert f"Environment=HOME=%S/{state[1]}" in unit.splitlines()
+
+
 def test_the_container_starts_a_command_that_exists() -> None:
     """The entry point's command line parses."""
     text = (ROOT / "packaging/Containerfile").read_text()
