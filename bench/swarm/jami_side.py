@@ -59,9 +59,10 @@ class JamiSide:
             self._clone(first, second, history, times)
         for _ in range(self._plan.openings):
             self._open(history, times)
+        times.memory_before = self._memory(2)
         for group in self._groups:
             plant_for_jamid(folder, group, owner, time.time())
-        self._memory(times)
+        times.memory = self._memory(2 + len(self._groups))
         return times
 
     # The parts
@@ -150,15 +151,14 @@ class JamiSide:
         until(ask, "the conversation", PATIENCE, pause=_PAUSE)
         return until(loaded, "messages", PATIENCE, pause=_PAUSE).at - self._begin
 
-    def _memory(self, times: Times) -> None:
-        """See how much more it holds with many groups open."""
+    def _memory(self, count: int) -> float:
+        """Start the daemon; return what it allocated until others find it, all groups open."""
         with JamidProcess(self._hosts[0], self._homes[0], name="jamid-1") as daemon:
-            wanted = self._plan.groups + 2
             until(
-                lambda: len(daemon.conversations(self._names[0])) >= wanted, "all groups", PATIENCE
+                lambda: len(daemon.conversations(self._names[0])) >= count, "all groups", PATIENCE
             )
             daemon.wait_announced(self._names[0], PATIENCE)
-            times.memory = allocated(_of(daemon))
+            return allocated(_of(daemon))
 
     # Helpers
 

@@ -88,6 +88,11 @@ class Bench:
                     f"memory with {self._plan.groups} more conversations open", "MiB",
                     theirs.memory, ours.memory, aim=AIM, note="allocated, the whole process",
                 ),
+                Figure(
+                    f"memory that {self._plan.groups} more conversations take", "MiB",
+                    theirs.memory_more, ours.memory_more, aim=AIM,
+                    note="allocated with them and before them, both times announced",
+                ),
             ],
         )  # fmt: skip
 
@@ -138,17 +143,23 @@ class Bench:
                 assert found > plan.messages
                 times.whole.append(seconds)
                 end.call("stop")
+        times.memory_before = self._memory(hosts[0].name, homes[0], bootstrap)
         with self._end(hosts[0].name, homes[0], bootstrap) as end:
             for group in groups:
                 end.call("plant", source=group, owner=uris[0])
             end.call("start")  # the index is made
             end.call("stop")
-        with self._end(hosts[0].name, homes[0], bootstrap) as end:
+        times.memory = self._memory(hosts[0].name, homes[0], bootstrap)
+        return times
+
+    def _memory(self, host: str, home: str, bootstrap: str) -> float:
+        """Start a node; return what it allocated until others find it, all conversations open."""
+        with self._end(host, home, bootstrap) as end:
             end.call("start")
             end.call("wait_announced")
-            times.memory = end.memory().anonymous / MIB
+            found = end.memory().anonymous / MIB
             end.call("stop")
-        return times
+        return found
 
     def _end(self, host: str, home: str, bootstrap: str) -> Worker:
         return Worker("bench.swarm.node_end", host, home, bootstrap)

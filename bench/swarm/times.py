@@ -28,7 +28,15 @@ class Times:
     opened: list[float] = field(default_factory=list)  # start to the first page
     page: list[float] = field(default_factory=list)  # the first one, asked for to had
     whole: list[float] = field(default_factory=list)  # all messages
-    memory: float | None = None
+    memory_before: float | None = None  # of the process, before there were more conversations
+    memory: float | None = None  # and with them
+
+    @property
+    def memory_more(self) -> float | None:
+        """What the further conversations take."""
+        if self.memory is None or self.memory_before is None:
+            return None
+        return self.memory - self.memory_before
 
 
 def allocated(process: int) -> float:
