@@ -169,21 +169,22 @@ def latest(
     found: list[Said] = []
     while place is not None and len(found) < count:
         size = min(BLOCK, count - len(found))
-        part, place = ledger.ask(partial(_older_said, ledger, index, place, size))
-        found += part
+        part = ledger.ask(partial(_older_said, ledger, index, place, size))
+        found += [said for _, said in part]
+        place = part[-1][0] if part else None
     return found
 
 
 def _older_said(
     ledger: IndexLedger, index: Index, top: int, count: int, database: sqlite3.Connection
-) -> tuple[list[Said], int | None]:
-    """Return what was said before a place in the line, and the place of the oldest of that."""
+) -> list[tuple[int, Said]]:
+    """Return what was said before a place in the line, the newest first, and where each is."""
     rows = database.execute(
         f"SELECT {_SAID}, place FROM node WHERE conversation = ? AND place < ? AND kind <> ?"  # noqa: S608 - our own SQL
         " ORDER BY place DESC LIMIT ?",
         (ledger.number, top, int(Kind.MERGE), count),
-    ).fetchall()
-    return [_said(index, *row[:-1]) for row in rows], rows[-1][-1] if rows else None
+    )
+    return [(place, _said(index, *row)) for *row, place in rows]
 
 
 def _said(
