@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from shoal.core.records import dataclass
-from shoal.dht.runs import REPORTS_MAX
 
 if TYPE_CHECKING:
     from shoal.core import Entropy, InfoHash
@@ -56,7 +53,7 @@ class Context:
     groups: dict[InfoHash, dict[Query, ListenGroup]]
     puts: dict[tuple[InfoHash, int], PutOperation]
     wakeups: Deadlines[Sleeper]
-    ended_runs: deque[Run] = field(default_factory=partial(deque, maxlen=REPORTS_MAX))
+    ended_runs: list[Run] = field(default_factory=list)  # the last minute's; see runs.py
 
     def count_request(self, name: str) -> None:
         """Note that a request of that name was made."""

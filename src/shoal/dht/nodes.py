@@ -25,6 +25,7 @@ GOOD_HEARD_WITHIN: Final = 10 * 60.0  # OpenDHT node.h: NODE_EXPIRE_TIME
 AUTH_ERRORS_MAX: Final = 3  # OpenDHT node.h: MAX_AUTH_ERRORS
 TOKEN_FRESH_WITHIN: Final = 10 * 60.0  # ours: below the 15 minutes that any token lives
 IDLE_NODES_MAX: Final = 512  # ours: nodes kept that no bucket, search or request needs
+NEVER: Final = -inf  # one object for all: `-inf` makes a float each time
 
 
 class Node:
@@ -59,21 +60,21 @@ class Node:
         self.addr = addr
         self.compact = _compact(node_id, addr)
         self.is_client = False
-        self.heard_at = -inf
-        self.replied_at = -inf
+        self.heard_at = NEVER
+        self.replied_at = NEVER
         self.is_expired = False
-        self.lost_at = -inf  # when it was last given up
+        self.lost_at = NEVER  # when it was last given up
         self.auth_errors = 0
         self.next_tid = first_tid
         self.uses = 0  # buckets and searches that hold this node
         self.token: bytes | None = None
-        self.token_at = -inf
+        self.token_at = NEVER
         # Of requests.py: what is under way, what waits for its turn, when the next may leave, and
         # whether a wake-up will see to it.
         self.pending: dict[int, Request] | None = None
         self.in_flight = 0
         self.waiting: deque[Request] | None = None
-        self.pulse = -inf
+        self.pulse = NEVER
         self.has_turn = False
         # Of listening.py: our subscriptions there, by socket id.
         self.subscriptions: dict[int, Subscription] | None = None

@@ -132,7 +132,7 @@ class RequestEngine:
         self._is_client = is_client
         self._interval = 1.0 / pace if pace > 0 else 0.0
         self._in_flight = 0
-        self._crowd: deque[Node] = deque()  # nodes whose lines wait for others' answers
+        self._crowd: deque[Node] | None = None  # nodes whose lines wait for others' answers
         self._wakeups = wakeups
         self._pings: dict[int, Request] = {}  # to addresses whose node id is not known yet
 
@@ -277,6 +277,8 @@ class RequestEngine:
     def _join_crowd(self, node: Node) -> None:
         if not node.has_turn:
             node.has_turn = True
+            if self._crowd is None:
+                self._crowd = deque()
             self._crowd.append(node)
 
     def _serve_line(self, node: Node, now: float) -> None:

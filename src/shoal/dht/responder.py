@@ -49,22 +49,13 @@ class Responder:
         self._keeper = keeper
         self._sides = sides
         self._context = side.context
-        self._handlers: dict[type, tuple[str, Callable[[Any, Node, Address, float], None]]] = {
-            wire.Ping: ("ping", self._on_ping),
-            wire.Find: ("find", self._on_find),
-            wire.Get: ("get", self._on_get),
-            wire.Put: ("put", self._on_put),
-            wire.Refresh: ("refresh", self._on_refresh),
-            wire.Listen: ("listen", self._on_listen),
-            wire.Update: ("update", self._on_update),
-        }
 
     def serve(self, message: wire.Message, node: Node, addr: Address, now: float) -> None:
         """Answer *message*, which came from *addr*."""
-        name, handler = self._handlers[type(message)]
+        name, handler = _HANDLERS[type(message)]
         counts = self._context.stats.requests_in
         counts[name] = counts.get(name, 0) + 1
-        handler(message, node, addr, now)
+        handler(self, message, node, addr, now)
 
     def _reply(
         self,
@@ -208,6 +199,17 @@ class Responder:
         if node.addr != addr:
             node.move(addr)
         return True
+
+
+_HANDLERS: Final[dict[type, tuple[str, Callable[[Responder, Any, Node, Address, float], None]]]] = {
+    wire.Ping: ("ping", Responder._on_ping),  # noqa: SLF001 - our own methods
+    wire.Find: ("find", Responder._on_find),  # noqa: SLF001
+    wire.Get: ("get", Responder._on_get),  # noqa: SLF001
+    wire.Put: ("put", Responder._on_put),  # noqa: SLF001
+    wire.Refresh: ("refresh", Responder._on_refresh),  # noqa: SLF001
+    wire.Listen: ("listen", Responder._on_listen),  # noqa: SLF001
+    wire.Update: ("update", Responder._on_update),  # noqa: SLF001
+}
 
 
 def _datagrams(values: Sequence[Value]) -> int:

@@ -2,8 +2,8 @@
 
 Theory of operation. A search is kept for as long as the nodes it knows are of use, and works
 whenever something is wanted of its key. Each such stretch of work is a run. While it lasts, all
-that it notes is counts; when it ends it is put where the last `REPORTS_MAX` ended ones are kept.
-Nothing is computed before somebody looks.
+that it notes is counts; when it ends it is put where the last `REPORTS_MAX` ended ones are kept,
+and takes the place of those too old to be told of. Nothing is computed before somebody looks.
 """
 
 from __future__ import annotations
@@ -120,6 +120,13 @@ class Run:
             self.key, self.family, purposes, state, self.asked, self.answered, nearest,
             end - self.begun,
         )  # fmt: skip
+
+
+def keep(ended: list[Run], run: Run, now: float) -> None:
+    """Add *run*, which has ended just now; let go of what is not told of any more."""
+    ended.append(run)
+    while len(ended) > REPORTS_MAX or now - (ended[0].ended or 0.0) > RECENT:
+        del ended[0]
 
 
 def reports(searches: Iterable[Search], ended: Iterable[Run], now: float) -> list[SearchReport]:

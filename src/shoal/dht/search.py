@@ -26,7 +26,7 @@ from shoal.dht import wire
 from shoal.dht.announcing import announce, next_announcement
 from shoal.dht.listening import Listening
 from shoal.dht.query import Condition, Field, Query
-from shoal.dht.runs import Purpose, Run, SearchState
+from shoal.dht.runs import Purpose, Run, SearchState, keep
 from shoal.dht.scouting import SCOUT, Scouting, is_astray
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class Search:
         """If nothing is wanted any more, this run has ended like that."""
         if self.run.ended is None and not self.is_attached:
             self.run.end(state, now)
-            self.side.context.ended_runs.append(self.run)
+            keep(self.side.context.ended_runs, self.run, now)
 
     def _use(self, purpose: Purpose, now: float) -> None:
         if self.run.ended is not None:

@@ -57,7 +57,7 @@ class Side:
         self.cache = NodeCache(context.entropy)
         self.table = RoutingTable(context.own_id, is_bootstrap=context.config.is_bootstrap)
         self.searches: OrderedDict[InfoHash, Search] = OrderedDict()  # least recently used first
-        self.votes: OrderedDict[bytes, int] = OrderedDict()
+        self.votes: dict[bytes, int] = {}
         self.blacklist: set[Address] = set()
         self.has_new_votes = False
         self.is_other_poor = False  # whether the other family knows too few nodes

@@ -153,11 +153,12 @@ class TypeRegistry:
     ) -> None:
         self._verify = verify
         self._certificate_ids = certificate_ids
-        self._types: dict[int, ValueType] = {}
-        self._insecure: set[int] = set()
-        self._user_data = ValueType(USER_DATA, "user data")
-        for type_, is_secure in self._defaults():
-            self.register(type_, is_secure=is_secure)
+        self._types = dict(_TYPES)
+        self._insecure = {IP_SERVICE_ANNOUNCEMENT, CERTIFICATE}
+        self._user_data = _TYPES[USER_DATA]
+        self._types[CERTIFICATE] = ValueType(
+            CERTIFICATE, "certificate", WEEK, self._accept_certificate, self._may_edit_certificate
+        )
 
     def register(self, type_: ValueType, *, is_secure: bool = True) -> None:
         """Add *type_*, or replace the type of its number.
@@ -198,35 +199,6 @@ class TypeRegistry:
         if new.seq == old.seq and new.body() != old.body():
             return False
         return self._verify(new)
-
-    def _defaults(self) -> tuple[tuple[ValueType, bool], ...]:
-        """Return OpenDHT's own types, and whether they are secure."""
-        return (
-            (self._user_data, True),
-            (ValueType(DHT_MESSAGE, "DHT message", 5 * MINUTE, _accept_message), True),
-            (
-                ValueType(
-                    IP_SERVICE_ANNOUNCEMENT,
-                    "IP service announcement",
-                    15 * MINUTE,
-                    _accept_announcement,
-                ),
-                False,
-            ),
-            (ValueType(IM_MESSAGE, "IM message", 5 * MINUTE), True),
-            (ValueType(TRUST_REQUEST, "trust request", WEEK), True),
-            (ValueType(ICE_CANDIDATES, "ICE candidates", MINUTE), True),
-            (
-                ValueType(
-                    CERTIFICATE,
-                    "certificate",
-                    WEEK,
-                    self._accept_certificate,
-                    self._may_edit_certificate,
-                ),
-                False,
-            ),
-        )
 
     def _accept_certificate(self, key: InfoHash, value: Value, sender: Address) -> Value | None:
         """Store a certificate where its key's ids say: both generations look in their own place.
@@ -275,3 +247,19 @@ def _accept_announcement(key: InfoHash, value: Value, sender: Address) -> Value 
         return None
     seen = IpServiceAnnouncement(Address(sender.ip, announced.addr.port))
     return Value(seen.pack(), IP_SERVICE_ANNOUNCEMENT, value.id)
+
+
+# OpenDHT's own types, but for certificates: those ask the registry who can read them.
+_TYPES: Final = {
+    type_.id: type_
+    for type_ in (
+        ValueType(USER_DATA, "user data"),
+        ValueType(DHT_MESSAGE, "DHT message", 5 * MINUTE, _accept_message),
+        ValueType(
+            IP_SERVICE_ANNOUNCEMENT, "IP service announcement", 15 * MINUTE, _accept_announcement
+        ),
+        ValueType(IM_MESSAGE, "IM message", 5 * MINUTE),
+        ValueType(TRUST_REQUEST, "trust request", WEEK),
+        ValueType(ICE_CANDIDATES, "ICE candidates", MINUTE),
+    )
+}

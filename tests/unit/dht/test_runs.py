@@ -10,7 +10,7 @@ from shoal.dht import wire
 from shoal.dht.config import DhtConfig
 from shoal.dht.engine import DhtEngine
 from shoal.dht.query import Query
-from shoal.dht.runs import RECENT, REPORTS_MAX, Purpose, SearchReport, SearchState
+from shoal.dht.runs import RECENT, REPORTS_MAX, Purpose, Run, SearchReport, SearchState, keep
 from shoal.dht.value import Value
 from shoal.sim import SeededEntropy
 from tests.unit.dht.world import KEY, WALL_NOW, Peer, Stranger, World, answer, meet
@@ -201,3 +201,17 @@ def test_there_are_never_too_many() -> None:
     assert [one.key for one in reports] == keys[: -REPORTS_MAX - 1 : -1]
     assert {one.state for one in reports} == {SearchState.SEARCHING}
     assert peer.engine is engine
+
+
+def test_ended_runs_make_room_for_the_next() -> None:
+    """What is not told of any more is not kept either, once another search ends."""
+    ended: list[Run] = []
+    for moment in range(REPORTS_MAX + 5):
+        run = Run(KEY, Family.IPV4, 0.0)
+        run.end(SearchState.DONE, moment / 10)
+        keep(ended, run, moment / 10)
+    assert len(ended) == REPORTS_MAX
+    late = Run(KEY, Family.IPV4, 0.0)
+    late.end(SearchState.DONE, 100.0)
+    keep(ended, late, 100.0)
+    assert ended == [late]

@@ -48,6 +48,7 @@ _IPV6_RECVERR: Final = 25  # Linux in6.h
 _MSG_ERRQUEUE: Final = 0x2000  # Linux socket.h
 _EXTENDED_ERROR: Final = struct.Struct("=I4B2I")  # Linux errqueue.h: sock_extended_err
 _ORIGINS_ICMP: Final = (2, 3)  # Linux errqueue.h: SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
+QUOTE_KEPT: Final = 64  # ours: bytes of the last datagram that a quote is compared with
 _QUOTE_SIZE_MIN: Final = 32  # ours: reaches past what a stranger can guess, into random bytes
 
 # "Network or host unreachable, family not supported, broken pipe, not permitted" expire a node at
@@ -87,11 +88,12 @@ class UdpStats:
 
 
 class _Destination:
-    """What `sendto` takes for an address, and what we last sent there."""
+    """What `sendto` takes for an address, and the beginning of what we last sent there."""
 
-    __slots__ = ("last", "sockaddr")
+    __slots__ = ("addr", "last", "sockaddr")
 
-    def __init__(self, sockaddr: tuple[Any, ...]) -> None:
+    def __init__(self, addr: Address, sockaddr: tuple[Any, ...]) -> None:
+        self.addr = addr
         self.sockaddr = sockaddr
         self.last = b""
 
@@ -114,9 +116,7 @@ class UdpTransport:
         self._deliver = deliver
         self._unreachable = unreachable
         self._sockets = {len(_ip_of(sock)): sock for sock in sockets}
-        self._outputs: dict[socket.socket, deque[tuple[bytes, Address]]] = {
-            sock: deque() for sock in sockets
-        }
+        self._outputs: dict[socket.socket, deque[tuple[bytes, Address]]] = {}  # none is empty
         self._input: deque[tuple[float, bytes, Address]] = deque()
         self._input_bytes = 0
         self._is_delivering = False
@@ -139,8 +139,8 @@ class UdpTransport:
             self._fail(addr)
             return
         destination = self._destinations.get(addr) or self._destination(addr)
-        destination.last = data
-        if self._outputs[sock]:
+        destination.last = data[:QUOTE_KEPT]
+        if sock in self._outputs:
             self._queue(sock, data, addr)  # behind those that wait: parts keep their order
             return
         try:
@@ -153,7 +153,8 @@ class UdpTransport:
 
     def close(self) -> None:
         """Write what the sockets still take, then close them; what waits unread is dropped."""
-        for sock, output in self._outputs.items():
+        for sock in self._sockets.values():
+            output = self._outputs.get(sock) or deque()
             with contextlib.suppress(OSError):
                 while output:
                     data, addr = output[0]
@@ -212,28 +213,27 @@ class UdpTransport:
             self._deliver(batch)
 
     def _source(self, peer: tuple[Any, ...]) -> Address:
-        """Convert and remember; the destination keeps the scope of a link-local address."""
-        addr = Address.parse(peer[0], peer[1])
+        """Convert and remember; the destination keeps the scope of a link-local address.
+
+        Whoever writes to us is answered: both directions share one address, and one `sockaddr`.
+        """
+        destination = self._destination(Address.parse(peer[0], peer[1]))
+        if destination.sockaddr != peer:
+            destination.sockaddr = peer  # it has flow and scope as well
         if len(self._sources) >= ADDRESSES_KEPT:
             self._sources.clear()
-        self._sources[peer] = addr
-        if len(peer) > 2 and peer[3]:  # noqa: PLR2004 - host, port, flow, scope
-            self._remember(addr, _Destination(peer))
-        return addr
+        self._sources[destination.sockaddr] = destination.addr
+        return destination.addr
 
     # Writing
 
     def _destination(self, addr: Address) -> _Destination:
         destination = self._destinations.get(addr)
         if destination is None:
-            destination = _Destination((addr.host, addr.port))
-            self._remember(addr, destination)
+            if len(self._destinations) >= ADDRESSES_KEPT:
+                self._destinations.clear()
+            destination = self._destinations[addr] = _Destination(addr, (addr.host, addr.port))
         return destination
-
-    def _remember(self, addr: Address, destination: _Destination) -> None:
-        if len(self._destinations) >= ADDRESSES_KEPT:
-            self._destinations.clear()
-        self._destinations[addr] = destination
 
     def _send_again(self, sock: socket.socket, data: bytes, addr: Address, error: OSError) -> None:
         """A send failed: wait, or try once more if the error may belong to an earlier one."""
@@ -253,12 +253,13 @@ class UdpTransport:
         self._queue(sock, data, addr)
 
     def _queue(self, sock: socket.socket, data: bytes, addr: Address) -> None:
-        output = self._outputs[sock]
+        output = self._outputs.get(sock)
+        if output is None:
+            output = self._outputs[sock] = deque()
+            self._loop.add_writer(sock, self._write, sock)
         if len(output) >= OUTPUT_COUNT_MAX:
             self.stats.send_dropped += 1  # as a full network would; requests are repeated
             return
-        if not output:
-            self._loop.add_writer(sock, self._write, sock)
         output.append((data, addr))
         self.stats.send_delayed += 1
 
@@ -277,6 +278,7 @@ class UdpTransport:
                 self.stats.sent += 1
                 self.stats.sent_bytes += len(data)
             output.popleft()
+        del self._outputs[sock]
         self._loop.remove_writer(sock)
 
     def _classify(self, addr: Address, error: OSError) -> None:
@@ -307,7 +309,7 @@ class UdpTransport:
             if (
                 destination is not None
                 and len(quoted) >= _QUOTE_SIZE_MIN
-                and destination.last.startswith(quoted)
+                and destination.last.startswith(quoted[:QUOTE_KEPT])
             ):
                 self._fail(addr)
 

@@ -192,7 +192,6 @@ def scripted(recorder: Recorder, *script: OSError | None) -> ScriptedSocket:
     sock = ScriptedSocket(recorder.sockets[0], list(script))
     transport = recorder.transport
     transport._sockets = {4: sock}  # type: ignore[dict-item]  # noqa: SLF001
-    transport._outputs = {sock: transport._outputs.popitem()[1]}  # type: ignore[dict-item]  # noqa: SLF001
     return sock
 
 
@@ -266,6 +265,16 @@ async def test_addresses_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch)
 
         assert len(alice.transport._destinations) <= 3  # noqa: SLF001
         assert len(alice.transport._sources) <= 3  # noqa: SLF001
+
+
+async def test_both_directions_share_one_address() -> None:
+    """Whichever came first: a node knows thousands, and each object counts."""
+    with transport("127.0.0.1") as alice:
+        addr = Address.parse("127.0.0.1", 4222)
+        alice.transport._destination(addr)  # noqa: SLF001
+        peer = ("127.0.0.1", 4222)
+        assert alice.transport._source(peer) is addr  # noqa: SLF001
+        assert alice.transport._sources == {peer: addr}  # noqa: SLF001
 
 
 async def test_a_link_local_source_can_be_answered() -> None:
