@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shoal.core import AccountId, DecodeError, DeviceId
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 CERTIFICATE_FILE_MAX: Final = 65_536  # bytes; ours: an account with a long chain of CAs
 CACHED_MAX: Final = 2_048  # ours: certificates of the members of a large group
+SHARED_MAX: Final = 64  # ours: files that several conversations have, ourselves in each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class Author:
 
     account: AccountId
     certificate: Certificate
+
+
+@lru_cache(SHARED_MAX)
+def _parse(content: bytes) -> Certificate:
+    return Certificate.parse(content)
 
 
 class CertificateReader:
@@ -54,7 +61,7 @@ class CertificateReader:
         if kind is not ObjectKind.BLOB or len(content) > CERTIFICATE_FILE_MAX:
             raise DecodeError(f"{path} is no certificate file")
         try:
-            found = Certificate.parse(content)
+            found = _parse(content)
         except CryptoError as error:
             raise DecodeError(f"{path}: {error}") from error
         self._cache[blob] = found

@@ -63,6 +63,16 @@ def test_who_is_not_there() -> None:
         CertificateReader(store).read({DEVICE: write_tree(store, {})}, DEVICE)
 
 
+def test_conversations_share_certificates() -> None:
+    """Who is in several of them is in memory once; a file that proves nothing never is."""
+    found = [CertificateReader(store).read(files, DEVICE) for store, files in (tree(), tree())]
+    assert found[0] is found[1]
+    for _ in range(2):
+        store, files = tree(**{DEVICE: b"no certificate"})
+        with pytest.raises(DecodeError):
+            CertificateReader(store).read(files, DEVICE)
+
+
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Old ones go when new ones come, and are read again."""
     monkeypatch.setattr(certificates, "CACHED_MAX", 1)
