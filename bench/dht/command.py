@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 def dht(quick: bool, as_json: bool, profile: bool, seed: int, page: Path | None) -> None:
     """DHT nodes of Shoal beside those of opendht, on loopback.
 
-    Networks of 2 to 32 nodes, all nodes of a side in one process of its own; both sides take
-    turns, and figures are medians. Latency one by one, thousands of operations at once under the
-    default limits and without any, listen fan-out, memory per node, packets per processor second.
+    Networks of 2 to 32 nodes; both sides take turns, and figures are medians. Both may use all
+    cores: their nodes have threads of their own, ours are spread over as many processes as there
+    are cores. Latency one by one, thousands of operations at once under the default limits and
+    without any, listen fan-out; memory per node and packets per processor second, of one process.
     """
     progress = Console(stderr=True, quiet=as_json)
     report = Bench(QUICK if quick else FULL, seed, progress).run(is_profiled=profile)

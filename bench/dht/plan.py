@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.dht import packets
+from bench.dht.spread import MODULE, Spread, reader_of
 from bench.figures import Figure, Report, Section, median, slope
 from bench.workers import Memory, Worker, WorkerError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bench.dht.side import Burst, Limits, Lookup
 
 SIDES: Final = ("opendht", "shoal")
+ONE_PROCESS: Final = "shoal, all nodes in one process"
 PEER: Final = "opendht 4.4.2"
 UNLIMITED: Final[Limits] = {"total": -1, "per_address": -1}
 VALUE_SIZE: Final = 64  # bytes: a typical announcement
@@ -73,8 +75,8 @@ QUICK: Final = Plan(
 class Samples:
     """Samples of both sides under names."""
 
-    by_name: defaultdict[str, dict[str, list[float]]] = field(
-        default_factory=lambda: defaultdict(lambda: {side: [] for side in SIDES})
+    by_name: defaultdict[str, defaultdict[str, list[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
 
     def add(self, name: str, side: str, sample: float) -> None:
@@ -85,6 +87,13 @@ class Samples:
         """Return the medians of both sides."""
         sides = self.by_name[name]
         return Figure(name, unit, median(sides["opendht"]), median(sides["shoal"]), **details)
+
+    def one_process_figure(self, name: str, unit: str) -> Figure:
+        """Return the medians of theirs, and of ours without more processes than one."""
+        sides = self.by_name[name]
+        theirs, ours = median(sides["opendht"]), median(sides[ONE_PROCESS])
+        note = "all nodes in one process"
+        return Figure(name, unit, theirs, ours, more_is_better=True, note=note)
 
 
 class Bench:
@@ -108,35 +117,49 @@ class Bench:
 
     def _network(self, size: int) -> list[Section]:
         with ExitStack() as stack:
-            sides = self._workers(stack, size, None)
-            sections = [
-                self._sequential(size, sides),
-                self._fan_out(size, sides),
-                self._bursts(size, sides, "default limits", aim=1.0),
-            ]
+            sides = self._networks(stack, size, None)
+            sections = [self._sequential(size, sides), self._fan_out(size, sides)]
+            if size == self._plan.networks[-1]:
+                alone = stack.enter_context(Worker(MODULE, "shoal"))
+                self._start(alone, ONE_PROCESS, size, None)
+                sides[ONE_PROCESS] = alone
+            sections.append(self._bursts(size, sides, "default limits", aim=1.0))
         with ExitStack() as stack:
-            sides = self._workers(stack, size, UNLIMITED)
+            sides = self._networks(stack, size, UNLIMITED)
             sections.append(self._bursts(size, sides, "limits off", aim=None))
         return sections
 
+    def _networks(
+        self, stack: ExitStack, size: int, limits: Limits | None
+    ) -> dict[str, Worker | Spread]:
+        """Start a network of either side, each free to use all cores."""
+        theirs = stack.enter_context(Worker(MODULE, "opendht"))
+        sides: dict[str, Worker | Spread] = {"opendht": theirs, "shoal": Spread(stack)}
+        for name, side in sides.items():
+            self._start(side, name, size, limits)
+        return sides
+
     def _workers(self, stack: ExitStack, size: int, limits: Limits | None) -> dict[str, Worker]:
-        workers = {}
-        for side in SIDES:
-            self._progress.print(f"{size} nodes of {side} start", highlight=False)
-            workers[side] = stack.enter_context(Worker("bench.dht.worker", side))
-            workers[side].call("start", nodes=size, limits=limits)
-            time.sleep(self._plan.settle)
+        """Start a network of either side, each in one process, which is to be weighed."""
+        workers = {side: stack.enter_context(Worker(MODULE, side)) for side in SIDES}
+        for name, worker in workers.items():
+            self._start(worker, name, size, limits)
         return workers
 
-    def _sequential(self, size: int, sides: dict[str, Worker]) -> Section:
+    def _start(self, side: Worker | Spread, name: str, size: int, limits: Limits | None) -> None:
+        self._progress.print(f"{size} nodes of {name} start", highlight=False)
+        side.call("start", nodes=size, limits=limits)
+        time.sleep(self._plan.settle)
+
+    def _sequential(self, size: int, sides: dict[str, Worker | Spread]) -> Section:
         self._progress.print(f"{size} nodes: one by one", highlight=False)
         samples = Samples()
         ids = {name: worker.call("node_ids") for name, worker in sides.items()}
         for _ in range(self._plan.rounds):
             for name, worker in sides.items():
                 for _ in range(self._plan.sequential):
-                    key = self._key()
-                    reader = farthest(ids[name], key)
+                    reader = reader_of(size)
+                    key = self._key_far_from(ids[name], reader)
                     put = worker.call("put", node=0, key=key, value=self._value())
                     lookup: Lookup = worker.call("get", node=reader, key=key)
                     samples.add("put to done", name, put * 1e3)
@@ -155,7 +178,7 @@ class Bench:
             ],
         )
 
-    def _fan_out(self, size: int, sides: dict[str, Worker]) -> Section:
+    def _fan_out(self, size: int, sides: dict[str, Worker | Spread]) -> Section:
         self._progress.print(f"{size} nodes: listen", highlight=False)
         samples, name_of = Samples(), f"value to all of {size - 1} listeners"
         key = self._key()
@@ -169,7 +192,7 @@ class Bench:
         return Section(f"Listen, {size} nodes", [samples.figure(name_of, "ms")])
 
     def _bursts(
-        self, size: int, sides: dict[str, Worker], limits: str, aim: float | None
+        self, size: int, sides: dict[str, Worker | Spread], limits: str, aim: float | None
     ) -> Section:
         samples = Samples()
         count = self._plan.burst
@@ -181,20 +204,20 @@ class Bench:
                 keys = [key for key, _ in entries]
                 self._burst(samples, "puts", name, worker.call("puts", node=0, entries=entries))
                 time.sleep(self._plan.rest)
-                burst = worker.call("gets", node=size // 2, keys=keys)
+                burst = worker.call("gets", node=reader_of(size), keys=keys)
                 self._burst(samples, "gets", name, burst)
                 time.sleep(self._plan.rest)
-        return Section(
-            f"{count:,} at once from one node, {size} nodes, {limits}",
-            [
-                samples.figure("puts", "1/s", more_is_better=True, aim=aim),
-                samples.figure("puts lost", "of all"),
-                samples.figure("gets", "1/s", more_is_better=True, aim=aim),
-                samples.figure("gets lost", "of all"),
-                samples.figure("processor time per put", "ms", note="all nodes"),
-                samples.figure("processor time per get", "ms", note="all nodes"),
-            ],
-        )
+        figures = [
+            samples.figure("puts", "1/s", more_is_better=True, aim=aim),
+            samples.figure("puts lost", "of all"),
+            samples.figure("gets", "1/s", more_is_better=True, aim=aim),
+            samples.figure("gets lost", "of all"),
+            samples.figure("processor time per put", "ms", note="all nodes"),
+            samples.figure("processor time per get", "ms", note="all nodes"),
+        ]
+        if ONE_PROCESS in sides:
+            figures += [samples.one_process_figure(each, "1/s") for each in ("puts", "gets")]
+        return Section(f"{count:,} at once from one node, {size} nodes, {limits}", figures)
 
     def _burst(self, samples: Samples, what: str, side: str, burst: Burst) -> None:
         lost = burst["failed"] + burst["unfinished"]
@@ -256,13 +279,13 @@ class Bench:
     def _profile_section(self) -> Section:
         size = self._plan.networks[-1]
         entries = [(self._key(), self._value()) for _ in range(self._plan.burst)]
-        with Worker("bench.dht.worker", "shoal") as worker:
+        with Worker(MODULE, "shoal") as worker:
             worker.call("start", nodes=size, limits=None)
             time.sleep(self._plan.settle)
             worker.call("puts", node=0, entries=entries)
             before = worker.call("datagrams")
             lines = worker.call(
-                "profile", method="gets", node=size // 2, keys=[key for key, _ in entries]
+                "profile", method="gets", node=reader_of(size), keys=[key for key, _ in entries]
             )
             sent = worker.call("datagrams") - before
         text = (
@@ -272,6 +295,13 @@ class Bench:
 
     def _key(self) -> str:
         return self._chance.randbytes(20).hex()
+
+    def _key_far_from(self, node_ids: list[str], reader: int) -> str:
+        """Draw a key that the node *reader* is the least likely to store."""
+        while True:
+            key = self._key()
+            if farthest(node_ids, key) == reader:
+                return key
 
     def _value(self) -> str:
         return self._chance.randbytes(VALUE_SIZE).hex()

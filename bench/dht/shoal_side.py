@@ -1,4 +1,4 @@
-"""Our side: `shoal.dht.DhtNode`s, all on the one event loop of this process."""
+"""Our side: `shoal.dht.DhtNode`s, all of this process on its one event loop; see `spread`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class ShoalSide:
         self._nodes: list[DhtNode] = []
         self._stack = AsyncExitStack()
         self._listeners: list[ListenOperation] = []
+        self._heard: asyncio.Future[list[float]] | None = None
 
-    async def start(self, nodes: int, limits: Limits | None) -> float:
-        """Start and connect the nodes."""
+    async def start(self, nodes: int, limits: Limits | None, port: int | None = None) -> float:
+        """Start and connect the nodes; they join the one at *port*, or else the first of them."""
         config = DhtConfig()
         if limits is not None:
             config = replace(
@@ -42,10 +43,12 @@ class ShoalSide:
             )
         begin = time.perf_counter()
         for _ in range(nodes):
-            known = [(LOOPBACK, self._nodes[0].port)] if self._nodes else []
+            if port is None and self._nodes:
+                port = self._nodes[0].port
+            known = [] if port is None else [(LOOPBACK, port)]
             node = DhtNode(bootstrap=known, bind=[LOOPBACK], config=config)
             await self._stack.enter_async_context(node)
-            if self._nodes:
+            if known:
                 await node.wait_connected(CONNECT_TIMEOUT)
             self._nodes.append(node)
         return time.perf_counter() - begin
@@ -98,24 +101,29 @@ class ShoalSide:
             for each in listeners
         ]
 
-    async def update(self, source: int, key: str, value: str) -> float:
-        """Put *value* where all listen; return seconds until every listener had it."""
+    async def expect(self, value: str) -> None:
+        """Let the listeners look out for *value*."""
         data = bytes.fromhex(value)
 
-        heard_at: list[float] = []
-
-        async def hear(listener: ListenOperation) -> None:
+        async def hear(listener: ListenOperation) -> float:
             async for event in listener:
                 if isinstance(event, Added) and event.value.data == data:
-                    heard_at.append(time.perf_counter())
-                    return
+                    return time.perf_counter()
+            raise RuntimeError("a listener ended")
 
+        self._heard = asyncio.gather(*map(hear, self._listeners))
+
+    async def announce(self, node: int, key: str, value: str) -> float:
+        """Put *value*; return when it set out."""
         begin = time.perf_counter()
-        async with asyncio.timeout(BURST_TIMEOUT), asyncio.TaskGroup() as group:
-            for listener in self._listeners:
-                group.create_task(hear(listener))
-            group.create_task(self._nodes[source].put(InfoHash.from_hex(key), data))
-        return max(heard_at) - begin
+        await self._nodes[node].put(InfoHash.from_hex(key), bytes.fromhex(value))
+        return begin
+
+    async def heard(self) -> float:
+        """Return when the last listener had what it looked out for."""
+        assert self._heard is not None, "something is expected"
+        async with asyncio.timeout(BURST_TIMEOUT):
+            return max(await self._heard, default=0.0)
 
     async def profile(self, method: str, **arguments: Any) -> list[str]:
         """Run another method under the profiler; return where its time went, as lines."""

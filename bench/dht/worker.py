@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from bench.workers import serve
 
 if TYPE_CHECKING:
-    from bench.dht.side import Side
+    from bench.dht.opendht_side import OpendhtSide
+    from bench.dht.shoal_side import ShoalSide
 
 
-def side_of(name: str) -> Side:
+def side_of(name: str) -> OpendhtSide | ShoalSide:
     """Return the side called *name*; the libraries of the other stay out of this process."""
     if name == "opendht":
         from bench.dht.opendht_side import OpendhtSide  # noqa: PLC0415 - memory is measured
