@@ -4,6 +4,8 @@
  * processes share, and everything that waits until a time, or for a while, waits so much shorter.
  * What measures the processor's work is left alone. libfaketime 0.9.10 does not do: it knows
  * neither pthread_cond_clockwait (std::condition_variable) nor sem_clockwait (Python's locks).
+ * Left out is what no peer uses: std::future's waits for a time, which call the kernel themselves,
+ * alarms, and locks of a mutex with a deadline.
  */
 
 #define _GNU_SOURCE
@@ -74,7 +76,8 @@ static int64_t lead(void)
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
     int failed = REAL(clock_gettime)(clock, t);
-    if (!failed && clock >= 0 && clock != CLOCK_PROCESS_CPUTIME_ID && clock != CLOCK_THREAD_CPUTIME_ID)
+    int is_of_process = clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID;
+    if (!failed && !is_of_process && clock != CLOCK_THREAD_CPUTIME_ID)
         *t = as_timespec(of(t) + lead());
     return failed;
 }
@@ -205,8 +208,9 @@ int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict unt
 
 int timerfd_settime(int file, int flags, const struct itimerspec *asked, struct itimerspec *before)
 {
-    /* Asio's only absolute time is "in the past, now". */
-    struct itimerspec t = {.it_value = flags & TFD_TIMER_ABSTIME ? asked->it_value : shorter(&asked->it_value),
-                           .it_interval = shorter(&asked->it_interval)};
+    /* The only absolute time of Asio is "in the past, now". */
+    struct itimerspec t = {shorter(&asked->it_interval), shorter(&asked->it_value)};
+    if (flags & TFD_TIMER_ABSTIME)
+        t.it_value = asked->it_value;
     return REAL(timerfd_settime)(file, flags, &t, before);
 }
