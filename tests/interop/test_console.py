@@ -15,6 +15,8 @@ from tests.peers.dhtnode import seen_from_console
         "\tValue[id:c3e6>> 42398d56aa2d data:76616c7565]",
         "\tValue[id:>c3e642398d56aa2d data:> 76616c7565]",
         "\tValue[id:c3e642398d56aa2d data:76>6> 16c7565]",
+        "\tValue[id:c3e642398d56aa2d data:>>76616c7565] ",
+        "\tValue[id:c3e642398d56aa2d data:>>7661 6c7565]",
     ],
 )
 def test_a_prompt_may_fall_into_a_value(line: str) -> None:

@@ -315,7 +315,7 @@ def seen_from_console(line: str) -> Seen | None:
     """Read a line like `Value[id:2a signed (v1) data(text/plain):"text"]`."""
     # Another thread of dhtnode prints its prompt, in the middle of a line too, or in two pieces.
     whole = line.replace(_PROMPT, "")
-    found = _VALUE.search(whole) or _VALUE.search(_PROMPT_PIECE.sub("", whole))
+    found = _VALUE.search(whole) or _VALUE.search(_PROMPT_PIECE.sub("", whole).rstrip(" "))
     if found is None:
         return None
     user_type, content = found[5] or "", found[6]
@@ -323,7 +323,7 @@ def seen_from_console(line: str) -> Seen | None:
     if content is not None and user_type == "text/plain":
         data = content.removeprefix('"').removesuffix('"').encode()
     elif content is not None and not content.endswith(" bytes"):
-        data = bytes.fromhex(_PROMPT_PIECE.sub("", content))
+        data = bytes.fromhex(_PROMPT_PIECE.sub("", content))  # which ignores blanks
     return Seen(
         data=data,
         id=int(found[1], 16),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.peers.dhtnode import DhtnodeProcess
 from tests.peers.peer import key_of, shown
 from tests.peers.pool import DHTNODE, KINDS, OPENDHT, SHOAL, connected
 from tests.peers.shoal import ShoalPeer
@@ -21,6 +22,7 @@ from tests.peers.worker_peer import WorkerPeer
 from tests.soak.fast_clock import SPEED, fast_clocks
 
 if TYPE_CHECKING:
+    from tests.peers.peer import Peer, Seen
     from tests.peers.pool import PeerPool
 
 __all__ = ["fast_clocks"]
@@ -35,6 +37,11 @@ def resident_bytes(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no VmRSS in the process's status")
+
+
+def get(peer: Peer, key: str) -> list[Seen]:
+    """Get; from dhtnode not by the console, which in thousands of lines muddles one."""
+    return peer.get_json(key) if isinstance(peer, DhtnodeProcess) else peer.get(key)
 
 
 @pytest.mark.skipif(SPEED == 1, reason="test_values_expire measures it by true clocks")
@@ -77,10 +84,10 @@ def test_memory_is_flat_and_peers_stay(pool: PeerPool, measured: list[str]) -> N
         key = key_of(f"endurance {rounds}")
         putter, getter = peers[rounds % 4], peers[(rounds + 1) % 4]
         data = f"value-{rounds}".encode()
-        assert putter.put(key, data).ok, rounds
-        assert shown(getter.get(key)) == [data], rounds
+        assert putter.put(key, data, user_type="soak").ok, rounds
+        assert shown(get(getter, key)) == [data], rounds
         lasting = key_of(f"lasting {rounds // 4 % 4}")  # by each in turn, asked for by each in turn
-        assert shown(getter.get(lasting)) == [b"lasting"], rounds
+        assert shown(get(getter, lasting)) == [b"lasting"], rounds
         for number in range(20):  # from others, so that storage and searches turn over
             listener.begin_put(key_of(f"bulk {rounds} {number}"), os.urandom(2000))
         samples.append(resident_bytes(node.process.pid))
