@@ -193,10 +193,10 @@ class _Writer:
     def _is_awaited(self) -> bool:
         """Whether other nodes, of which none is slow, are still to acknowledge the value."""
         value_id = self.operation.value.id
-        return any(
-            near.writing and value_id in near.writing and not near.is_bad
-            for near in self.search.nodes
-        )
+        for near in self.search.nodes:  # a loop: this is asked for each answer
+            if near.writing and value_id in near.writing and not near.is_bad:
+                return True
+        return False
 
     def _forget(self, request: Request) -> None:
         writing = self.near.writing

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from shoal.core import Address, Entropy, Family, InfoHash, SendDatagram
 from shoal.core.deadlines import Call, Deadlines, Sleeper
@@ -550,19 +550,19 @@ class DhtEngine:
     def _flush(self, now: float) -> list[Effect]:
         """Notice what changed as a whole, then hand over all effects."""
         self._connectivity.look(now)
-        is_ready = not self._connectivity.is_in_the_making or now >= self._queued_until
-        if self._queue and is_ready:
+        if self._queue and (not self._connectivity.is_in_the_making or now >= self._queued_until):
             queue, self._queue = self._queue, {}
             for start in queue.values():
                 start(now)
-        effects = cast("list[Effect]", self._out[:])
+        effects: list[Effect] = self._out[:]  # type: ignore[assignment]  # only effects go in
         self._out.clear()
         for effect in effects:
-            if type(effect) is SendDatagram:
+            kind = type(effect)
+            if kind is SendDatagram:
                 self.stats.sent += 1
-            elif type(effect) is Done:
-                self._gets.pop(effect.op, None)
-                self._forget_put(effect.op)
+            elif kind is Done:
+                self._gets.pop(effect.op, None)  # type: ignore[union-attr]  # it is a Done
+                self._forget_put(effect.op)  # type: ignore[union-attr]
         self._wakeups.drop_over()
         return effects
 

@@ -18,7 +18,7 @@ from shoal.dht.side import Side, is_martian
 from shoal.dht.table import Confidence
 
 if TYPE_CHECKING:
-    from shoal.core import Address
+    from shoal.core import Address, InfoHash
     from shoal.dht.context import Context
     from shoal.dht.keeper import Keeper
 
@@ -26,6 +26,7 @@ QUERIES: Final = frozenset(
     (wire.Ping, wire.Find, wire.Get, wire.Put, wire.Refresh, wire.Listen, wire.Update)
 )
 CARRIERS: Final = frozenset((wire.Put, wire.Update, wire.Reply))  # of values
+LOOKUPS: Final = frozenset((wire.Find, wire.Get))
 WRITES: Final = frozenset((wire.Put, wire.Listen, wire.Refresh))
 WIDTH_4: Final = 26  # bytes of a node in a compact list, by family
 WIDTH_6: Final = 38
@@ -54,7 +55,7 @@ class Receiver:
         stats = self._context.stats
         stats.received += 1
         side = self._sides.get(addr.family)
-        if side is None or is_martian(addr) or addr in side.blacklist:
+        if side is None or is_martian(addr) or (side.blacklist and addr in side.blacklist):
             stats.blacklisted += 1
             return
         try:
@@ -72,7 +73,7 @@ class Receiver:
     ) -> None:
         kind = type(message)
         if kind is wire.Part:
-            self._on_part(side, cast("wire.Part", message), addr, now, is_client=is_client)
+            self._on_part(side, message, addr, now, is_client=is_client)  # type: ignore[arg-type]
             return
         sender = message.sender  # type: ignore[union-attr]  # parts are dealt with
         if sender == self._context.own_id or (sender is not None and not any(sender)):
@@ -138,7 +139,7 @@ class Receiver:
         elif type(message) is wire.Error:
             self._on_error(side, message, addr, now)
         elif type(message) is not wire.Notification:  # never asked for, so never ours
-            sender = cast("wire.Ping", message).sender  # any request: they all have one
+            sender: InfoHash = message.sender  # type: ignore[assignment,union-attr]  # any request
             node = side.hear_from(sender, addr, Confidence.REQUESTED, now, is_client=is_client)
             self._responders[side.family].serve(message, node, addr, now)
 
@@ -155,7 +156,7 @@ class Receiver:
         node = side.hear_from(reply.sender, addr, Confidence.REPLIED, now, is_client=is_client)
         if reply.token is not None and 0 < len(reply.token) <= TOKEN_SIZE_MAX:
             node.token, node.token_at = reply.token, now
-        elif type(request.message) in {wire.Find, wire.Get}:
+        elif type(request.message) in LOOKUPS:
             self._context.stats.blacklisted += 1
             side.ban(node, now)
             if request.owner is not None:
@@ -163,8 +164,9 @@ class Receiver:
             return
         if reply.seen_ip is not None:
             side.vote(reply.seen_ip)
-        search = request.owner if isinstance(request.owner, Search) else None
-        self._learn_nodes(reply, addr, search, now)
+        if reply.nodes4 or reply.nodes6:
+            search = request.owner if isinstance(request.owner, Search) else None
+            self._learn_nodes(reply, addr, search, now)
         if request.owner is not None:
             request.owner.on_answer(request, reply, now)
 

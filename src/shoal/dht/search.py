@@ -333,12 +333,13 @@ class Search:
         if allowed <= 0:
             return
         for operation in self.gets:
+            answered = operation.answered
             for near in front:
-                if allowed <= 0:
-                    return
-                if self._may_get(near, operation):
+                if near.node.id not in answered and self._may_get(near, operation):
                     self._ask_get(near, operation, now)
                     allowed -= 1
+                    if allowed <= 0:
+                        return
         if self.puts or self.listenings or self.is_locating:
             self._ask_for_writing(front, level, allowed, now)
 
@@ -360,8 +361,8 @@ class Search:
                     return
 
     def _may_get(self, near: SearchNode, operation: GetOperation) -> bool:
-        """Whether *near* neither answered nor is about to."""
-        if near.node.id in operation.answered or (near.pages and operation in near.pages):
+        """Whether *near*, which has not answered, is not about to."""
+        if near.pages and operation in near.pages:
             return False
         return not near.asking or not any(
             other is operation

@@ -274,11 +274,13 @@ class Side:
         """Count a node's word on our address."""
         if len(ip) != self._ip_length:
             return
-        if ip not in self.votes and len(self.votes) >= VOTES_MAX:
-            least = min(self.votes, key=lambda known: self.votes[known])
-            del self.votes[least]
-        self.votes[ip] = self.votes.get(ip, 0) + 1
-        self.has_new_votes = self.has_new_votes or ip != self._public_ip
+        votes = self.votes
+        count = votes.get(ip, 0)
+        if not count and len(votes) >= VOTES_MAX:
+            del votes[min(votes, key=votes.__getitem__)]
+        votes[ip] = count + 1
+        if ip != self._public_ip:
+            self.has_new_votes = True
 
     def public_ip(self) -> bytes | None:
         """Return what most nodes see us under."""

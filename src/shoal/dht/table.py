@@ -159,7 +159,7 @@ class RoutingTable:
         if len(self._good_numbers) < count_min:
             return False
         ours = self._own ^ number
-        closer = sum(1 for good in self._good_numbers if good ^ number < ours)
+        closer = len([good for good in self._good_numbers if good ^ number < ours])
         return closer >= min(count, len(self._good_numbers))
 
     def remove_expired(self) -> list[Node]:
@@ -243,7 +243,6 @@ class RoutingTable:
 
 def closest_compact(candidates: list[tuple[int, bytes]], number: int, but: bytes) -> bytes:
     """Join the compact forms of the 8 candidates closest to *number*, less the node id *but*."""
-    nearest = sorted((near ^ number, compact) for near, compact in candidates)
-    return b"".join(
-        [compact for _, compact in nearest if not compact.startswith(but)][:BUCKET_SIZE]
-    )
+    by_distance = {near ^ number: compact for near, compact in candidates}
+    nearest = [by_distance[distance] for distance in sorted(by_distance)[: BUCKET_SIZE + 1]]
+    return b"".join([compact for compact in nearest if not compact.startswith(but)][:BUCKET_SIZE])

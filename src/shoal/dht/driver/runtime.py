@@ -149,12 +149,7 @@ class Runtime:
     # Inputs
 
     def _receive(self, batch: list[tuple[bytes, Address]]) -> None:
-        now = self._loop.time()
-        receive = self.secure.receive
-        effects: list[object] = []
-        for datagram, addr in batch:
-            effects += receive(datagram, addr, now)
-        self._apply(effects)
+        self._apply(self.secure.receive_all(batch, self._loop.time()))
 
     def _unreachable(self, addr: Address) -> None:
         self.call_engine(lambda now: self.engine.send_failed(addr, now))

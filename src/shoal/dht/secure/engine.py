@@ -123,6 +123,14 @@ class SecureEngine:
         """Hand a datagram to the backend."""
         return self.absorb(self._operations.inner.receive(datagram, addr, now), now)
 
+    def receive_all(self, batch: Sequence[tuple[bytes, Address]], now: float) -> list[object]:
+        """Hand datagrams that came together to the backend, in order."""
+        receive = self._operations.inner.receive
+        effects: list[object] = []
+        for datagram, addr in batch:
+            effects += receive(datagram, addr, now)
+        return self.absorb(effects, now)
+
     def next_deadline(self) -> float | None:
         """When `advance` next has work, or None. Pure."""
         if self._publications.is_waiting and self._is_connected:
