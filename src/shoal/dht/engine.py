@@ -167,7 +167,10 @@ class DhtEngine:
         local = () if is_remote else self._context.storage.values(key, query.where)
         if local:
             operation.take_values(local)
-        if is_remote or not self._answer_from_listen(operation):
+        if local and Status.CONNECTED in self.status:
+            # The caller has those at once: the search is made when the engine next wakes.
+            self._wakeups.add(now, Call(partial(self._begin_get, operation)))
+        elif is_remote or not self._answer_from_listen(operation):
             self._start(op, partial(self._start_get, operation), now)
         return self._flush(now)
 
@@ -433,6 +436,10 @@ class DhtEngine:
             self._queue[op] = start
         else:
             start(now)
+
+    def _begin_get(self, operation: GetOperation, now: float) -> None:
+        if not operation.is_over and not self._answer_from_listen(operation):
+            self._start(operation.op, partial(self._start_get, operation), now)
 
     def _start_get(self, operation: GetOperation, now: float) -> None:
         for side in self._sides.values():

@@ -243,6 +243,7 @@ class RoutingTable:
 
 def closest_compact(candidates: list[tuple[int, bytes]], number: int, but: bytes) -> bytes:
     """Join the compact forms of the 8 candidates closest to *number*, less the node id *but*."""
-    by_distance = {near ^ number: compact for near, compact in candidates}
-    nearest = [by_distance[distance] for distance in sorted(by_distance)[: BUCKET_SIZE + 1]]
-    return b"".join([compact for compact in nearest if not compact.startswith(but)][:BUCKET_SIZE])
+    nearest = [(near ^ number, compact) for near, compact in candidates]
+    nearest.sort()
+    others = [compact for _, compact in nearest[: BUCKET_SIZE + 1] if not compact.startswith(but)]
+    return b"".join(others[:BUCKET_SIZE])

@@ -246,3 +246,19 @@ def test_a_value_outlives_its_expiry_only_when_it_is_permanent() -> None:
     world.run(1500.0)
     assert reader.get() == [Value(b"a", id=1)]
     assert not owner.events(ValuesExpired)
+
+
+def test_what_is_stored_here_is_told_before_anybody_is_asked() -> None:
+    """The search is made when the engine next wakes, at the same moment; not if nobody waits."""
+    engine = make()
+    peer, value = meet(engine), Value(b"here", id=1)
+    engine.put(1, KEY, value, 0.0)
+    engine.advance(0.25)  # the node looks around itself
+    assert engine.get(2, KEY, 0.25) == [ValuesFound(2, (value,))]
+    assert engine.next_deadline() == 0.25
+    assert [one.key for one in gets(peer.read(list(engine.advance(0.25))))] == [KEY]
+
+    engine.cancel(2, 0.25)
+    engine.get(3, KEY, 0.25)
+    engine.cancel(3, 0.25)
+    assert gets(peer.read(list(engine.advance(0.25)))) == []
