@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
-from shoal.cli.common import TIMEOUT, Exit, Group, emit, json_option, runs_async, timeout_option
+from shoal.cli.common import (
+    TIMEOUT,
+    Exit,
+    Group,
+    emit,
+    json_option,
+    names_folder,
+    runs_async,
+    timeout_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -368,11 +377,7 @@ def _faucet(where: str, data: str | None) -> str:
 
 def _folder(data: str | None) -> Path:
     """Return the folder of the chain; without --data that of the name server."""
-    if data is not None:
-        return Path(data)
-    import platformdirs
-
-    return platformdirs.user_data_path("shoal") / "names" / "chain"
+    return names_folder() / "chain" if data is None else Path(data)
 
 
 def _wei(coins: str) -> int:

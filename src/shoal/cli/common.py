@@ -159,9 +159,26 @@ def hosts_of(bootstrap: Iterable[str], network: int) -> tuple[tuple[str, int], .
         return named
     import platformdirs  # noqa: PLC0415 - slow, and mostly not needed
 
-    path = platformdirs.user_config_path("shoal") / BOOTSTRAP_FILE
-    own = read_hosts(path.read_text("utf-8")) if path.exists() else ()
-    return tuple(dict.fromkeys((*public_hosts(), *own)))
+    with contextlib.suppress(RuntimeError):  # the user has no directory, hence no list
+        path = platformdirs.user_config_path("shoal") / BOOTSTRAP_FILE
+        if path.exists():
+            return tuple(dict.fromkeys((*public_hosts(), *read_hosts(path.read_text("utf-8")))))
+    return public_hosts()
+
+
+def names_folder() -> Path:
+    """Return where a name server of this user keeps its data.
+
+    Raises:
+        click.ClickException: the user has no directory.
+    """
+    import platformdirs  # noqa: PLC0415 - slow, and mostly not needed
+
+    try:
+        return platformdirs.user_data_path("shoal") / "names"
+    except RuntimeError:
+        message = "this user has no directory of their own: name a folder by --data"
+        raise click.ClickException(message) from None
 
 
 def load_identity(path: str | None) -> Identity | None:

@@ -18,6 +18,7 @@ from shoal.cli.common import (
     emit,
     json_option,
     log_to_stderr,
+    names_folder,
     runs_async,
     verbose_option,
 )
@@ -179,11 +180,7 @@ def _tell_start(server: NameServer, *, as_json: bool) -> None:
 
 
 def _data_folder(data: str | None) -> Path:
-    if data is not None:
-        return Path(data)
-    import platformdirs
-
-    return platformdirs.user_data_path("shoal") / "names"
+    return names_folder() if data is None else Path(data)
 
 
 def _limits(

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from shoal.core.records import dataclass
-from shoal.node.errors import ConfigError
+from shoal.node.errors import ConfigError, HomeError
 
 CONFIG_FILE: Final = "config.toml"
 CONFIG_SIZE_MAX: Final = 262_144  # ours: a thousand accounts with settings of their own
@@ -233,14 +233,21 @@ class NodeConfig:
 
 
 def home_path(home: str | os.PathLike[str] | None = None) -> Path:
-    """Return the home directory: the one given, that of SHOAL_HOME, or the platform's."""
+    """Return the home directory: the one given, that of SHOAL_HOME, or the platform's.
+
+    Raises:
+        HomeError: none is given, and the user has no directory.
+    """
     if home is not None:
         return Path(home).expanduser()
     if named := os.environ.get(HOME_VARIABLE):
         return Path(named).expanduser()
     import platformdirs  # noqa: PLC0415 - slow, and mostly not needed
 
-    return platformdirs.user_data_path("shoal")
+    try:
+        return platformdirs.user_data_path("shoal")
+    except RuntimeError:
+        raise HomeError("this user has no directory of their own: set SHOAL_HOME") from None
 
 
 def _read(kind: type[T], table: object, where: str) -> T:

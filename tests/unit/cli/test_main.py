@@ -10,19 +10,23 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import platformdirs
 import pytest
+from click.testing import CliRunner
 
 from shoal.cli import main
-from shoal.cli.common import Exit, explain, status_of
+from shoal.cli.common import Exit, explain, hosts_of, status_of
 from shoal.cli.dht import dht
 from shoal.cli.lazy import LazyGroup, Source
 from shoal.cli.ring import HEIGHT, WIDTH, angle, draw
 from shoal.core import InfoHash
 from shoal.dht import errors
+from shoal.dht.driver.hosts import public_hosts
 from tests.unit.cli.conftest import shoal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def test_help_lists_what_there_is_without_loading_it() -> None:
@@ -54,6 +58,27 @@ def test_every_command_is_there() -> None:
     words = ["node", "put", "get", "listen", "query", "scan", "stats", "demo"]
     assert list(dht.commands) == words
     assert all(isinstance(command, click.Command) for command in dht.commands.values())
+
+
+def test_a_user_without_a_directory_is_told_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of a service or of a container; a DHT node needs none."""
+
+    def nowhere(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_data_path", nowhere)
+    monkeypatch.setattr(platformdirs, "user_config_path", nowhere)
+    monkeypatch.delenv("SHOAL_HOME", raising=False)
+    assert hosts_of((), 0) == public_hosts()
+    for command, advice in [
+        (["account", "list"], "set SHOAL_HOME"),
+        (["names", "serve"], "by --data"),
+        (["chain", "init"], "by --data"),
+    ]:
+        shown = CliRunner().invoke(main, command)
+        assert shown.exit_code not in {0, Exit.INTERRUPTED}
+        assert advice in shown.output
+        assert "Traceback" not in shown.output
 
 
 def test_exit_statuses_are_documented() -> None:

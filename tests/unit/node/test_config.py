@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+import platformdirs
 import pytest
 
 from shoal.node import config as module
@@ -17,7 +18,7 @@ from shoal.node.config import (
     TurnServer,
     home_path,
 )
-from shoal.node.errors import ConfigError
+from shoal.node.errors import ConfigError, HomeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +113,13 @@ def test_the_home_is_where_one_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert home_path(tmp_path / "x") == tmp_path / "x"
     monkeypatch.delenv("SHOAL_HOME")
     assert home_path().name == "shoal"
+
+    def nowhere(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_data_path", nowhere)
+    with pytest.raises(HomeError, match="SHOAL_HOME"):
+        home_path()
 
 
 @pytest.mark.parametrize(
