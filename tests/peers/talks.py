@@ -402,12 +402,18 @@ class JamiTalk:
         )
 
     def wait_known(self) -> None:
-        """Wait until the conversation is on its list and was cloned."""
+        """Wait until the conversation is on its list and was cloned.
+
+        While it is being cloned it has members and a repository, but loads nothing, and what is
+        said in it is lost.
+        """
+        load = "loadConversationMessages" if self.account.daemon.kind == OLD else "loadConversation"
         until(
             lambda: (
                 self.id in self.account.daemon.conversations(self.account.name)
                 and len(self._call("getConversationMembers", self.id)) > 0
                 and (self.repository / ".git").exists()
+                and self._call(load, self.id, "", 1) != 0
             ),
             f"conversation {self.id} at {self._name}",
             PATIENCE,
