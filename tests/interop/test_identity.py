@@ -43,7 +43,7 @@ from shoal.identity.wire.devices import unpack_devices
 from tests.peers.jami import JamiAccount
 from tests.peers.jamid import JamidProcess
 from tests.peers.town import NEW, OLD
-from tests.peers.waiting import until
+from tests.peers.waiting import until, until_next_second
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -287,8 +287,7 @@ class TestSync:
         )
         daemon.remove_contact(name, second)
         until(lambda: second not in account.contacts, "Jami's removal at ours", PATIENCE)
-        blocked = int(time.time())
-        until(lambda: int(time.time()) > blocked, "the next second: 13.7 counts in them")
+        until_next_second()  # 13.7 counts in them
         daemon.add_contact(name, first)
         until(lambda: first in account.contacts, "unblocked at ours", PATIENCE)
         ours.run(ours.node.accounts.remove(account.id))

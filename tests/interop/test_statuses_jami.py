@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,7 @@ from shoal.swarm.marks import MessageStatus
 from tests.peers.jami import JamiAccount
 from tests.peers.talks import PATIENCE, JamiTalk, ShoalTalk
 from tests.peers.town import GENERATIONS, NEW
-from tests.peers.waiting import until
+from tests.peers.waiting import until, until_next_second
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +30,7 @@ def theirs(request: pytest.FixtureRequest, town: Town) -> JamiAccount:
 
 def begun(theirs: JamiAccount) -> str:
     """Begin a group, in a second of its own: two of one second would be one, and Jami fails."""
-    second = int(time.time())
-    until(lambda: int(time.time()) > second, "the next second", PATIENCE)
+    until_next_second()
     return str(theirs.daemon.call("startConversation", theirs.name))
 
 

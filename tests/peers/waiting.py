@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 PAUSE: Final = 0.02  # seconds between two looks; far below anything these tests measure
+TICK: Final = 0.02  # seconds that the clock of time(2) may be behind; the kernel's longest is half
 
 
 class NotReachedError(AssertionError):
@@ -34,3 +35,9 @@ def until(
         if time.monotonic() >= deadline:
             raise NotReachedError(f"not within {timeout:g} s: {what} (last seen: {seen!r})")
         time.sleep(pause)
+
+
+def until_next_second() -> None:
+    """Wait for another second, also by the clock of peers that count in seconds."""
+    begun = int(time.time())
+    until(lambda: time.time() > begun + 1 + TICK, "the next second")
