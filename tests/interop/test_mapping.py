@@ -84,8 +84,10 @@ def test_a_port_is_reachable_from_outside(
             heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
             async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                heard.set_result(await reader.read())
+                said = await reader.read()
                 writer.close()
+                await writer.wait_closed()  # else the loop ends first, and leaves it open
+                heard.set_result(said)
 
             server = await asyncio.start_server(accept, host.host, 0)
             port = server.sockets[0].getsockname()[1]
