@@ -7,7 +7,7 @@ network), only a wrong token is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from shoal.core import Address, Family, InfoHash, SendDatagram
 from shoal.core.ids import ZERO_HASH
@@ -54,7 +54,7 @@ class Responder:
 
     def serve(self, message: wire.Message, node: Node, addr: Address, now: float) -> None:
         """Answer *message*, which came from *addr*."""
-        name, handler = _HANDLERS[type(message)]
+        name, handler = self._HANDLERS[type(message)]
         counts = self._context.stats.requests_in
         counts[name] = counts.get(name, 0) + 1
         handler(self, message, node, addr, now)
@@ -203,16 +203,15 @@ class Responder:
             node.move(addr)
         return True
 
-
-_HANDLERS: Final[dict[type, tuple[str, Callable[[Responder, Any, Node, Address, float], None]]]] = {
-    wire.Ping: ("ping", Responder._on_ping),  # noqa: SLF001 - our own methods
-    wire.Find: ("find", Responder._on_find),  # noqa: SLF001
-    wire.Get: ("get", Responder._on_get),  # noqa: SLF001
-    wire.Put: ("put", Responder._on_put),  # noqa: SLF001
-    wire.Refresh: ("refresh", Responder._on_refresh),  # noqa: SLF001
-    wire.Listen: ("listen", Responder._on_listen),  # noqa: SLF001
-    wire.Update: ("update", Responder._on_update),  # noqa: SLF001
-}
+    _HANDLERS: ClassVar[dict[type, tuple[str, Callable[..., None]]]] = {
+        wire.Ping: ("ping", _on_ping),
+        wire.Find: ("find", _on_find),
+        wire.Get: ("get", _on_get),
+        wire.Put: ("put", _on_put),
+        wire.Refresh: ("refresh", _on_refresh),
+        wire.Listen: ("listen", _on_listen),
+        wire.Update: ("update", _on_update),
+    }
 
 
 def _datagrams(values: Sequence[Value]) -> int:

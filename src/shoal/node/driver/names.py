@@ -235,14 +235,10 @@ class AccountNames:
 
     # The account's own name
 
-    def start(self, pause: float | None = None) -> None:
-        """Learn the account's name, when its server answers; nobody waits for that.
-
-        The server is asked after *pause* seconds, FIRST_ASK if that is None.
-        """
+    def start(self, pause: float = FIRST_ASK) -> None:
+        """Learn the account's name: ask after *pause* seconds; nobody waits for that."""
         if self._shared.asks_own and self._learning is None:
-            work = self._learn(FIRST_ASK if pause is None else pause)
-            self._learning = asyncio.get_running_loop().create_task(work)
+            self._learning = asyncio.get_running_loop().create_task(self._learn(pause))
 
     async def close(self) -> None:
         """Learn no longer."""
