@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from shoal.core import Address, Entropy, Family, InfoHash, SendDatagram
 from shoal.core.deadlines import Call, Deadlines, Sleeper
@@ -561,15 +561,14 @@ class DhtEngine:
             queue, self._queue = self._queue, {}
             for start in queue.values():
                 start(now)
-        effects: list[Effect] = self._out[:]  # type: ignore[assignment]  # only effects go in
+        effects = cast("list[Effect]", self._out[:])
         self._out.clear()
         for effect in effects:
-            kind = type(effect)
-            if kind is SendDatagram:
+            if type(effect) is SendDatagram:
                 self.stats.sent += 1
-            elif kind is Done:
-                self._gets.pop(effect.op, None)  # type: ignore[union-attr]  # it is a Done
-                self._forget_put(effect.op)  # type: ignore[union-attr]
+            elif type(effect) is Done:
+                self._gets.pop(effect.op, None)
+                self._forget_put(effect.op)
         self._wakeups.drop_over()
         return effects
 

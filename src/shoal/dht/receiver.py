@@ -18,7 +18,7 @@ from shoal.dht.side import Side, is_martian
 from shoal.dht.table import Confidence
 
 if TYPE_CHECKING:
-    from shoal.core import Address, InfoHash
+    from shoal.core import Address
     from shoal.dht.context import Context
     from shoal.dht.keeper import Keeper
 
@@ -73,7 +73,7 @@ class Receiver:
     ) -> None:
         kind = type(message)
         if kind is wire.Part:
-            self._on_part(side, message, addr, now, is_client=is_client)  # type: ignore[arg-type]
+            self._on_part(side, cast("wire.Part", message), addr, now, is_client=is_client)
             return
         sender = message.sender  # type: ignore[union-attr]  # parts are dealt with
         if sender == self._context.own_id or (sender is not None and not any(sender)):
@@ -139,7 +139,7 @@ class Receiver:
         elif type(message) is wire.Error:
             self._on_error(side, message, addr, now)
         elif type(message) is not wire.Notification:  # never asked for, so never ours
-            sender: InfoHash = message.sender  # type: ignore[assignment,union-attr]  # any request
+            sender = cast("wire.Ping", message).sender  # any request: they all have one
             node = side.hear_from(sender, addr, Confidence.REQUESTED, now, is_client=is_client)
             self._responders[side.family].serve(message, node, addr, now)
 
