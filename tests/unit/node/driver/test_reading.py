@@ -9,6 +9,7 @@ import pytest
 
 from shoal.core import CommitId
 from shoal.node.driver.api.client import LocalClient
+from shoal.node.errors import ParametersError
 from shoal.swarm import Text
 from shoal.swarm.driver import IndexLedger
 from shoal.swarm.errors import NotReactedError, ObjectMissingError
@@ -49,6 +50,8 @@ async def test_parts_of_a_history(both: Pair) -> None:
         by_name = {name: str(message) for name, message in part.items()}
         found = await api.call("conversation.entries", **about, count=count, **by_name)
         assert [each["id"] for each in found] == list(map(str, wanted))
+    with pytest.raises(ParametersError, match="before and after"):
+        await api.call("conversation.entries", **about, before=str(said[3]), after=str(said[1]))
     nobody = CommitId(bytes(20))
     with pytest.raises(ObjectMissingError):
         await ours.entries(after=nobody)

@@ -8,6 +8,7 @@ from shoal.core import CommitId
 from shoal.node.driver.addressing import find_conversation
 from shoal.node.driver.api.registry import METHODS, Last
 from shoal.node.driver.news import message_to_json
+from shoal.node.errors import ParametersError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -91,10 +92,10 @@ async def conversation_entries(
     own = node.accounts[account]
     found = await find_conversation(own, conversation)
     limits = {"before": before, "after": after, "around": around}
-    entries = await found.entries(
-        max(0, min(count, FOUND_MAX)),
-        **{name: CommitId.from_hex(limit) for name, limit in limits.items() if limit},
-    )
+    part = {name: CommitId.from_hex(limit) for name, limit in limits.items() if limit}
+    if len(part) > 1:
+        raise ParametersError(f"one of {' and '.join(part)}, not both", "ParametersError")
+    entries = await found.entries(max(0, min(count, FOUND_MAX)), **part)
     return [describe_entry(own, each) for each in entries]
 
 
